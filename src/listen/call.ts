@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Refusal } from '../refusal.ts'
+
+/** Where a call is addressed, parsed once from its port, Host and request target; never rewritten. */
+export interface Address {
+  /** `agent-api`: `/.countersign/v1/…` on the shared port. `none`: nothing is configured there. */
+  readonly kind: 'route' | 'agent-api' | 'none'
+  /** The route's name; null unless `kind` is `route`. */
+  readonly route: string | null
+  /** From `Countersign-Task` or `/t/<task>/`; null when neither is there. */
+  readonly task: string | null
+  /** What stands before `target` in the request line, e.g. `/t/t_01…/crm` or ``: links back to the agent start with it. */
+  readonly prefix: string
+  /** Path and query after `prefix`, exactly the bytes that came; starts with `/`. */
+  readonly target: string
+  /** `target` up to `?`. */
+  readonly path: string
+  /** `target` after the first `?`, or null when there is none (a lone `?` gives the empty string). */
+  readonly query: string | null
+  /** `path` split at `/` (first empty piece dropped), each percent-decoded once. */
+  readonly segments: readonly string[]
+}
+
+/** The listener a call came in by. */
+export interface Listener {
+  readonly name: string
+  readonly port: number
+  /** A configured agent ID for callers that hold no token, or null (ambient identity is off by default). */
+  readonly ambient: string | null
+}
+
+/** How a refusal is put into words for the client that gets it. */
+export type RefusalShape = 'problem' | 'json-rpc' | 'aws-xml' | 'github'
+
+/** One request of an agent: canonical, parsed once. */
+export interface Call {
+  /** `c_` and a ULID. */
+  readonly id: string
+  /** Epoch milliseconds. */
+  readonly received: number
+  readonly method: string
+  readonly scheme: 'http' | 'https'
+  /** The Host header as it came, lower-cased. */
+  readonly host: string
+  /** Remote address, for the record. */
+  readonly peer: string
+  readonly listener: Listener
+  readonly address: Address
+  /** Flat list of lower-cased names and values, in the order they came. */
+  readonly headers: readonly string[]
+  /** Bytes announced by `Content-Length`; null when chunked; 0 when there is no body. */
+  readonly length: number | null
+  /** Aborts when the client leaves, a deadline passes or the work is cut. Its reason is a Refusal, or a `ClientGone`. */
+  readonly signal: AbortSignal
+  readonly incoming: IncomingMessage
+  readonly outgoing: ServerResponse
+  /** The value of a header (given in lower case); several of one name are joined with `, `. */
+  header(name: string): string | undefined
+  /** Throws the refusal that listen found, or `listen.draining`; returns when the call may go on. */
+  admit(): void
+  /** Counts this call against its caller; throws `listen.overloaded` when too many are in flight. Idempotent. */
+  occupy(caller: string): void
+  /** Ends this call's counting. Idempotent. */
+  release(): void
+  /** Aborts `signal` with this reason; bytes stop, the upstream request is cut. */
+  cut(reason: Refusal): void
+  /** Sends a refusal in the shape of its route; when the answer has begun, destroys the connection instead. */
+  refuse(refusal: Refusal): void
+}
+
+/** The reason of `Call.signal` when the client went away. */
+export class ClientGone extends Error {
+  constructor() {
+    super('the client closed its connection')
+    this.name = 'ClientGone'
+  }
+}

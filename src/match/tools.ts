@@ -1,0 +1,27 @@
+export type Effect = 'read' | 'write' | 'send' | 'delete' | 'execute' | 'unknown'
+export type Risk = 'low' | 'medium' | 'high' | 'critical'
+export type Egress = 'internal' | 'partner' | 'public'
+
+/** A named operation on a route. */
+export interface Tool {
+  readonly name: string
+  /** Method and path template (`GET /customers/{id}`), or null for the route's uncatalogued rest. */
+  readonly match: string | null
+  readonly effect: Effect
+  readonly risk: Risk
+  /** Data classes that the answer holds. */
+  readonly data: readonly string[]
+  readonly egress: Egress
+  /** Template such as `customer:{id}`; null when it touches no named resource. */
+  readonly resource: string | null
+  /** Classes this destination may receive; null: public only. */
+  readonly accepts: readonly string[] | null
+  /** `json`: the body is read strictly and judged. Null: it streams, unjudged. */
+  readonly args: 'json' | null
+  /** Budget meter → JSON pointer into the body (a number), or a fixed amount. */
+  readonly debit: Readonly<Record<string, string | number>>
+  /** A call to a model: its body is a prompt. */
+  readonly prompt: boolean
+  /** False for the uncatalogued rest. */
+  readonly catalogued: boolean
+}

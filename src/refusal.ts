@@ -1,0 +1,90 @@
+/**
+ * A refusal is a call that ends without an upstream answer. One class, one closed table of codes.
+ * Only this file knows status numbers. `fault` names who must act.
+ */
+
+/** Who must act before the same call can succeed. */
+export type Fault = 'agent' | 'policy' | 'person' | 'operator' | 'upstream' | 'countersign'
+
+interface Row {
+  readonly status: number
+  readonly fault: Fault
+  readonly title: string
+}
+
+/** The closed table. Extend it, document the new code in docs/refusals.md, never bypass it. */
+export const codes = {
+  'listen.malformed': { status: 400, fault: 'agent', title: 'The request is ambiguous or malformed' },
+  'listen.too-large': { status: 413, fault: 'agent', title: 'The request exceeds a limit' },
+  'listen.overloaded': { status: 503, fault: 'agent', title: 'Too many calls in flight' },
+  'listen.draining': { status: 503, fault: 'operator', title: 'Countersign is shutting down' },
+  'identify.missing': { status: 401, fault: 'agent', title: 'No workload identity was presented' },
+  'identify.rejected': { status: 401, fault: 'agent', title: 'The workload identity was not accepted' },
+  'identify.unavailable': { status: 503, fault: 'operator', title: 'Identities cannot be verified at present' },
+  'task.missing': { status: 403, fault: 'agent', title: 'The call names no task' },
+  'task.unknown': { status: 403, fault: 'agent', title: 'The task is not known for this caller' },
+  'task.ended': { status: 403, fault: 'agent', title: 'The task has ended' },
+  'task.paused': { status: 403, fault: 'agent', title: 'The task is paused' },
+  'task.agent-not-live': { status: 403, fault: 'operator', title: 'The agent is not live' },
+  'task.budget': { status: 403, fault: 'agent', title: 'A budget of the task is spent' },
+  'kill.engaged': { status: 403, fault: 'person', title: 'A person has stopped this' },
+  'match.unroutable': { status: 404, fault: 'agent', title: 'No route leads there' },
+  'match.body': { status: 400, fault: 'agent', title: 'The body cannot be judged' },
+  'decide.denied': { status: 403, fault: 'policy', title: 'Policy refused the call' },
+  'decide.malformed': { status: 403, fault: 'policy', title: 'Policy gave no well-formed decision' },
+  'decide.unavailable': { status: 503, fault: 'operator', title: 'The call cannot be judged at present' },
+  'approve.required': { status: 403, fault: 'person', title: 'A person must approve this' },
+  'approve.declined': { status: 403, fault: 'person', title: 'A person declined this' },
+  'approve.expired': { status: 403, fault: 'person', title: 'No person answered in time' },
+  'approve.deferred': { status: 403, fault: 'policy', title: 'A fact that policy needs is not there' },
+  'credential.unavailable': { status: 502, fault: 'operator', title: 'No credential could be had' },
+  'credential.too-wide': { status: 502, fault: 'operator', title: 'The issuer gave more than was asked' },
+  'forward.forbidden-address': { status: 403, fault: 'operator', title: 'The upstream address is not allowed' },
+  'forward.redirect': { status: 502, fault: 'upstream', title: 'The upstream redirected elsewhere' },
+  'forward.unreachable': { status: 502, fault: 'upstream', title: 'The upstream cannot be reached' },
+  'forward.timeout': { status: 504, fault: 'upstream', title: 'The upstream took too long' },
+  'forward.response-refused': { status: 502, fault: 'upstream', title: 'The upstream answer was refused' },
+  'record.failed': { status: 503, fault: 'operator', title: 'The call cannot be recorded' },
+  internal: { status: 500, fault: 'countersign', title: 'Countersign failed' },
+} as const satisfies Record<string, Row>
+
+export type Code = keyof typeof codes
+
+/** What a refusal may carry besides its code. */
+export interface RefusalOptions {
+  /** Short sentences that the agent may read: no policy detail, no provider text, no secret. */
+  readonly reasons?: readonly string[]
+  /** What the agent may do about it; `terminal` refusals never succeed on retry. */
+  readonly retry?: 'never' | 'later' | 'after-approval'
+  /** For the operator's record only; never sent to the agent. */
+  readonly detail?: string
+  readonly cause?: unknown
+}
+
+export class Refusal extends Error {
+  readonly code: Code
+  readonly status: number
+  readonly fault: Fault
+  readonly title: string
+  readonly reasons: readonly string[]
+  readonly retry: 'never' | 'later' | 'after-approval'
+  readonly detail: string | null
+
+  constructor(code: Code, options: RefusalOptions = {}) {
+    const row = codes[code]
+    super(`${code}: ${row.title}`, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'Refusal'
+    this.code = code
+    this.status = row.status
+    this.fault = row.fault
+    this.title = row.title
+    this.reasons = options.reasons ?? []
+    this.retry = options.retry ?? (row.status === 503 ? 'later' : 'never')
+    this.detail = options.detail ?? null
+  }
+
+  /** Takes anything thrown. A refusal passes; all else is a bug and becomes `internal`, its text kept as cause only. */
+  static from(error: unknown): Refusal {
+    return error instanceof Refusal ? error : new Refusal('internal', { cause: error })
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * What tasks, leases, budgets and sensitivity are kept in, as named transactions.
+ * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
+ */
+export type Awaitable<T> = T | Promise<T>
+
+export type TaskState = 'pending' | 'active' | 'paused' | 'completed' | 'revoked' | 'expired'
+export type PausedBy = 'agent' | 'person' | 'rule'
+
+/** What a task is for; also the widest a task of an agent may be. */
+export interface Intent {
+  readonly purpose: string
+  /** Tool names; `*` at the end matches a prefix. */
+  readonly tools: readonly string[]
+  /** Resource patterns such as `customer:*`. */
+  readonly resources: readonly string[]
+  /** Data classes that may be touched. */
+  readonly data: readonly string[]
+  readonly egress: readonly string[]
+  /** Meter → most that may be spent; `calls` counts calls. */
+  readonly budget: Readonly<Record<string, number>>
+  /** `sha256:…` of the prompt or plan, when the agent sent one. */
+  readonly prompt: string | null
+}
+
+export interface OnBehalfOf {
+  readonly subject: string
+  readonly issuer: string
+}
+
+export interface TaskRow {
+  readonly id: string
+  /** SPIFFE ID the task is bound to. */
+  readonly caller: string
+  /** The agent registration (its id or pattern) it was opened under. */
+  readonly agent: string
+  readonly implicit: boolean
+  readonly state: TaskState
+  readonly intent: Intent
+  readonly onBehalfOf: OnBehalfOf | null
+  /** Sealed subject token for exchange; null when none was given. Erased when the task ends. */
+  readonly subjectToken: string | null
+  readonly opened: number
+  /** Epoch ms. Sliding for implicit tasks, up to `limit`. */
+  readonly expires: number
+  readonly limit: number
+  /** `Caller.proof` of the session that opened or last resumed it. */
+  readonly session: string
+  readonly revision: string
+  readonly paused: { readonly by: PausedBy; readonly at: number; readonly reason: string } | null
+  readonly ended: { readonly at: number; readonly cause: string; readonly by: string } | null
+  readonly parent: string | null
+  readonly root: string
+  readonly depth: number
+}
+
+/** The last calls as a rule may see them. */
+export interface Step {
+  readonly tool: string
+  readonly effect: string
+  readonly egress: string
+  readonly at: number
+}
+
+/** Facts of one task, replaced as a whole on every change; `version` grows by one each time. */
+export interface TaskFacts {
+  readonly version: number
+  readonly step: number
+  readonly last: readonly Step[]
+  readonly counts: Readonly<Record<string, number>>
+  readonly spent: Readonly<Record<string, number>>
+  /** Data classes read under this task. */
+  readonly sensitivity: readonly string[]
+  readonly hosts: readonly string[]
+  /** Digest of (tool, target, body) → times asked in a row, for the last few distinct ones. */
+  readonly repeats: Readonly<Record<string, number>>
+  /** Upstream answers ≥ 400 and refusals in a row. */
+  readonly failures: number
+}
+
+/** What stays with the caller after its tasks: the agent's memory outlives its task. */
+export interface CallerFacts {
+  readonly version: number
+  /** Data class → epoch ms it was last read. */
+  readonly sensitivity: Readonly<Record<string, number>>
+}
+
+export interface Facts {
+  readonly task: TaskFacts
+  readonly caller: CallerFacts
+}
+
+/** What minting a permit changes: compared and swapped against the versions that policy saw. */
+export interface MintRequest {
+  readonly task: string
+  readonly caller: string
+  readonly seen: { readonly task: number; readonly caller: number }
+  readonly now: number
+  readonly step: Step
+  readonly host: string
+  /** Digest that tells a repeated call. */
+  readonly repeat: string
+  /** Data classes this call reads. */
+  readonly data: readonly string[]
+  /** Meter → amount, `calls: 1` included. */
+  readonly debit: Readonly<Record<string, number>>
+}
+
+export type MintAnswer =
+  | { readonly minted: true }
+  /** `stale`: the facts changed since they were read; judge again. The others are refusal codes of the task stage. */
+  | {
+      readonly minted: false
+      readonly why: 'stale' | 'task.unknown' | 'task.ended' | 'task.paused' | 'task.budget'
+      readonly detail: string
+    }
+
+export type LeaseState = 'issuing' | 'live' | 'revoking' | 'revoked' | 'expired' | 'discarded' | 'orphaned'
+export type Revocation = 'issuer' | 'expiry' | 'discard'
+
+export interface LeaseRow {
+  readonly id: string
+  /** Canonical text of (task, caller, tool, destination, provider, scopes, audience). */
+  readonly key: string
+  readonly task: string
+  readonly caller: string
+  readonly tool: string
+  readonly destination: string
+  readonly provider: string
+  readonly scopes: readonly string[]
+  readonly audience: string | null
+  readonly state: LeaseState
+  readonly issued: number
+  readonly expires: number
+  readonly revision: string
+  readonly revocation: Revocation
+  /** `sha256:` of the credential, null until it is there. */
+  readonly digest: string | null
+  /** What revocation needs, sealed (AEAD); erased on revocation. Null without a state key. */
+  readonly sealed: string | null
+}
+
+/** Named transactions. One process, one writer: no plain read-then-write by callers. */
+export interface State {
+  // tasks
+  openTask(row: TaskRow): Awaitable<void>
+  task(id: string): Awaitable<TaskRow | null>
+  tasks(filter: { readonly caller?: string; readonly state?: TaskState; readonly limit?: number }): Awaitable<readonly TaskRow[]>
+  /** The caller's active tasks (explicit ones first). */
+  activeTasks(caller: string): Awaitable<readonly TaskRow[]>
+  /** active → paused; null when the task is not active. */
+  pauseTask(id: string, paused: NonNullable<TaskRow['paused']>): Awaitable<TaskRow | null>
+  /** paused → active; null when the task is not paused by one of `liftable`. */
+  resumeTask(
+    id: string,
+    liftable: readonly PausedBy[],
+    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires'>>,
+  ): Awaitable<TaskRow | null>
+  /** active or paused → an end state, exactly once; null when it had ended before. */
+  endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): Awaitable<TaskRow | null>
+  /** Slides an implicit task's expiry. */
+  touchTask(id: string, expires: number): Awaitable<void>
+  /** Live tasks whose `expires` is at or before `now`. */
+  overdueTasks(now: number): Awaitable<readonly TaskRow[]>
+
+  // facts: one tick on the embedded state
+  facts(task: string, caller: string): Facts
+  mint(request: MintRequest): MintAnswer
+  /** What came of a permitted call: feeds `failures` and late debits such as bytes out. */
+  observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): Awaitable<void>
+  /** A person clears what a caller has read. */
+  clearSensitivity(caller: string): Awaitable<void>
+
+  // leases
+  lease(id: string): Awaitable<LeaseRow | null>
+  putLease(row: LeaseRow): Awaitable<void>
+  changeLease(id: string, from: readonly LeaseState[], change: Partial<LeaseRow>): Awaitable<LeaseRow | null>
+  leases(filter: { readonly task?: string; readonly states?: readonly LeaseState[] }): Awaitable<readonly LeaseRow[]>
+
+  /** Small values that must outlive a restart (last ledger offsets, markers). */
+  note(key: string): Awaitable<string | null>
+  putNote(key: string, value: string): Awaitable<void>
+
+  /** Writes everything changed since the last flush in one transaction; synchronous. Throws when it cannot. */
+  flush(): void
+  close(): void
+}
