@@ -1,0 +1,122 @@
+import type { Finding } from './findings.ts'
+import type { Place } from './load.ts'
+import type { Config } from './schema.ts'
+
+type Check = (config: Config, place: Place) => Finding[]
+
+/** What no single setting can show: names that must exist elsewhere, collisions, weakenings. Takes a well-formed configuration. */
+export const agree: Check = (config, place) => [
+  ...listeners(config, place),
+  ...routes(config, place),
+  ...tools(config, place),
+  ...agents(config, place),
+  ...weakenings(config, place),
+]
+
+const listeners: Check = ({ listen, admin }, place) => {
+  const found: Finding[] = []
+  const plain = (path: PropertyKey[], at: string, allowed: boolean): void => {
+    if (!at.startsWith('unix:') && !isLoopback(hostOf(at)) && !allowed)
+      found.push(place('CS1501', 'error', path, `"${at}" is reachable from outside without TLS: use loopback, or say unsafe_plain: true`))
+  }
+  for (const [index, listener] of listen.agent.entries()) plain(['listen', 'agent', index, 'at'], listener.at, listener.unsafe_plain)
+  plain(['listen', 'health', 'at'], listen.health.at, listen.health.unsafe_plain)
+  if (!admin.at.startsWith('unix:') && !isLoopback(hostOf(admin.at)))
+    found.push(place('CS1501', 'error', ['admin', 'at'], 'the admin port is plain HTTP: keep it on loopback or on a unix socket'))
+  return found
+}
+
+const routes: Check = ({ credential, forward }, place) => {
+  const found: Finding[] = []
+  const taken = new Map<string, string>()
+  for (const [name, route] of Object.entries(forward.routes)) {
+    const path = ['forward', 'routes', name]
+    const ways = [route.at, route.host, route.port].filter((way) => way !== undefined)
+    if (ways.length !== 1) found.push(place('CS1402', 'error', path, `route "${name}" needs exactly one of at, host and port`))
+    if (route.at?.startsWith('/t/') || route.at === '/t' || route.at?.startsWith('/.countersign'))
+      found.push(place('CS1402', 'error', [...path, 'at'], '/t/ and /.countersign/ are reserved'))
+    const address = route.at ?? route.host?.toLowerCase() ?? (route.port ? String(route.port) : undefined)
+    const other = address === undefined ? undefined : taken.get(address)
+    if (other !== undefined) found.push(place('CS1402', 'error', path, `route "${name}" is addressed like route "${other}"`))
+    else if (address !== undefined) taken.set(address, name)
+    const target = new URL(route.to)
+    if (!['http:', 'https:'].includes(target.protocol) || target.username || target.password || target.search || target.hash)
+      found.push(place('CS1201', 'error', [...path, 'to'], 'must be http(s)://host[:port][/path] without user, query or fragment'))
+    if (target.protocol === 'http:' && route.credential && route.reach !== 'private')
+      found.push(place('CS1501', 'error', [...path, 'to'], 'a credential would travel in clear: use https, or reach: private'))
+    if (route.credential !== undefined && !(route.credential in credential.providers))
+      found.push(place('CS1401', 'error', [...path, 'credential'], `no provider is called "${route.credential}"`))
+  }
+  const used = new Set(Object.values(forward.routes).map((route) => route.credential))
+  for (const name of Object.keys(credential.providers))
+    if (!used.has(name)) found.push(place('CS1403', 'warning', ['credential', 'providers', name], `no route uses provider "${name}"`))
+  return found
+}
+
+const tools: Check = ({ forward }, place) => {
+  const found: Finding[] = []
+  const owners = new Map<string, string>()
+  for (const [name, route] of Object.entries(forward.routes)) {
+    for (const [index, tool] of route.tools.entries()) {
+      const path = ['forward', 'routes', name, 'tools', index]
+      const owner = owners.get(tool.name)
+      if (owner !== undefined && owner !== name)
+        found.push(place('CS1402', 'error', [...path, 'name'], `tool "${tool.name}" stands on route "${owner}" too`))
+      owners.set(tool.name, name)
+      const pointed = Object.values(tool.debit).some((amount) => typeof amount === 'string')
+      if (pointed && tool.args !== 'json')
+        found.push(place('CS1403', 'error', [...path, 'debit'], 'a pointer into the body needs args: json'))
+      for (const header of Object.keys(tool.headers ?? {}))
+        if (!route.selects.includes(header.toLowerCase()))
+          found.push(place('CS1401', 'error', [...path, 'headers'], `header "${header}" is not listed in the route's selects`))
+      const names = new Set([...tool.match.matchAll(/\{\+?([^}]*)\}/g)].map((match) => match[1]))
+      for (const [, name] of (tool.resource ?? '').matchAll(/\{([^}]*)\}/g))
+        if (!names.has(name)) found.push(place('CS1401', 'error', [...path, 'resource'], `{${name}} does not stand in match`))
+    }
+  }
+  return found
+}
+
+const agents: Check = ({ task, forward }, place) => {
+  const found: Finding[] = []
+  const known = Object.values(forward.routes).flatMap((route) => route.tools.map((tool) => tool.name))
+  const seen = new Set<string>()
+  for (const [index, agent] of task.agents.entries()) {
+    const path = ['task', 'agents', index]
+    if (seen.has(agent.id)) found.push(place('CS1402', 'error', [...path, 'id'], `agent "${agent.id}" stands twice`))
+    seen.add(agent.id)
+    const missing = (['business', 'security', 'incident'] as const).filter((role) => !agent.owners?.[role])
+    if (missing.length > 0)
+      found.push(place('CS1601', 'warning', [...path, agent.owners ? 'owners' : 'id'], `agent has no ${missing.join(', ')} owner: its calls are refused`))
+    for (const [at, tool] of agent.intent.tools.entries()) {
+      const stem = tool.endsWith('*') ? tool.slice(0, -1) : null
+      if (!known.some((name) => (stem === null ? name === tool : name.startsWith(stem))))
+        found.push(place('CS1401', 'warning', [...path, 'intent', 'tools', at], `no route has a tool "${tool}"`))
+    }
+  }
+  return found
+}
+
+const weakenings: Check = (config, place) => {
+  const found: Finding[] = []
+  walk(config, [], (path, value) => {
+    const key = path.at(-1)
+    if (typeof key === 'string' && key.startsWith('unsafe_') && value === true)
+      found.push(place('CS1901', 'note', path, `${path.map(String).join('.')} weakens protection`))
+  })
+  return found
+}
+
+function walk(value: unknown, path: PropertyKey[], visit: (path: PropertyKey[], value: unknown) => void): void {
+  if (path.length > 0) visit(path, value)
+  if (value === null || typeof value !== 'object') return
+  for (const [key, inner] of Object.entries(value)) walk(inner, [...path, Array.isArray(value) ? Number(key) : key], visit)
+}
+
+function hostOf(at: string): string {
+  return at.slice(0, at.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+}

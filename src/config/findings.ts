@@ -1,0 +1,48 @@
+/** A thing `countersign check` found: where, a stable code, what, and what to do about it. */
+export interface Finding {
+  readonly code: FindingCode
+  readonly severity: 'error' | 'warning' | 'note'
+  readonly line: number
+  readonly column: number
+  /** Dotted path of the setting, empty for the whole file. */
+  readonly path: string
+  readonly message: string
+}
+
+/** Every code that a finding may carry; each stands in docs/config.md. */
+export const findingCodes = {
+  CS1001: 'the file cannot be read',
+  CS1101: 'the file is not valid YAML',
+  CS1110: 'an environment variable is not set',
+  CS1201: 'a value has the wrong type or form',
+  CS1202: 'a required setting is missing',
+  CS1204: 'a key is unknown',
+  CS1301: 'a secret stands in the file',
+  CS1310: 'a credential is standing',
+  CS1401: 'a name refers to nothing',
+  CS1402: 'two settings collide',
+  CS1403: 'a setting can never take effect',
+  CS1501: 'a plain listener would be reachable from outside',
+  CS1601: 'an agent would not be live',
+  CS1901: 'a setting weakens protection',
+} as const
+
+export type FindingCode = keyof typeof findingCodes
+
+/** One line a finding, `file:line:column  CODE  message`, as compilers print them. */
+export function formatFindings(file: string, findings: readonly Finding[]): string {
+  return findings.map((finding) => `${file}:${finding.line}:${finding.column}  ${finding.code}  ${finding.message}`).join('\n')
+}
+
+/** A configuration that cannot be used; carries every finding, not just the first. */
+export class ConfigFault extends Error {
+  readonly file: string
+  readonly findings: readonly Finding[]
+
+  constructor(file: string, findings: readonly Finding[]) {
+    super(formatFindings(file, findings))
+    this.name = 'ConfigFault'
+    this.file = file
+    this.findings = findings
+  }
+}

@@ -1,0 +1,50 @@
+import { z } from 'zod'
+import { duration, size } from '../units.ts'
+
+const at = z
+  .string()
+  .regex(/^(unix:\/.+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[^:/\s]+:\d{1,5})$/, 'must be host:port, [ipv6]:port or unix:/absolute/path')
+  .describe('Where to listen: host:port (port 0 takes a free one) or unix:/path.')
+
+const spiffeId = z.string().regex(/^spiffe:\/\/[a-z0-9._-]+\/.+$/, 'must be a SPIFFE ID such as spiffe://acme.example/ns/support/sa/refund-agent')
+
+const agentListener = z.strictObject({
+  at,
+  ambient: spiffeId.optional().describe('Callers that hold no token are taken to be this agent; recorded as weaker.'),
+  unsafe_plain: z.boolean().default(false).describe('Allows plain HTTP beyond loopback.'),
+})
+
+const limits = z.strictObject({
+  headers: size.prefault('32KiB').describe('Most bytes of request headers.'),
+  header_count: z.int().min(1).max(1000).default(100).describe('Most request headers.'),
+  target: size.prefault('8KiB').describe('Longest request target.'),
+  body: size.prefault('10MiB').describe('Largest request body.'),
+  judged_body: size.prefault('256KiB').describe('Largest body that policy reads.'),
+  calls_per_caller: z.int().min(1).default(64).describe('Calls in flight of one caller.'),
+  connections: z.int().min(1).default(10_000).describe('Open agent connections.'),
+  header_time: duration.prefault('10s').describe('Time for the request head to arrive.'),
+  body_time: duration.prefault('5m').describe('Time for the whole request to arrive.'),
+  call_time: duration.prefault('0s').describe('Most time a call may take in all; 0s: no bound, streams may stay open.'),
+})
+
+/** `listen`: where agents, probes and scrapers reach Countersign, and what a request may cost. */
+export const listenConfig = z.strictObject({
+  agent: z
+    .array(agentListener)
+    .min(1)
+    .prefault([{ at: '127.0.0.1:7420' }])
+    .describe('Listeners that agents use.'),
+  health: z
+    .strictObject({ at, unsafe_plain: z.boolean().default(false).describe('Allows plain HTTP beyond loopback.') })
+    .prefault({ at: '127.0.0.1:7423' })
+    .describe('Liveness, readiness, metrics and public keys: nothing secret.'),
+  hosts: z.array(z.string()).default([]).describe('Host names that prefix routes accept besides loopback literals.'),
+  limits: limits.prefault({}),
+  drain: duration.prefault('25s').describe('Time that calls in flight get after SIGTERM.'),
+})
+
+/** `admin`: the port of people and the CLI. Never open, not even on loopback, which the agent shares. */
+export const adminConfig = z.strictObject({
+  at: at.default('127.0.0.1:7421'),
+  key: z.strictObject({ file: z.string() }).optional().describe('Local key (0600), written at first start; default: admin.key beside the state.'),
+})

@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { ProviderConfig } from '../credential/registry.ts'
+import { SourceConfig } from '../identify/registry.ts'
+import { duration } from '../units.ts'
+import { forwardConfig } from './forward.ts'
+import { adminConfig, listenConfig } from './listen.ts'
+import { recordConfig } from './record.ts'
+import { taskConfig } from './task.ts'
+
+const identifyConfig = z.strictObject({
+  audience: z.string().min(1).describe('What a token must be meant for: the SPIFFE ID of this Countersign.'),
+  sources: z.array(SourceConfig).min(1).describe('Ways to verify who is calling.'),
+})
+
+const decideConfig = z.strictObject({
+  bundle: z.strictObject({ path: z.string() }).optional().describe('Compiled policy; absent: the default policy.'),
+  mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: rules marked observable are recorded, not enforced.'),
+  environment: z.string().default('production').describe('Name that policy sees.'),
+})
+
+const credentialConfig = z.strictObject({
+  issuer: z.url().optional().describe('`iss` of the tokens that Countersign mints; default: the health URL.'),
+  key: z.strictObject({ file: z.string() }).optional().describe('ES256 key for minted tokens and actor tokens; made at first start.'),
+  retry: duration.prefault('5m').describe('How long a failed revocation is retried before it is reported as failed.'),
+  providers: z.record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), ProviderConfig).default({}).describe('Credential providers by name.'),
+})
+
+/** The whole configuration: top-level keys are the stage names, plus `version` and `admin`. */
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  listen: listenConfig.prefault({}),
+  admin: adminConfig.prefault({}),
+  identify: identifyConfig,
+  task: taskConfig,
+  decide: decideConfig.prefault({}),
+  credential: credentialConfig.prefault({}),
+  forward: forwardConfig,
+  record: recordConfig,
+})
+
+/** A configuration as the stages use it: durations in ms, sizes in bytes, defaults filled in. */
+export type Config = z.infer<typeof configSchema>
+
+/** JSON Schema (2020-12) of what a person writes: defaults optional, durations and sizes as text. */
+export function jsonSchema(): object {
+  const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
+  return { title: 'Countersign configuration', ...schema }
+}

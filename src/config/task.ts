@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { duration } from '../units.ts'
+
+const owner = z.string().min(1).describe('An address or a team that answers.')
+const pattern = z
+  .string()
+  .regex(/^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/(\*|[A-Za-z0-9._-]+)$/, 'must be a SPIFFE ID; its last segment may be *')
+
+const intent = z.strictObject({
+  tools: z.array(z.string()).describe('Tools it may use; a trailing * matches the rest of a name.'),
+  resources: z.array(z.string()).default([]).describe('Resources it may touch, such as "customer:*".'),
+  data: z.array(z.string()).default(['public']).describe('Data classes it may read.'),
+  egress: z.array(z.enum(['internal', 'partner', 'public'])).default(['internal']).describe('Where its calls may go.'),
+  budget: z.record(z.string(), z.number().min(0)).default({}).describe('Meter and the most that may be spent; `calls` counts calls.'),
+  ttl: duration.prefault('30m').describe('Longest life of a task.'),
+})
+
+export const agentConfig = z.strictObject({
+  id: pattern,
+  purpose: z.string().min(1),
+  owners: z
+    .strictObject({ business: owner.optional(), security: owner.optional(), incident: owner.optional() })
+    .optional()
+    .describe('Business owner, security owner and fallback incident owner: all three, or the agent is not live.'),
+  autonomy: z.enum(['supervised', 'bounded', 'autonomous']),
+  lifecycle: z.enum(['proposed', 'approved', 'live', 'suspended', 'retired']).default('live'),
+  approved: z
+    .strictObject({ model: z.string().optional(), toolchain: z.string().optional(), until: z.iso.date().optional() })
+    .prefault({})
+    .describe('What it was approved with, and until when.'),
+  intent: intent.describe('The widest a task of this agent may be.'),
+  implicit: z
+    .union([z.boolean(), z.strictObject({ max: duration.describe('Hard maximum life.') })])
+    .default(false)
+    .describe('Calls without a task get one of this intent.'),
+  labels: z.record(z.string(), z.string()).default({}),
+})
+
+/** `task`: agents with their owners, and where tasks are kept. */
+export const taskConfig = z.strictObject({
+  state: z
+    .strictObject({
+      type: z.literal('sqlite').default('sqlite'),
+      path: z.string(),
+      key: z.strictObject({ file: z.string() }).optional().describe('Seals what revocation needs across restarts; 32 bytes, made at first start.'),
+    })
+    .describe('Where tasks, leases and budgets are kept.'),
+  agents: z.array(agentConfig).min(1),
+  memory: duration.prefault('24h').describe('How long what a caller has read stays with it after its task.'),
+  subjects: z
+    .array(
+      z.strictObject({
+        issuer: z.string(),
+        audience: z.string(),
+        keys: z.union([z.strictObject({ file: z.string() }), z.strictObject({ url: z.url() })]).describe('JWKS of the issuer.'),
+      }),
+    )
+    .default([])
+    .describe('Issuers whose tokens prove on whose behalf a task is opened.'),
+})
