@@ -62,17 +62,22 @@ export interface Step {
   readonly at: number
 }
 
-/** Facts of one task, replaced as a whole on every change; `version` grows by one each time. */
+/**
+ * Facts of one task, replaced as a whole on every change; `version` grows by one each time.
+ * Two of its records are live: `counts` and `repeats` are shared by all versions, for copying them would cost more than judging a call.
+ * Read them in the tick that `facts` answered.
+ */
 export interface TaskFacts {
   readonly version: number
   readonly step: number
   readonly last: readonly Step[]
+  /** Tool → calls; live. Past 512 names the rest is counted under `*`. */
   readonly counts: Readonly<Record<string, number>>
   readonly spent: Readonly<Record<string, number>>
   /** Data classes read under this task. */
   readonly sensitivity: readonly string[]
   readonly hosts: readonly string[]
-  /** Digest of (tool, target, body) → times asked in a row, for the last few distinct ones. */
+  /** Digest of (tool, target, body) → times asked, for the last 64 distinct ones; live. */
   readonly repeats: Readonly<Record<string, number>>
   /** Upstream answers ≥ 400 and refusals in a row. */
   readonly failures: number
@@ -81,8 +86,15 @@ export interface TaskFacts {
 /** What stays with the caller after its tasks: the agent's memory outlives its task. */
 export interface CallerFacts {
   readonly version: number
-  /** Data class → epoch ms it was last read. */
+  /** Data class → epoch ms it was last read, rounded up to the second. What has decayed is not in it. */
   readonly sensitivity: Readonly<Record<string, number>>
+}
+
+/** Seals small secrets that must outlive a restart; `purpose` is bound to the sealed text and must be named again to open it. */
+export interface Seal {
+  seal(text: string, purpose: string): string
+  /** Throws when the text was not sealed with this key and for this purpose. */
+  open(sealed: string, purpose: string): string
 }
 
 export interface Facts {
@@ -98,7 +110,7 @@ export interface MintRequest {
   readonly now: number
   readonly step: Step
   readonly host: string
-  /** Digest that tells a repeated call. */
+  /** Digest that tells a repeated call; kept and written often, so short: 128 bits in base64url are plenty. */
   readonly repeat: string
   /** Data classes this call reads. */
   readonly data: readonly string[]
@@ -158,7 +170,7 @@ export interface State {
   ): Awaitable<TaskRow | null>
   /** active or paused → an end state, exactly once; null when it had ended before. */
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): Awaitable<TaskRow | null>
-  /** Slides an implicit task's expiry. */
+  /** Slides a live task's expiry: later only, and never past its `limit`. */
   touchTask(id: string, expires: number): Awaitable<void>
   /** Live tasks whose `expires` is at or before `now`. */
   overdueTasks(now: number): Awaitable<readonly TaskRow[]>
@@ -168,7 +180,7 @@ export interface State {
   mint(request: MintRequest): MintAnswer
   /** What came of a permitted call: feeds `failures` and late debits such as bytes out. */
   observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): Awaitable<void>
-  /** A person clears what a caller has read. */
+  /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>
 
   // leases

@@ -1,0 +1,59 @@
+/** What stays with each caller after its tasks, in memory and in the state file. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { decay, nothingRead, remember } from '../task/sensitivity.ts'
+import type { CallerFacts } from './state.ts'
+
+export class CallerTable {
+  /** Facts by caller, faded classes included until the next change. Written by `remember` and `clear` only. */
+  readonly #callers = new Map<string, CallerFacts>()
+  readonly #dirty = new Set<string>()
+  readonly #window: number
+  readonly #put: StatementSync
+
+  /** `window`: how long what was read stays, ms. */
+  constructor(db: DatabaseSync, window: number) {
+    this.#window = window
+    this.#put = db.prepare('INSERT INTO callers (id, facts) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET facts = excluded.facts')
+    for (const { id, facts } of db.prepare('SELECT id, facts FROM callers').all()) {
+      if (typeof id === 'string' && typeof facts === 'string') this.#callers.set(id, JSON.parse(facts) as CallerFacts)
+    }
+  }
+
+  version(caller: string): number {
+    return (this.#callers.get(caller) ?? nothingRead).version
+  }
+
+  facts(caller: string, now: number): CallerFacts {
+    const facts = this.#callers.get(caller)
+    return facts === undefined ? nothingRead : decay(facts, now, this.#window)
+  }
+
+  remember(caller: string, data: readonly string[], now: number): void {
+    const facts = this.#callers.get(caller) ?? nothingRead
+    this.#replace(caller, facts, remember(facts, data, now, this.#window))
+  }
+
+  clear(caller: string): void {
+    const facts = this.#callers.get(caller)
+    if (facts) this.#replace(caller, facts, { version: facts.version + 1, sensitivity: nothingRead.sensitivity })
+  }
+
+  get dirty(): number {
+    return this.#dirty.size
+  }
+
+  /** Writes what is dirty; the marks stay until `clean`, for the transaction may yet fail. */
+  writeDirty(): void {
+    for (const caller of this.#dirty) this.#put.run(caller, JSON.stringify(this.#callers.get(caller) ?? nothingRead))
+  }
+
+  clean(): void {
+    this.#dirty.clear()
+  }
+
+  #replace(caller: string, before: CallerFacts, after: CallerFacts): void {
+    if (after === before) return
+    this.#callers.set(caller, after)
+    this.#dirty.add(caller)
+  }
+}

@@ -1,0 +1,179 @@
+/** Tasks and their facts: the live ones in memory, all of them in the state file. */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { advance, concluded, Counts, firstFacts, Repeats } from '../task/sequence.ts'
+import type { MintRequest, TaskFacts, TaskRow, TaskState } from './state.ts'
+
+export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
+
+/** A task that has not ended. */
+export interface LiveTask {
+  row: TaskRow
+  facts: TaskFacts
+  readonly counts: Counts
+  readonly repeats: Repeats
+}
+
+export class TaskTable {
+  /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance` and `conclude` only. */
+  readonly #live = new Map<string, LiveTask>()
+  readonly #byCaller = new Map<string, Set<LiveTask>>()
+  /** What `flush` has to write. */
+  readonly #dirtyFacts = new Set<LiveTask>()
+  readonly #dirtyRows = new Set<LiveTask>()
+  readonly #putRow: StatementSync
+  readonly #putFacts: StatementSync
+  readonly #getRow: StatementSync
+  readonly #getFacts: StatementSync
+  readonly #listEnded: StatementSync
+
+  constructor(db: DatabaseSync) {
+    this.#putRow = db.prepare(
+      'INSERT INTO tasks (id, caller, state, opened, closed, row) VALUES (?, ?, ?, ?, ?, ?)' +
+        ' ON CONFLICT (id) DO UPDATE SET state = excluded.state, closed = excluded.closed, row = excluded.row',
+    )
+    this.#putFacts = db.prepare('INSERT INTO facts (task, facts) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET facts = excluded.facts')
+    this.#getRow = db.prepare('SELECT row FROM tasks WHERE id = ?')
+    this.#getFacts = db.prepare('SELECT facts FROM facts WHERE task = ?')
+    this.#listEnded = db.prepare(
+      "SELECT row FROM tasks WHERE state IN ('completed', 'revoked', 'expired') AND (?1 IS NULL OR caller = ?1) AND (?2 IS NULL OR state = ?2)" +
+        ' ORDER BY opened DESC LIMIT ?3',
+    )
+    for (const { row } of db.prepare("SELECT row FROM tasks WHERE state IN ('pending', 'active', 'paused')").all()) this.#load(row)
+  }
+
+  live(id: string): LiveTask | undefined {
+    return this.#live.get(id)
+  }
+
+  all(): Iterable<LiveTask> {
+    return this.#live.values()
+  }
+
+  ofCaller(caller: string): Iterable<LiveTask> {
+    return this.#byCaller.get(caller) ?? []
+  }
+
+  row(id: string): TaskRow | null {
+    return this.#live.get(id)?.row ?? decodeRow(this.#getRow.get(id)?.['row'])
+  }
+
+  /** Facts of a task in whatever state; those of one that made no call when it is unknown. */
+  facts(id: string): TaskFacts {
+    const live = this.#live.get(id)
+    if (live) return live.facts
+    return restore(decodeFacts(this.#getFacts.get(id)?.['facts'])).facts
+  }
+
+  ended(caller: string | null, state: TaskState | null, limit: number): TaskRow[] {
+    return this.#listEnded.all(caller, state, limit).flatMap(({ row }) => decodeRow(row) ?? [])
+  }
+
+  /** Writes through, then keeps. Throws when the id is taken. */
+  open(row: TaskRow): void {
+    if (this.row(row.id) !== null) throw new Error(`task ${row.id} exists`)
+    this.#write(row)
+    this.#keep({ row, ...restore(null) })
+  }
+
+  /** Writes through, then replaces. */
+  change(live: LiveTask, change: Partial<TaskRow>): TaskRow {
+    const row = { ...live.row, ...change }
+    this.#write(row)
+    live.row = row
+    this.#dirtyRows.delete(live)
+    return row
+  }
+
+  /** Keeps a later expiry, written with the next flush: losing one only ends a task sooner. */
+  slide(live: LiveTask, expires: number): void {
+    live.row = { ...live.row, expires }
+    this.#dirtyRows.add(live)
+  }
+
+  /** Writes row and facts for the last time; the caller holds a transaction and calls `forget` once it is through. */
+  writeEnd(live: LiveTask, row: TaskRow): void {
+    if (this.#dirtyFacts.has(live)) this.#writeFacts(live)
+    this.#write(row)
+  }
+
+  forget(live: LiveTask): void {
+    const { id, caller } = live.row
+    this.#live.delete(id)
+    this.#dirtyFacts.delete(live)
+    this.#dirtyRows.delete(live)
+    const own = this.#byCaller.get(caller)
+    own?.delete(live)
+    if (own?.size === 0) this.#byCaller.delete(caller)
+  }
+
+  advance(live: LiveTask, request: MintRequest): void {
+    live.counts.add(request.step.tool)
+    live.repeats.add(request.repeat)
+    this.#replace(live, advance(live.facts, request))
+  }
+
+  conclude(live: LiveTask, failed: boolean, debit: Readonly<Record<string, number>> | undefined): void {
+    this.#replace(live, concluded(live.facts, failed, debit))
+  }
+
+  clear(live: LiveTask): void {
+    if (live.facts.sensitivity.length > 0) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity: [] })
+  }
+
+  get dirty(): number {
+    return this.#dirtyFacts.size + this.#dirtyRows.size
+  }
+
+  /** Writes what is dirty; the marks stay until `clean`, for the transaction may yet fail. */
+  writeDirty(): void {
+    for (const live of this.#dirtyFacts) this.#writeFacts(live)
+    for (const live of this.#dirtyRows) this.#write(live.row)
+  }
+
+  clean(): void {
+    this.#dirtyFacts.clear()
+    this.#dirtyRows.clear()
+  }
+
+  #load(text: unknown): void {
+    const row = decodeRow(text)
+    if (row) this.#keep({ row, ...restore(decodeFacts(this.#getFacts.get(row.id)?.['facts'])) })
+  }
+
+  #keep(live: LiveTask): void {
+    this.#live.set(live.row.id, live)
+    let own = this.#byCaller.get(live.row.caller)
+    if (!own) this.#byCaller.set(live.row.caller, (own = new Set()))
+    own.add(live)
+  }
+
+  #replace(live: LiveTask, facts: TaskFacts): void {
+    if (facts === live.facts) return
+    live.facts = facts
+    this.#dirtyFacts.add(live)
+  }
+
+  #write(row: TaskRow): void {
+    this.#putRow.run(row.id, row.caller, row.state, row.opened, row.ended?.at ?? null, JSON.stringify(row))
+  }
+
+  #writeFacts(live: LiveTask): void {
+    this.#putFacts.run(live.row.id, JSON.stringify({ ...live.facts, repeats: live.repeats.latest() }))
+  }
+}
+
+function restore(kept: TaskFacts | null): Pick<LiveTask, 'facts' | 'counts' | 'repeats'> {
+  const counts = new Counts(kept?.counts)
+  const repeats = new Repeats(kept?.repeats)
+  const first = firstFacts(counts, repeats)
+  return { counts, repeats, facts: kept === null ? first : { ...first, ...kept, counts: counts.record, repeats: repeats.record } }
+}
+
+/** Rows are ours: nobody else writes the file, which is held exclusively and kept at mode 0600. */
+function decodeRow(text: unknown): TaskRow | null {
+  return typeof text === 'string' ? (JSON.parse(text) as TaskRow) : null
+}
+
+function decodeFacts(text: unknown): TaskFacts | null {
+  return typeof text === 'string' ? (JSON.parse(text) as TaskFacts) : null
+}

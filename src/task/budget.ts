@@ -1,0 +1,33 @@
+/** Budgets: meters that calls debit, each with the most that a task may spend. */
+
+type Meters = Readonly<Record<string, number>>
+
+/**
+ * Says why a debit may not be made, for the operator's record, or null when it may.
+ * A meter without a limit is nothing the task may spend, except `calls`, which then is unbounded.
+ */
+export function overBudget(limit: Meters, spent: Meters, debit: Meters): string | null {
+  for (const meter in debit) {
+    const amount = debit[meter] ?? Number.NaN
+    // a negative or missing amount would pay the budget back
+    if (!(amount >= 0 && amount < Number.POSITIVE_INFINITY)) return `${meter}: the amount is not a number of at least 0`
+    const most = Object.hasOwn(limit, meter) ? limit[meter] : undefined
+    if (most === undefined) {
+      if (meter === 'calls') continue
+      return `${meter}: the task has no such budget`
+    }
+    const after = (spent[meter] ?? 0) + amount
+    if (!(after <= most)) return `${meter}: ${after} would be spent of ${most}`
+  }
+  return null
+}
+
+/** What is spent after a debit; amounts that are no number of at least 0 are left out. */
+export function spend(spent: Meters, debit: Meters): Meters {
+  const after: Record<string, number> = Object.assign(Object.create(null), spent)
+  for (const meter in debit) {
+    const amount = debit[meter] ?? 0
+    if (amount >= 0 && amount < Number.POSITIVE_INFINITY) after[meter] = (after[meter] ?? 0) + amount
+  }
+  return after
+}

@@ -1,0 +1,47 @@
+/** What has been read: data classes per task, and per caller until they decay. `public` never counts. */
+import type { CallerFacts } from '../state/state.ts'
+
+const second = 1000
+
+/** Nothing read yet. */
+export const nothingRead: CallerFacts = { version: 0, sensitivity: Object.freeze(Object.create(null)) }
+
+/** The classes read so far with those of one more call: sorted, the same list when nothing is new. */
+export function withRead(read: readonly string[], data: readonly string[]): readonly string[] {
+  let after: string[] | null = null
+  for (const name of data) {
+    if (name === 'public' || (after ?? read).includes(name)) continue
+    after ??= [...read]
+    after.push(name)
+  }
+  return after === null ? read : after.sort()
+}
+
+/**
+ * What stays with a caller after one more call at `now` (epoch ms); the same object when nothing changes.
+ * Times are rounded up to the second: never forgotten early, and a busy reader changes its facts once a second.
+ */
+export function remember(facts: CallerFacts, data: readonly string[], now: number, window: number): CallerFacts {
+  const at = Math.ceil(now / second) * second
+  const later = data.filter((name) => name !== 'public' && !((facts.sensitivity[name] ?? -1) >= at))
+  if (later.length === 0) return facts
+  const after: Record<string, number> = Object.assign(Object.create(null), decay(facts, now, window).sensitivity)
+  for (const name of later) after[name] = at
+  return { version: facts.version + 1, sensitivity: after }
+}
+
+/** The facts without the classes last read `window` ms ago or longer; the same object when none is. Its version stays: less was never held back. */
+export function decay(facts: CallerFacts, now: number, window: number): CallerFacts {
+  let old = false
+  for (const name in facts.sensitivity) old ||= faded(facts, name, now, window)
+  if (!old) return facts
+  const kept: Record<string, number> = Object.create(null)
+  for (const name in facts.sensitivity) {
+    if (!faded(facts, name, now, window)) kept[name] = facts.sensitivity[name] ?? now
+  }
+  return { version: facts.version, sensitivity: kept }
+}
+
+function faded(facts: CallerFacts, name: string, now: number, window: number): boolean {
+  return now - (facts.sensitivity[name] ?? now) >= window
+}

@@ -1,0 +1,110 @@
+/** The history of a task as a rule may see it: bounded, and cheap to carry from one call to the next. */
+import { spend } from './budget.ts'
+import { withRead } from './sensitivity.ts'
+import type { MintRequest, TaskFacts } from '../state/state.ts'
+
+const lastSteps = 5
+const mostHosts = 256
+const mostNames = 512
+const mostRepeats = 64
+/** Of the repeats, how many are written: after a crash the older ones are counted anew. */
+const keptRepeats = 16
+
+/** Calls per tool, in one live record. Written by the state when it mints. */
+export class Counts {
+  readonly record: Record<string, number> = Object.create(null)
+  #names = 0
+
+  constructor(from: Readonly<Record<string, number>> = {}) {
+    for (const name in from) this.#set(name, from[name] ?? 0)
+  }
+
+  add(name: string): void {
+    const known = this.record[name]
+    if (known !== undefined) this.record[name] = known + 1
+    else if (this.#names < mostNames) this.#set(name, 1)
+    else this.record['*'] = (this.record['*'] ?? 0) + 1
+  }
+
+  #set(name: string, times: number): void {
+    this.record[name] = times
+    this.#names++
+  }
+}
+
+/** How often each of the last distinct calls was made, in one live record. Written by the state when it mints. */
+export class Repeats {
+  readonly record: Record<string, number> = Object.create(null)
+  /** Digests, longest unused first. */
+  readonly #order = new Set<string>()
+
+  constructor(from: Readonly<Record<string, number>> = {}) {
+    for (const digest in from) {
+      this.record[digest] = from[digest] ?? 0
+      this.#order.add(digest)
+    }
+  }
+
+  add(digest: string): void {
+    this.#order.delete(digest)
+    this.#order.add(digest)
+    this.record[digest] = (this.record[digest] ?? 0) + 1
+    if (this.#order.size > mostRepeats) this.#forgetOldest()
+  }
+
+  /** The latest ones, for the file. */
+  latest(): Readonly<Record<string, number>> {
+    const kept: Record<string, number> = Object.create(null)
+    let skip = this.#order.size - keptRepeats
+    for (const digest of this.#order) {
+      if (skip-- <= 0) kept[digest] = this.record[digest] ?? 0
+    }
+    return kept
+  }
+
+  #forgetOldest(): void {
+    for (const digest of this.#order) {
+      this.#order.delete(digest)
+      delete this.record[digest]
+      return
+    }
+  }
+}
+
+/** The facts of a task that has made no call. */
+export function firstFacts(counts: Counts, repeats: Repeats): TaskFacts {
+  return {
+    version: 0,
+    step: 0,
+    last: [],
+    counts: counts.record,
+    spent: Object.freeze(Object.create(null)),
+    sensitivity: [],
+    hosts: [],
+    repeats: repeats.record,
+    failures: 0,
+  }
+}
+
+/** The facts after one more permitted call. Pure: the live records are counted up by their owner. */
+export function advance(facts: TaskFacts, request: MintRequest): TaskFacts {
+  const known = facts.hosts.includes(request.host) || facts.hosts.length >= mostHosts
+  return {
+    version: facts.version + 1,
+    step: facts.step + 1,
+    last: [...(facts.last.length < lastSteps ? facts.last : facts.last.slice(1 - lastSteps)), request.step],
+    counts: facts.counts,
+    spent: spend(facts.spent, request.debit),
+    sensitivity: withRead(facts.sensitivity, request.data),
+    hosts: known ? facts.hosts : [...facts.hosts, request.host],
+    repeats: facts.repeats,
+    failures: facts.failures,
+  }
+}
+
+/** The facts after the outcome of a permitted call; the same object when it changes nothing. */
+export function concluded(facts: TaskFacts, failed: boolean, debit: Readonly<Record<string, number>> | undefined): TaskFacts {
+  const failures = failed ? facts.failures + 1 : 0
+  if (failures === facts.failures && debit === undefined) return facts
+  return { ...facts, version: facts.version + 1, failures, spent: debit === undefined ? facts.spent : spend(facts.spent, debit) }
+}
