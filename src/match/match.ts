@@ -1,4 +1,13 @@
+/** The stage that says what a call is: its route, its tool, the resource it touches, and its body when that is judged. */
+
+import type { Call } from '../listen/call.ts'
+import type { Task } from '../task/task.ts'
+import { Refusal } from '../refusal.ts'
+import { judgeJson, noBody, streamedBody, type BodyLimits } from './body.ts'
+import { compileCatalogue, uncatalogued, type Catalogue, type Operation } from './catalogue.ts'
+import { jsonCaps, type JsonCaps } from './json.ts'
 import type { Route } from './route.ts'
+import { params } from './template.ts'
 import type { Tool } from './tools.ts'
 
 /** The body as the judge saw it. `judged` bytes are the bytes that are forwarded. */
@@ -6,11 +15,13 @@ export interface JudgedBody {
   readonly kind: 'none' | 'json' | 'stream'
   /** The parsed document; absent (`undefined`) unless `judged` and `kind` is `json`. Null-prototype objects. */
   readonly parsed: unknown
-  /** Exactly what came, when it was read whole; null for a stream. */
+  /** Exactly what came, when it was read whole; null when there is none or it is still to be streamed, whatever its kind. */
   readonly bytes: Uint8Array | null
-  /** Lower-case hex; null for a stream (its digest is in the outcome). */
+  /** Lower-case hex of `bytes`; null without them (the digest of a streamed body is in the outcome). */
   readonly sha256: string | null
+  /** Bytes read or announced; null when chunked and not read. */
   readonly size: number | null
+  /** False when policy cannot see the whole body: it streams, or a tool that judges it got one past a cap. */
   readonly judged: boolean
 }
 
@@ -24,4 +35,70 @@ export interface Target {
   readonly body: JudgedBody
   /** Budget amounts of this call, `calls: 1` included. */
   readonly debit: Readonly<Record<string, number>>
+}
+
+export type Match = (call: Call, task: Task) => Target | Promise<Target>
+
+export interface MatchOptions {
+  /** By route name. */
+  readonly routes: ReadonlyMap<string, Route>
+  /** Most bytes of a body that are read to be judged (`limits.judged_body`). */
+  readonly judgedBody: number
+  readonly caps?: JsonCaps
+}
+
+/**
+ * Compiles the catalogue of every route; throws an Error naming the route and tool that cannot be compiled.
+ *
+ * The stage throws `match.unroutable` when no route leads there, `listen.malformed` for a header that would choose another
+ * operation than the one judged, and what reading a judged body refuses. It answers in the same tick unless a body is read.
+ */
+export function makeMatch(options: MatchOptions): Match {
+  const limits: BodyLimits = { judged: options.judgedBody, json: options.caps ?? jsonCaps }
+  const compiled = new Map(Array.from(options.routes, ([name, route]) => [name, compileRoute(route)]))
+  return (call) => {
+    const { kind, route } = call.address
+    const found = kind === 'route' && route !== null ? compiled.get(route) : undefined
+    if (found === undefined) throw new Refusal('match.unroutable')
+    checkOverrides(call, found.overrides)
+    const operation = found.catalogue(call)
+    if (operation === null) return { ...found.rest, body: call.length === 0 ? noBody : streamedBody(call) }
+    const named = describe(found.route, operation, call)
+    if (operation.tool.args === 'json' && call.length !== 0)
+      return judgeJson(call, limits).then((body) => ({ ...named, body, debit: operation.debit(body.parsed) }))
+    const body = call.length === 0 ? noBody : streamedBody(call)
+    return { ...named, body, debit: operation.debit(undefined) }
+  }
+}
+
+interface CompiledRoute {
+  readonly route: Route
+  readonly catalogue: Catalogue
+  /** What a call is that no tool describes; only its body is missing. */
+  readonly rest: Omit<Target, 'body'>
+  /** Headers that would name another operation and that this route does not list. */
+  readonly overrides: readonly string[]
+}
+
+const overrides = ['x-http-method-override', 'x-http-method', 'x-method-override', 'x-original-url', 'x-rewrite-url']
+
+function compileRoute(route: Route): CompiledRoute {
+  const rest = { route, tool: uncatalogued(route.name), params: {}, resource: null, debit: Object.freeze({ calls: 1 }) }
+  try {
+    return { route, catalogue: compileCatalogue(route), rest, overrides: overrides.filter((name) => !route.selects.includes(name)) }
+  } catch (cause) {
+    throw new Error(`route ${route.name}: ${cause instanceof Error ? cause.message : 'malformed'}`, { cause })
+  }
+}
+
+function checkOverrides(call: Call, refused: readonly string[]): void {
+  for (const name of refused) {
+    if (call.header(name) !== undefined) throw new Refusal('listen.malformed', { reasons: [`the header ${name} is not accepted here`] })
+  }
+}
+
+function describe(route: Route, operation: Operation, call: Call): Omit<Target, 'body' | 'debit'> {
+  const { tool, template, resource } = operation
+  const pieces = params(template, call.address.segments)
+  return { route, tool, params: pieces, resource: resource === null ? null : resource(pieces) }
 }

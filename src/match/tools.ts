@@ -7,6 +7,8 @@ export interface Tool {
   readonly name: string
   /** Method and path template (`GET /customers/{id}`), or null for the route's uncatalogued rest. */
   readonly match: string | null
+  /** Lower-case name → exact value of headers that choose this tool beside its path; each is one of the route's `selects`. */
+  readonly headers?: Readonly<Record<string, string>>
   readonly effect: Effect
   readonly risk: Risk
   /** Data classes that the answer holds. */

@@ -1,0 +1,100 @@
+/** The tools of one route, compiled once so that a call finds its own by method and number of segments. */
+
+import type { Call } from '../listen/call.ts'
+import type { Route } from './route.ts'
+import type { Tool } from './tools.ts'
+import { compileDebit, type Debit } from './debit.ts'
+import { compileResource, type NameResource } from './resource.ts'
+import { bySpecificity, fits, parseTemplate, type Template } from './template.ts'
+
+/** One tool, ready to match. */
+export interface Operation {
+  readonly tool: Tool
+  readonly template: Template
+  /** Null when the tool touches no named resource. */
+  readonly resource: NameResource | null
+  readonly debit: Debit
+}
+
+/** What a look-up needs of a call. */
+export type Asked = Pick<Call, 'method' | 'header'> & { readonly address: Pick<Call['address'], 'segments'> }
+
+/** Gives the most specific operation that a call is, or null when the catalogue has none. */
+export type Catalogue = (asked: Asked) => Operation | null
+
+/**
+ * Compiles the tools of a route. The more specific template wins, then the one that names more headers, then the one that
+ * stands first. HEAD is matched as GET too, the method itself stays visible to policy.
+ * Throws an Error naming the tool and what is wrong with it.
+ */
+export function compileCatalogue(route: Pick<Route, 'tools' | 'selects'>): Catalogue {
+  const operations = route.tools.filter((tool) => tool.match !== null).map((tool) => compileTool(tool, route.selects))
+  // a stable sort: equals keep the order of the catalogue
+  operations.sort((left, right) => bySpecificity(left.template, right.template) || headerCount(right) - headerCount(left))
+  const methods = new Set([...operations.map(({ template }) => template.method), 'HEAD', '*'])
+  const tables = new Map([...methods].map((method) => [method, tableOf(operations, method)]))
+  const others = tables.get('*') ?? []
+  return (asked) => {
+    const { segments } = asked.address
+    const table = tables.get(asked.method) ?? others
+    const candidates = table[Math.min(segments.length, table.length - 1)] ?? []
+    for (const operation of candidates) {
+      if (fits(operation.template, segments) && selected(operation.tool, asked)) return operation
+    }
+    return null
+  }
+}
+
+/** The worst a call can be: what a call is that no tool of its route describes. */
+export function uncatalogued(route: string): Tool {
+  return {
+    name: `${route}.uncatalogued`,
+    match: null,
+    effect: 'unknown',
+    risk: 'critical',
+    data: ['unknown'],
+    egress: 'public',
+    resource: null,
+    accepts: [],
+    args: null,
+    debit: {},
+    prompt: false,
+    catalogued: false,
+  }
+}
+
+function compileTool(tool: Tool, selects: readonly string[]): Operation {
+  try {
+    for (const name of Object.keys(tool.headers ?? {})) {
+      if (!selects.includes(name)) throw new Error(`header ${name} is not listed in the route's selects`)
+    }
+    const template = parseTemplate(tool.match ?? '')
+    const resource = tool.resource === null ? null : compileResource(tool.resource, template.names)
+    return { tool, template, resource, debit: compileDebit(tool.debit, tool.args === 'json') }
+  } catch (cause) {
+    throw new Error(`tool ${tool.name}: ${cause instanceof Error ? cause.message : 'malformed'}`, { cause })
+  }
+}
+
+/** Candidates by number of segments, in order; the last row serves every longer path and holds open templates only. */
+function tableOf(operations: readonly Operation[], method: string): readonly (readonly Operation[])[] {
+  const mine = operations.filter(({ template }) => serves(template.method, method))
+  const longest = Math.max(0, ...mine.map(({ template }) => template.pieces.length))
+  return Array.from({ length: longest + 2 }, (_, count) =>
+    mine.filter(({ template }) => (template.open ? template.pieces.length <= count : template.pieces.length === count)),
+  )
+}
+
+function serves(templateMethod: string, method: string): boolean {
+  return templateMethod === method || templateMethod === '*' || (method === 'HEAD' && templateMethod === 'GET')
+}
+
+function selected(tool: Tool, asked: Asked): boolean {
+  if (tool.headers === undefined) return true
+  for (const name of Object.keys(tool.headers)) if (asked.header(name) !== tool.headers[name]) return false
+  return true
+}
+
+function headerCount({ tool }: Operation): number {
+  return Object.keys(tool.headers ?? {}).length
+}
