@@ -1,4 +1,12 @@
+import { hash } from 'node:crypto'
 import type { Call } from '../listen/call.ts'
+import { Refusal } from '../refusal.ts'
+import { ambientCaller } from './ambient.ts'
+import { isAlgorithm } from './algorithms.ts'
+import { CallerCache } from './cache.ts'
+import { rejected, shown } from './rejected.ts'
+import { findPresented } from './slots.ts'
+import { claimedSubject, readShape } from './token-shape.ts'
 
 /** Who a call was proven to come from, before any policy. */
 export interface Caller {
@@ -30,7 +38,99 @@ export interface Presented {
 export interface IdentitySource {
   readonly type: string
   verify(presented: Presented, call: Call): Caller | null | Promise<Caller | null>
+  /**
+   * A number that changes whenever a token verified before might not verify now (a key set changed or grew too old);
+   * negative while the source cannot verify at all. Callers are cached only as long as it stays the same.
+   */
+  generation(): number
   /** True once the source can verify (its first keys are there). */
   ready(): boolean
   close(): void
+}
+
+/** What the stage is made of. */
+export interface IdentifyOptions {
+  /** Asked in order; the first that does not answer `null` decides. */
+  readonly sources: readonly IdentitySource[]
+  /** Epoch ms. */
+  readonly clock: () => number
+  /** Most verified tokens kept; default 4096. */
+  readonly cacheSize?: number
+}
+
+/** The parts that verifying needs; `cache` is written here alone. */
+interface Means {
+  readonly sources: readonly IdentitySource[]
+  readonly clock: () => number
+  readonly cache: CallerCache
+}
+
+/**
+ * Makes the stage: takes a call, gives its proven caller, at once when every token it carries is known.
+ * Throws `identify.missing` when no slot holds a token (and the listener has no ambient caller), `identify.rejected` when one does not
+ * verify or two name different callers, `identify.unavailable` when there are no keys to verify with.
+ * Every token-shaped text in a slot must verify; anything else there, such as the dummy key that an SDK insists on, is ignored.
+ */
+export function makeIdentify(options: IdentifyOptions): (call: Call) => Caller | Promise<Caller> {
+  const { sources, clock } = options
+  const cache = new CallerCache(options.cacheSize ?? 4096)
+  const means: Means = { sources, clock, cache }
+  return (call) => {
+    const presented = findPresented(call.headers)
+    const now = clock()
+    let agreed: Caller | null = null
+    for (const one of presented) {
+      const known = cache.get(digestOf(one), now)
+      if (known !== null) agreed = agree(agreed, known)
+      else if (readShape(one.token) !== null) return verifyAll(presented, call, means)
+    }
+    return agreed ?? absent(call, now)
+  }
+}
+
+/** In order: the first token decides whose keys are asked first, and the first caller is the one that the others must agree with. */
+async function verifyAll(presented: readonly Presented[], call: Call, means: Means): Promise<Caller> {
+  const { cache, clock } = means
+  let agreed: Caller | null = null
+  for (const one of presented) {
+    const shape = readShape(one.token)
+    if (shape === null) continue
+    // JWT-SVID §4: an algorithm outside the list is refused before anything else is looked at, for every source
+    if (!isAlgorithm(shape.algorithm)) throw rejected('algorithm', `alg in ${one.slot} is not one of the nine`)
+    agreed = agree(agreed, cache.get(digestOf(one), clock()) ?? (await verifyOne(one, call, means)))
+  }
+  if (agreed === null) return absent(call, clock())
+  // verifying may have waited for keys
+  if (clock() >= agreed.expires) throw rejected('expired', 'expired while it was verified')
+  return agreed
+}
+
+async function verifyOne(one: Presented, call: Call, { sources, cache }: Means): Promise<Caller> {
+  for (const source of sources) {
+    // read before: if keys change meanwhile, what is cached is out of date at once
+    const generation = source.generation()
+    const caller = await source.verify(one, call)
+    if (caller === null) continue
+    cache.put(digestOf(one), { caller, source, generation })
+    return caller
+  }
+  const subject = claimedSubject(one.token)
+  throw rejected('unknown', `no source for the token in ${one.slot}, unverified sub ${subject === null ? 'absent' : shown(subject)}`)
+}
+
+function digestOf(one: Presented): string {
+  return hash('sha256', one.token)
+}
+
+function agree(first: Caller | null, second: Caller): Caller {
+  if (first !== null && first.id !== second.id) throw rejected('conflict', `tokens of ${first.id} and ${second.id}`)
+  return first ?? second
+}
+
+function absent(call: Call, now: number): Caller {
+  const { ambient } = call.listener
+  if (ambient !== null) return ambientCaller(call.listener, ambient, now)
+  throw new Refusal('identify.missing', {
+    reasons: ['present a JWT-SVID as a Bearer token, an API key (x-api-key, x-goog-api-key) or a Basic password'],
+  })
 }

@@ -1,0 +1,194 @@
+import { hash } from 'node:crypto'
+import { Refusal } from '../refusal.ts'
+import { readKeySet } from './bundles.ts'
+import type { KeyFormat, KeySet } from './bundles.ts'
+import type { KeyDocument } from './key-document.ts'
+import type { VerifyKey } from './keys.ts'
+import type { SourceLog } from './source.ts'
+
+export interface KeySourceOptions {
+  readonly document: KeyDocument
+  /** Null: told by the document. */
+  readonly format: KeyFormat | null
+  /** Ms that keys may be used after they were last read. */
+  readonly maxAge: number
+  /** Ms between readings; null: as the document hints, else five minutes. */
+  readonly interval: number | null
+  /** Epoch ms. */
+  readonly clock: () => number
+  readonly log: SourceLog
+  readonly trustDomain: string
+}
+
+/** An unknown `kid` makes us read again at most this often: agents must not be able to aim us at an issuer. */
+const demandEvery = 30_000
+const shortestInterval = 1000
+/** Federation §6.1. */
+const unhintedInterval = 300_000
+const longestBackoff = 30_000
+/** A clock that went back further than this makes the age of keys meaningless. */
+const tolerableStepBack = 30_000
+
+/**
+ * The keys of one trust domain, kept up to date: read at the start, by interval or hint, and when a token names a `kid` not seen yet.
+ * A document that cannot be read or used changes nothing; the keys before it serve until they are too old, and then nothing verifies.
+ */
+export class KeySource {
+  readonly #options: KeySourceOptions
+  readonly #abort = new AbortController()
+  // written by #adopt and #read alone
+  #keys: KeySet | null = null
+  #readAt = 0
+  #generation = 0
+  /** Digest of the text that `#keys` came from. */
+  #digest = ''
+  #failures = 0
+  #lastFault = ''
+  // written by refresh and #demand alone
+  #underWay: Promise<void> | null = null
+  #demandedAt = Number.NEGATIVE_INFINITY
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: KeySourceOptions) {
+    this.#options = options
+    if (this.#openNow()) this.#schedule()
+    else void this.refresh()
+  }
+
+  /** Changes with every new document; negative while there are no keys fit for use. */
+  generation(): number {
+    return this.#usable() === null ? -1 : this.#generation
+  }
+
+  ready(): boolean {
+    return this.#usable() !== null
+  }
+
+  /**
+   * The key named `kid`, or null when the trust domain has none of that name: at once when it is there, else after reading again if that
+   * is due. Throws or rejects with `identify.unavailable` when there are no keys fit for use.
+   */
+  find(kid: string): VerifyKey | null | Promise<VerifyKey | null> {
+    return this.#usable()?.keys.get(kid) ?? this.#findAnew(kid)
+  }
+
+  /** Reads the document; callers at the same time share one reading. Never rejects: a failure is logged. */
+  refresh(): Promise<void> {
+    this.#underWay ??= this.#read().finally(() => {
+      this.#underWay = null
+      this.#schedule()
+    })
+    return this.#underWay
+  }
+
+  close(): void {
+    this.#abort.abort()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+  }
+
+  async #findAnew(kid: string): Promise<VerifyKey | null> {
+    await this.#demand()
+    const keys = this.#usable()
+    if (keys === null) {
+      throw new Refusal('identify.unavailable', {
+        detail: `no usable keys for ${this.#options.trustDomain} from ${this.#options.document.place}`,
+      })
+    }
+    return keys.keys.get(kid) ?? null
+  }
+
+  #demand(): Promise<void> {
+    if (this.#underWay !== null) return this.#underWay
+    const now = this.#options.clock()
+    const since = now - this.#demandedAt
+    if (since >= 0 && since < demandEvery) return Promise.resolve()
+    this.#demandedAt = now
+    return this.refresh()
+  }
+
+  #usable(): KeySet | null {
+    const age = this.#options.clock() - this.#readAt
+    return age < this.#options.maxAge && age > -tolerableStepBack ? this.#keys : null
+  }
+
+  /** What can be read without waiting is there before the first call. */
+  #openNow(): boolean {
+    try {
+      const text = this.#options.document.readNow()
+      if (text !== null) this.#adopt(text)
+      return text !== null
+    } catch (error) {
+      this.#failed(error)
+      return true
+    }
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const text = await this.#options.document.read(this.#abort.signal)
+      this.#adopt(text)
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#failed(error)
+    }
+  }
+
+  #adopt(text: string): void {
+    const digest = hash('sha256', text)
+    if (digest !== this.#digest) this.#replace(text, digest)
+    this.#readAt = this.#options.clock()
+    this.#failures = 0
+    this.#lastFault = ''
+  }
+
+  #replace(text: string, digest: string): void {
+    const { document, format, log, trustDomain } = this.#options
+    const keys = readKeySet(text, format)
+    this.#checkSequence(keys)
+    this.#keys = keys
+    this.#digest = digest
+    this.#generation += 1
+    const sequence = keys.sequence === null ? null : String(keys.sequence)
+    log.info({ trustDomain, place: document.place, keys: keys.keys.size, format: keys.format, sequence }, 'trust domain keys read')
+    if (keys.leftOut.length > 0)
+      log.warn({ trustDomain, place: document.place, leftOut: keys.leftOut }, 'keys that must not be used were left out')
+  }
+
+  /** Trust Domain and Bundle §4.1.1: the number only grows, so a lower one, or none after one, is an old document played again. */
+  #checkSequence(next: KeySet): void {
+    const last = this.#keys?.sequence ?? null
+    if (last === null || (next.sequence !== null && next.sequence >= last)) return
+    throw new Error(`spiffe_sequence went from ${last} to ${next.sequence ?? 'none'}`)
+  }
+
+  /** The same fault is said once, not at every reading. */
+  #failed(error: unknown): void {
+    const { document, log, trustDomain } = this.#options
+    const fault = describe(error)
+    this.#failures += 1
+    if (fault === this.#lastFault) return
+    this.#lastFault = fault
+    log.warn(
+      { trustDomain, place: document.place, fault },
+      'trust domain keys could not be read; those from before stay in use until they are too old',
+    )
+  }
+
+  #schedule(): void {
+    if (this.#abort.signal.aborted) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => void this.refresh(), this.#wait()).unref()
+  }
+
+  /** Federation §6.1: by hint, and a failed reading waits for the next turn. Several turns fit into the life of the keys. */
+  #wait(): number {
+    if (this.#keys === null) return Math.min(longestBackoff, shortestInterval * 2 ** Math.min(this.#failures, 5))
+    const { interval, maxAge } = this.#options
+    return Math.max(shortestInterval, Math.min(interval ?? this.#keys.refreshHint ?? unhintedInterval, maxAge / 4))
+  }
+}
+
+/** What undici keeps under `cause` is what an operator needs to read. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown'
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
+}

@@ -1,0 +1,32 @@
+import type { z } from 'zod'
+import type { IdentitySource } from './identify.ts'
+
+/** Takes one line for the operator: members first, then the sentence. */
+export interface SourceLog {
+  info(o: object, m: string): void
+  warn(o: object, m: string): void
+  error(o: object, m: string): void
+}
+
+/** What sources are handed from outside. */
+export interface IdentifyServices {
+  /** Epoch ms. */
+  readonly clock: () => number
+  readonly log: SourceLog
+  readonly fetch: typeof fetch
+  /** What tokens must be meant for: the SPIFFE ID of this Countersign. Never empty. */
+  readonly audience: string
+}
+
+/** One kind of source: its `type` in the configuration, the schema of its settings, and how it is opened. */
+export interface SourceKind<Config extends z.ZodType> {
+  readonly type: string
+  readonly config: Config
+  /** Starts loading keys; throws an Error only for settings that can never work. `ready()` tells when the first keys are there. */
+  open(config: z.infer<Config>, services: IdentifyServices): IdentitySource
+}
+
+/** Declares a kind of source. List it in `registry.ts`; schema, documentation and contract tests follow from that line. */
+export function defineSource<Config extends z.ZodType>(kind: SourceKind<Config>): SourceKind<Config> {
+  return kind
+}

@@ -1,0 +1,92 @@
+/** JSON whose meaning cannot be disputed: one reading only, no member named twice. For tokens and key documents, not for bodies. */
+
+/** The members of a JSON object. Read them with `member`. */
+export type Members = Readonly<Record<string, unknown>>
+
+const deepest = 64
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * Takes bytes or text, gives the object in it.
+ * Throws SyntaxError when it is not UTF-8, not JSON, not an object, nested deeper than 64, or names a member twice in one object
+ * (RFC 7519 §4 and RFC 7515 §4 allow refusing it; two readers could otherwise see two subjects).
+ */
+export function parseStrictJson(source: string | Uint8Array): Members {
+  const text = typeof source === 'string' ? source : decodeUtf8(source)
+  const value: unknown = JSON.parse(text)
+  if (!isMembers(value)) throw new SyntaxError('not a JSON object')
+  checkMembers(text)
+  return value
+}
+
+/** An own member, or undefined. What a prototype holds is never read. */
+export function member(object: Members, name: string): unknown {
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}
+
+export function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * A whole number named `name`, with all its digits: a JSON number loses them above 2^53.
+ * Takes text that `parseStrictJson` took; gives null when the outermost object has no such member. Throws SyntaxError when it is not a whole number.
+ */
+export function wholeNumber(text: string, name: string): bigint | null {
+  const keep = (key: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    key === name && typeof value === 'number' ? exact(context?.source ?? '') : value
+  const object: unknown = JSON.parse(text, keep)
+  if (!isMembers(object) || !Object.hasOwn(object, name)) return null
+  const value = object[name]
+  if (typeof value !== 'bigint') throw new SyntaxError(`${name} is not a whole number`)
+  return value
+}
+
+function exact(digits: string): bigint | null {
+  return digits.length <= 40 && /^-?\d+$/.test(digits) ? BigInt(digits) : null
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw new SyntaxError('not UTF-8')
+  }
+}
+
+/** Walks text that JSON.parse took: with the grammar known to hold, only structure and names need to be looked at. */
+function checkMembers(text: string): void {
+  const open: (Set<string> | null)[] = []
+  let nameNext = false
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]
+    if (char === '"') {
+      const end = closingQuote(text, at)
+      if (nameNext) addName(open.at(-1), text.slice(at, end + 1))
+      nameNext = false
+      at = end
+    } else if (char === '{' || char === '[') {
+      if (open.length === deepest) throw new SyntaxError('nested too deep')
+      open.push(char === '{' ? new Set() : null)
+      nameNext = char === '{'
+    } else if (char === '}' || char === ']') {
+      open.pop()
+      nameNext = false
+    } else if (char === ',') {
+      nameNext = open.at(-1) !== null
+    }
+  }
+}
+
+function addName(names: Set<string> | null | undefined, quoted: string): void {
+  // escapes are undone first: "s\u0075b" and "sub" are one name
+  const name = quoted.includes('\\') ? String(JSON.parse(quoted)) : quoted.slice(1, -1)
+  if (names?.has(name)) throw new SyntaxError('a member is named twice')
+  names?.add(name)
+}
+
+function closingQuote(text: string, open: number): number {
+  let at = open + 1
+  while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
