@@ -6,10 +6,10 @@ import { DatabaseSync } from 'node:sqlite'
 const schemaVersion = 1
 
 const schema = `
-  CREATE TABLE tasks (id TEXT PRIMARY KEY, caller TEXT NOT NULL, state TEXT NOT NULL, opened INTEGER NOT NULL, closed INTEGER, row TEXT NOT NULL);
+  CREATE TABLE tasks (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, caller TEXT NOT NULL, state TEXT NOT NULL, opened INTEGER NOT NULL, closed INTEGER, row TEXT NOT NULL);
   CREATE INDEX tasks_by_caller ON tasks (caller, opened);
   CREATE INDEX tasks_by_state ON tasks (state, opened);
-  CREATE TABLE facts (task TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE facts (task INTEGER PRIMARY KEY, facts TEXT NOT NULL);
   CREATE TABLE callers (id TEXT PRIMARY KEY, facts TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE leases (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL);
   CREATE INDEX leases_by_task ON leases (task);

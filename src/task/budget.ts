@@ -24,10 +24,10 @@ export function overBudget(limit: Meters, spent: Meters, debit: Meters): string 
 
 /** What is spent after a debit; amounts that are no number of at least 0 are left out. */
 export function spend(spent: Meters, debit: Meters): Meters {
-  const after: Record<string, number> = Object.assign(Object.create(null), spent)
+  let after = spent
   for (const meter in debit) {
     const amount = debit[meter] ?? 0
-    if (amount >= 0 && amount < Number.POSITIVE_INFINITY) after[meter] = (after[meter] ?? 0) + amount
+    if (amount >= 0 && amount < Number.POSITIVE_INFINITY) after = { ...after, [meter]: (after[meter] ?? 0) + amount }
   }
   return after
 }

@@ -38,9 +38,9 @@ export class Repeats {
   /** Digests, longest unused first. */
   readonly #order = new Set<string>()
 
-  constructor(from: Readonly<Record<string, number>> = {}) {
-    for (const digest in from) {
-      this.record[digest] = from[digest] ?? 0
+  constructor(from: readonly (readonly [digest: string, times: number])[] = []) {
+    for (const [digest, times] of from) {
+      this.record[digest] = times
       this.#order.add(digest)
     }
   }
@@ -52,12 +52,12 @@ export class Repeats {
     if (this.#order.size > mostRepeats) this.#forgetOldest()
   }
 
-  /** The latest ones, for the file. */
-  latest(): Readonly<Record<string, number>> {
-    const kept: Record<string, number> = Object.create(null)
+  /** The latest ones, for the file: longest unused first. */
+  latest(): [digest: string, times: number][] {
+    const kept: [string, number][] = []
     let skip = this.#order.size - keptRepeats
     for (const digest of this.#order) {
-      if (skip-- <= 0) kept[digest] = this.record[digest] ?? 0
+      if (skip-- <= 0) kept.push([digest, this.record[digest] ?? 0])
     }
     return kept
   }
@@ -78,7 +78,7 @@ export function firstFacts(counts: Counts, repeats: Repeats): TaskFacts {
     step: 0,
     last: [],
     counts: counts.record,
-    spent: Object.freeze(Object.create(null)),
+    spent: {},
     sensitivity: [],
     hosts: [],
     repeats: repeats.record,
