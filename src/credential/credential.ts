@@ -16,6 +16,7 @@ export interface Lease {
   readonly secret: Secret
   /** `sha256:…` of the secret, for the record. */
   readonly digest: string
+  /** Epoch ms: it is not used from then on, even when the issuer would let it live longer. */
   readonly expires: number
   readonly revocation: Revocation
   /** True for a standing secret (`unsafe_standing`): flagged in every record. */
@@ -43,23 +44,43 @@ export interface Wanted {
 /** What a provider gave. */
 export interface Issued {
   readonly secret: Secret
+  /** Epoch ms at which it ends by itself, as far as the issuer says. May lie past `wanted.ttl` only with `revocation: issuer` or `excess`. */
   readonly expires: number
   readonly scopes: readonly string[]
-  /** What `revoke` needs, as text; sealed before it is kept. Null when nothing can be revoked. */
-  readonly handle: string | null
+  /** What `revoke` needs; sealed before it is kept. Null when nothing can be revoked. */
+  readonly handle: Secret | null
   readonly revocation: Revocation
+  /** Why it is wider than what was asked, for the operator and without any of its text; it is then revoked, never used. Null when it is not. */
+  readonly excess: string | null
+}
+
+/** The widest that a provider's configuration lets a decision ask for. */
+export interface Offer {
+  /** Sorted, no repeats. */
+  readonly scopes: readonly string[]
+  /** The first is asked for unless the decision names another; empty when the provider knows no audiences. */
+  readonly audiences: readonly string[]
+  /** Longest life of a lease, ms. */
+  readonly ttl: number
+  /** True when the task's subject token is exchanged: only then is it opened. */
+  readonly subject: boolean
 }
 
 /**
- * A way to get credentials. `issue` obeys the signal, never answers one that outlives `wanted.ttl` and throws
- * `credential.unavailable` or `credential.too-wide`; `revoke` is idempotent and throws when it must be tried again.
+ * A way to get credentials.
+ *
+ * `issue` obeys the signal and throws `credential.unavailable` when nothing came, with an `Unanswered` as its cause when it is not
+ * known what the issuer did. What came back wider than asked is answered with `excess`, so that it is taken back before the call is
+ * refused with `credential.too-wide`.
+ * `revoke` resolves only when the issuer confirmed, is idempotent, and throws when it must be tried again.
  */
 export interface CredentialProvider {
   readonly type: string
   readonly placement: Placement
   readonly standing: boolean
+  readonly offer: Offer
   issue(wanted: Wanted, signal: AbortSignal): Promise<Issued>
-  revoke?(handle: string, signal: AbortSignal): Promise<void>
+  revoke?(handle: Secret, signal: AbortSignal): Promise<void>
   close(): void
 }
 

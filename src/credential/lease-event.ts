@@ -1,0 +1,44 @@
+import type { Lease } from './credential.ts'
+import type { LeaseRow, LeaseState, Revocation } from '../state/state.ts'
+
+/** What the ledger is told of a lease; the same form as every other event. */
+export interface LeaseEvent {
+  readonly kind: `lease.${'issued' | 'revoked' | 'expired' | 'discarded' | 'orphaned' | 'revocation-failed'}`
+  readonly task: string
+  readonly caller: string
+  readonly by: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** Resolves when the line is in the ledger; rejects when it cannot be written. */
+export type TellLease = (event: LeaseEvent) => Promise<void>
+
+/** A new lease: what it is, where it goes and how it will end. Never the value, only its digest. */
+export function issuedEvent(row: LeaseRow, lease: Lease, call: string, replaces: string | null): LeaseEvent {
+  const { key: _key, sealed: _sealed, task, caller, issued, expires, ...facts } = row
+  const times = { issued, use_until: lease.expires, expires }
+  const detail = { ...facts, ...times, standing: lease.standing, call, ...(replaces === null ? {} : { replaces }) }
+  return { kind: 'lease.issued', task, caller, by: 'countersign', detail }
+}
+
+/** The end of a lease, as it really was. */
+export function endedEvent(row: LeaseRow, state: Ended, cause: string, standing: boolean, revocation: Revocation): LeaseEvent {
+  const { id, provider, digest, expires, task, caller } = row
+  const detail = { id, provider, digest, expires, revocation, standing, cause }
+  return { kind: `lease.${state}`, task, caller, by: state === 'expired' ? 'clock' : 'countersign', detail }
+}
+
+/** A revocation that the issuer did not confirm; it is tried again until the credential expires. */
+export function failedEvent(row: LeaseRow, cause: string, why: string): LeaseEvent {
+  const { id, provider, digest, expires, revocation, task, caller } = row
+  return {
+    kind: 'lease.revocation-failed',
+    task,
+    caller,
+    by: 'countersign',
+    detail: { id, provider, digest, expires, revocation, cause, why },
+  }
+}
+
+/** The states in which a lease stays. */
+export type Ended = Extract<LeaseState, 'revoked' | 'expired' | 'discarded' | 'orphaned'>

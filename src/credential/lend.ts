@@ -1,0 +1,206 @@
+import { Refusal } from '../refusal.ts'
+import type { Permit } from '../decide/permit.ts'
+import type { NewId } from '../id.ts'
+import type { Seal, State } from '../state/state.ts'
+import type { Credential, CredentialProvider, Lease } from './credential.ts'
+import { issue, type Ask, type IssuingOptions } from './issuing.ts'
+import type { TellLease } from './lease-event.ts'
+import { LeaseEnds, type Log } from './lease-ends.ts'
+import { LeaseBook } from './leases.ts'
+import { narrow, offering, type Offering } from './narrow.ts'
+import { sweep } from './sweep.ts'
+
+export interface CredentialOptions {
+  readonly providers: ReadonlyMap<string, CredentialProvider>
+  readonly state: State
+  /** Seals what revocation needs; null: it lives in memory only, and a crash leaves leases to their expiry. */
+  readonly seal: Seal | null
+  /** Epoch ms. */
+  readonly clock: () => number
+  /** ms on a clock that nobody can set; `performance.now` by default. */
+  readonly ticks?: () => number
+  readonly newId: NewId
+  /** Throws unless the permit was minted: `Permit.check`. */
+  readonly check: (permit: Permit) => void
+  readonly event: TellLease
+  readonly log: Log
+}
+
+/** The stage, and what ends its leases. */
+export interface CredentialStage {
+  readonly credential: Credential
+  readonly book: LeaseBook
+  /** Takes back every lease of a task; resolves when each is gone or queued for retry. */
+  revokeTask(task: string, cause: string): Promise<void>
+  /** Call once, before the first call: deals with what an earlier process left, then keeps time. */
+  sweep(): Promise<void>
+  /** Ends what has expired and retries revocations; `sweep` runs it every second. */
+  tick(): Promise<void>
+  /** Uses other providers from now on; leases of those that are gone or were replaced are taken back. */
+  change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void>
+  /** Stops keeping time and takes back every lease; resolves when each is gone or left to the next start. */
+  close(): Promise<void>
+  /** Leases out, and leases on their way out. */
+  sizes(): { readonly out: number; readonly ending: number }
+}
+
+/** Longest wait for an issuer. */
+const issueTime = 15_000
+
+interface Flight {
+  readonly task: string
+  readonly provider: CredentialProvider
+  readonly lease: Promise<Lease>
+  /** Aborts with a Refusal: when the task ended, the issuer is late, or no call waits any more. */
+  readonly stop: AbortController
+  waiting: number
+}
+
+/** Makes the credential stage: the one function that every provider sits behind. */
+export function makeCredential(options: CredentialOptions): CredentialStage {
+  return new Lender(options)
+}
+
+class Lender implements CredentialStage {
+  readonly book = new LeaseBook()
+  readonly #options: CredentialOptions
+  readonly #issuing: IssuingOptions
+  readonly #ends: LeaseEnds
+  readonly #ticks: () => number
+  /** Slot → the one request to an issuer under way for it. Written by `#fly` and `#land`. */
+  readonly #flights = new Map<string, Flight>()
+  #offerings: ReadonlyMap<string, Offering>
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: CredentialOptions) {
+    this.#options = options
+    this.#ticks = options.ticks ?? (() => performance.now())
+    this.#ends = new LeaseEnds({ ...options, book: this.book })
+    this.#issuing = { ...options, ticks: this.#ticks, book: this.book, ends: this.#ends }
+    this.#offerings = offeringsOf(options.providers)
+  }
+
+  /** Throws `decide.malformed`, or why the permit may not be used; a lease that is there comes back without a promise. */
+  readonly credential: Credential = (permit) => {
+    this.#options.check(permit)
+    const { question, credential: wish, revision } = permit.decision
+    const { target, call } = question
+    const { route, tool } = target
+    if (route.credential === null) return null
+    if (permit.signal.aborted) throw permit.signal.reason
+    const found = this.#offerings.get(route.credential)
+    if (found === undefined) throw new Refusal('credential.unavailable', { detail: `no provider is called "${route.credential}"` })
+    const task = question.task.row
+    const narrowed = narrow(found, wish)
+    const destination = route.to.origin + route.to.basePath
+    const key = `${task.id}\n${question.caller.id}\n${tool.name}\n${destination}\n${narrowed.suffix}`
+    const slot = narrowed.capped === null ? key : `${key}\n${narrowed.capped}`
+    const hit = this.book.hit(slot, this.#options.clock(), this.#ticks(), task.expires)
+    return (
+      hit ??
+      this.#wait({ slot, key, task, tool: tool.name, destination, offering: found, narrowed, revision, call: call.id }, permit.signal)
+    )
+  }
+
+  async revokeTask(task: string, cause: string): Promise<void> {
+    for (const flight of this.#flights.values()) if (flight.task === task) flight.stop.abort(new Refusal('task.ended'))
+    await Promise.all(this.book.ofTask(task).map((held) => this.#ends.end(held, cause)))
+  }
+
+  async sweep(): Promise<void> {
+    const { state, seal } = this.#options
+    const provider = (name: string) => this.#offerings.get(name)?.provider
+    await sweep({ state, seal, ends: this.#ends, provider, known: (id) => this.book.has(id) || this.#ends.has(id) })
+    this.#timer ??= setInterval(() => void this.tick(), 1000).unref()
+  }
+
+  async tick(): Promise<void> {
+    const due = this.book.due(this.#options.clock(), this.#ticks())
+    await Promise.all([...due.map((held) => this.#ends.end(held, 'expired')), this.#ends.retry()])
+  }
+
+  async change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void> {
+    this.#offerings = offeringsOf(providers)
+    const kept = new Set(providers.values())
+    const stop = new Refusal('credential.unavailable', { detail: 'its provider was replaced', retry: 'later' })
+    for (const flight of this.#flights.values()) if (!kept.has(flight.provider)) flight.stop.abort(stop)
+    const gone = this.book.all().filter((held) => !kept.has(held.provider))
+    await Promise.all(gone.map((held) => this.#ends.end(held, 'provider-changed')))
+  }
+
+  async close(): Promise<void> {
+    if (this.#timer) clearInterval(this.#timer)
+    this.#timer = null
+    for (const flight of this.#flights.values()) flight.stop.abort(new Refusal('listen.draining'))
+    await Promise.allSettled([...this.#flights.values()].map(({ lease }) => lease))
+    await Promise.all(this.book.all().map((held) => this.#ends.end(held, 'shutdown')))
+  }
+
+  sizes(): { readonly out: number; readonly ending: number } {
+    return { out: this.book.size, ending: this.#ends.size }
+  }
+
+  /** Waits for the one request per slot, as long as this call lives; the last call to leave stops it. */
+  async #wait(ask: Ask, signal: AbortSignal): Promise<Lease> {
+    const flight = this.#flights.get(ask.slot) ?? this.#fly(ask)
+    flight.waiting++
+    try {
+      const lease = await unlessAborted(flight.lease, signal, flight.stop.signal)
+      // between the issuer's answer and this tick the task may have ended
+      if (!this.book.has(lease.id)) throw new Refusal('task.ended')
+      return lease
+    } finally {
+      if (--flight.waiting === 0) this.#land(ask.slot, flight)
+    }
+  }
+
+  #fly(ask: Ask): Flight {
+    const stop = new AbortController()
+    const late = new Refusal('credential.unavailable', { detail: 'the issuer did not answer in time', retry: 'later' })
+    const timer = setTimeout(() => stop.abort(late), issueTime).unref()
+    const lease = issue(ask, this.#issuing, stop.signal)
+    const flight: Flight = { task: ask.task.id, provider: ask.offering.provider, lease, stop, waiting: 0 }
+    this.#flights.set(ask.slot, flight)
+    // every waiting call hears of a failure; this only ends the flight
+    void lease.then(
+      () => clearTimeout(timer),
+      () => clearTimeout(timer),
+    )
+    return flight
+  }
+
+  /** Lets go of a flight: the next call starts another. What an issuer still answers after the stop is taken back by `issue`. */
+  #land(slot: string, flight: Flight): void {
+    if (this.#flights.get(slot) === flight) this.#flights.delete(slot)
+    flight.stop.abort(new Refusal('credential.unavailable', { detail: 'no call waits for it any more' }))
+  }
+}
+
+function offeringsOf(providers: ReadonlyMap<string, CredentialProvider>): ReadonlyMap<string, Offering> {
+  return new Map([...providers].map(([name, provider]) => [name, offering(name, provider)]))
+}
+
+/** The promise's own outcome, or the reason of the first signal that aborts. */
+function unlessAborted<T>(promise: Promise<T>, ...signals: readonly AbortSignal[]): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      for (const signal of signals) signal.removeEventListener('abort', abort)
+    }
+    const abort = (): void => {
+      leave()
+      reject(signals.find((signal) => signal.aborted)?.reason)
+    }
+    for (const signal of signals) signal.addEventListener('abort', abort)
+    if (signals.some((signal) => signal.aborted)) abort()
+    promise.then(
+      (value) => {
+        leave()
+        resolve(value)
+      },
+      (error: unknown) => {
+        leave()
+        reject(error)
+      },
+    )
+  })
+}

@@ -1,0 +1,60 @@
+import { z } from 'zod'
+import { lifetime } from './lifetime.ts'
+import { Apply } from './placement.ts'
+import { Scopes } from './scopes.ts'
+import { SecretRef } from './secret-ref.ts'
+
+/** Https, or http on loopback: anywhere else client secrets and tokens would travel in clear. */
+const Endpoint = z.url().refine(isSafeEndpoint, 'must be https, or http on loopback')
+const Name = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be printable ASCII without spaces')
+
+const Client = z.discriminatedUnion('authenticate', [
+  z.strictObject({ id: Name, authenticate: z.literal('client_secret_basic'), secret: SecretRef }),
+  z.strictObject({ id: Name, authenticate: z.literal('client_secret_post'), secret: SecretRef }),
+  z.strictObject({ id: Name, authenticate: z.literal('private_key_jwt') }),
+])
+
+/** Settings of an `oauth` provider. */
+export const OauthConfig = z
+  .strictObject({
+    type: z.literal('oauth'),
+    issuer: Endpoint.describe('Issuer identifier; its endpoints are discovered (OIDC Discovery, RFC 8414) unless they are given.'),
+    endpoints: z
+      .strictObject({ token: Endpoint, revocation: Endpoint.optional(), introspection: Endpoint.optional() })
+      .optional()
+      .describe('Endpoints of an issuer without discovery.'),
+    grant: z
+      .enum(['client_credentials', 'token-exchange'])
+      .default('client_credentials')
+      .describe('token-exchange (RFC 8693) needs a task opened on behalf of a person.'),
+    client: Client.describe('How Countersign authenticates to the issuer.'),
+    scope: Scopes.describe('The widest scope that is ever asked for.'),
+    surplus: Scopes.describe('Harmless scopes that the issuer may add unasked.'),
+    audience: z
+      .union([Name, z.array(Name).min(1).max(16)])
+      .optional()
+      .describe('Audience asked for; of several a decision may choose one.'),
+    resource: z.array(z.url()).max(8).default([]).describe('Resources asked for (RFC 8707).'),
+    subject_token_type: Name.default('urn:ietf:params:oauth:token-type:access_token').describe(
+      'Type of the token that the task was opened with.',
+    ),
+    actor: z.boolean().default(true).describe('Names the calling agent to the issuer by a short-lived actor token (token-exchange).'),
+    unsafe_opaque: z.boolean().default(false).describe('Uses a token although nobody can tell the audience it is good for.'),
+    ttl: lifetime(86_400_000).default(300_000).describe('Longest use of a lease.'),
+    surplus_ttl: lifetime(86_400_000).optional().describe('How much longer than asked a token may live that nothing can revoke.'),
+    timeout: lifetime(60_000, 50).default(5000).describe('Longest wait for one answer of the issuer.'),
+    apply: Apply,
+  })
+  .describe('Tokens of an OAuth 2 authorization server: client credentials, or token exchange (RFC 8693).')
+
+export type OauthConfig = z.infer<typeof OauthConfig>
+
+/** True for https, and for http on this machine. */
+export function isSafeEndpoint(text: string): boolean {
+  const { protocol, hostname } = new URL(text)
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
+}

@@ -1,0 +1,196 @@
+import * as oauth from 'oauth4webapi'
+import { Refusal } from '../refusal.ts'
+import { isSafeEndpoint, type OauthConfig } from './oauth-config.ts'
+import type { Claims } from './oauth-judge.ts'
+import { textOf, Unanswered, type ProviderServices } from './provider.ts'
+
+/** A token response as it came: only `access_token` is certain to be text. `malformed` when the protocol library refused it. */
+export interface TokenAnswer {
+  readonly access_token: string
+  readonly token_type?: unknown
+  readonly issued_token_type?: unknown
+  readonly expires_in?: unknown
+  readonly scope?: unknown
+  readonly refresh_token?: unknown
+  readonly malformed: boolean
+}
+
+/** How long discovered metadata is used before it is read again, ms. */
+const metadataAge = 3_600_000
+/** No answer of an issuer is longer than this. */
+const answerLimit = 262_144
+
+/** One authorization server as a client sees it: discovery, token, introspection and revocation endpoint. */
+export class OauthIssuer {
+  readonly #config: OauthConfig
+  readonly #services: ProviderServices
+  readonly #client: oauth.Client
+  /** Metadata and when it was read; written by `#metadata`. */
+  #known: { readonly server: oauth.AuthorizationServer; readonly at: number } | null = null
+
+  constructor(config: OauthConfig, services: ProviderServices) {
+    this.#config = config
+    this.#services = services
+    this.#client = { client_id: config.client.id }
+    if (config.client.authenticate !== 'private_key_jwt' && textOf(services.secret(config.client.secret)) === '')
+      throw new Error('the client secret is empty')
+  }
+
+  /** The identifier that assertions for this issuer name as their audience. */
+  async identifier(signal: AbortSignal): Promise<string> {
+    return (await this.#metadata(signal)).issuer
+  }
+
+  /** Asks for a token. Throws `credential.unavailable`; an answer that holds a token is given back however odd it is. */
+  async token(
+    grant: string,
+    form: URLSearchParams,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: TokenAnswer; readonly revocable: boolean }> {
+    const server = await this.#metadata(signal)
+    const revocable = typeof server.revocation_endpoint === 'string'
+    try {
+      const response = await oauth.genericTokenEndpointRequest(server, this.#client, this.#clientAuth(), grant, form, this.#options(signal))
+      const answer = await oauth.processGenericTokenEndpointResponse(server, this.#client, response)
+      return { answer: { ...answer, malformed: false }, revocable }
+    } catch (error) {
+      const body = tokenIn(error)
+      if (body !== null) return { answer: { ...body, malformed: true }, revocable }
+      throw unavailable('token request', error)
+    }
+  }
+
+  /** What the issuer says of a token (RFC 7662); null when it offers no introspection. Never throws. */
+  async introspect(token: string, signal: AbortSignal): Promise<Claims> {
+    try {
+      const server = await this.#metadata(signal)
+      if (typeof server.introspection_endpoint !== 'string') return null
+      const response = await oauth.introspectionRequest(server, this.#client, this.#clientAuth(), token, this.#options(signal))
+      const facts = await oauth.processIntrospectionResponse(server, this.#client, response)
+      return facts.active ? { ...facts } : 'unreadable'
+    } catch {
+      return 'unreadable'
+    }
+  }
+
+  /** Revokes tokens (RFC 7009); resolves when the issuer confirmed each, also of tokens it no longer knows (§2.2). */
+  async revoke(tokens: readonly string[], signal: AbortSignal): Promise<void> {
+    try {
+      const server = await this.#metadata(signal)
+      for (const token of tokens) {
+        const response = await oauth.revocationRequest(server, this.#client, this.#clientAuth(), token, this.#options(signal))
+        await oauth.processRevocationResponse(response)
+      }
+    } catch (error) {
+      throw unavailable('revocation', error)
+    }
+  }
+
+  async #metadata(signal: AbortSignal): Promise<oauth.AuthorizationServer> {
+    const now = this.#services.clock()
+    if (this.#known !== null && now < this.#known.at + metadataAge) return this.#known.server
+    try {
+      const server = this.#config.endpoints ? explicit(this.#config) : await this.#discover(signal)
+      this.#known = { server, at: now }
+      return server
+    } catch (error) {
+      if (this.#known !== null) return this.#known.server
+      // whatever failed here, no credential was asked for yet
+      const { detail } = unavailable('discovery', error)
+      throw new Refusal('credential.unavailable', { detail: detail ?? 'discovery', retry: 'later' })
+    }
+  }
+
+  async #discover(signal: AbortSignal): Promise<oauth.AuthorizationServer> {
+    const issuer = new URL(this.#config.issuer)
+    let response = await oauth.discoveryRequest(issuer, { ...this.#options(signal), algorithm: 'oidc' })
+    if (response.status === 404) response = await oauth.discoveryRequest(issuer, { ...this.#options(signal), algorithm: 'oauth2' })
+    return oauth.processDiscoveryResponse(issuer, response)
+  }
+
+  /** Client authentication; the secret is read anew each time, so a rotated file is picked up. */
+  #clientAuth(): oauth.ClientAuth {
+    const { client } = this.#config
+    if (client.authenticate === 'private_key_jwt')
+      return oauth.PrivateKeyJwt({ key: this.#services.signingKey.handle, kid: this.#services.signingKey.kid })
+    const secret = textOf(this.#services.secret(client.secret))
+    return client.authenticate === 'client_secret_post' ? oauth.ClientSecretPost(secret) : oauth.ClientSecretBasic(secret)
+  }
+
+  #options(signal: AbortSignal) {
+    return {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(this.#config.timeout)]),
+      [oauth.customFetch]: (url: string, init: oauth.CustomFetchOptions<string, URLSearchParams | undefined>) => this.#fetch(url, init),
+      // the configuration lets http through on loopback only, and `#fetch` holds every discovered endpoint to that
+      [oauth.allowInsecureRequests]: new URL(this.#config.issuer).protocol === 'http:',
+    }
+  }
+
+  async #fetch(url: string, { body, ...init }: oauth.CustomFetchOptions<string, URLSearchParams | undefined>): Promise<Response> {
+    if (!isSafeEndpoint(url)) throw new Error('an endpoint is neither https nor on loopback')
+    const response = await this.#services.fetch(url, body === undefined ? init : { ...init, body })
+    return bounded(response)
+  }
+}
+
+function explicit({ issuer, endpoints }: OauthConfig): oauth.AuthorizationServer {
+  return {
+    issuer,
+    ...(endpoints?.token === undefined ? {} : { token_endpoint: endpoints.token }),
+    ...(endpoints?.revocation === undefined ? {} : { revocation_endpoint: endpoints.revocation }),
+    ...(endpoints?.introspection === undefined ? {} : { introspection_endpoint: endpoints.introspection }),
+  }
+}
+
+/** Reads an answer up to `answerLimit`; throws past it. */
+async function bounded(response: Response): Promise<Response> {
+  if (response.body === null) return response
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+    size += chunk.length
+    if (size > answerLimit) throw new Error('the answer is too large')
+    chunks.push(chunk)
+  }
+  return new Response(Buffer.concat(chunks), { status: response.status, headers: response.headers })
+}
+
+/** The token response inside an error of the protocol library, which refuses odd answers only after it has read them. */
+function tokenIn(error: unknown): { readonly access_token: string } | null {
+  const cause = error instanceof Error ? error.cause : null
+  const body = cause !== null && typeof cause === 'object' && 'body' in cause ? cause.body : null
+  if (body === null || typeof body !== 'object' || !('access_token' in body)) return null
+  return typeof body.access_token === 'string' ? { ...body, access_token: body.access_token } : null
+}
+
+/** Failures of connecting: no request was sent, so nothing was issued. */
+const unsent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
+
+/**
+ * What the operator reads of a failure: a status and an error code, never the issuer's prose, which may quote tokens.
+ * The error itself is not kept as a cause: the protocol library's errors carry whole answers.
+ */
+function unavailable(what: string, error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof oauth.ResponseBodyError) {
+    const code = /^[a-z_]{1,64}$/.test(error.error) ? ` ${error.error}` : ''
+    const later = error.status >= 500 || error.status === 429
+    return new Refusal('credential.unavailable', {
+      detail: `${what}: the issuer answered ${error.status}${code}`,
+      retry: later ? 'later' : 'never',
+      ...(error.status >= 500 ? { cause: new Unanswered() } : {}),
+    })
+  }
+  if (error instanceof oauth.WWWAuthenticateChallengeError)
+    return new Refusal('credential.unavailable', { detail: `${what}: the issuer answered ${error.status}`, retry: 'never' })
+  const code = codeOf(error)
+  const cause = unsent.has(code) ? {} : { cause: new Unanswered() }
+  return new Refusal('credential.unavailable', { detail: `${what}: ${code}`, retry: 'later', ...cause })
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'failed'
+  const codes = [error, error.cause].map((one) => (one instanceof Error && 'code' in one ? one.code : null))
+  const code = codes.find((one) => typeof one === 'string' && /^[A-Z0-9_]{2,64}$/.test(one))
+  return typeof code === 'string' ? code : error.name
+}

@@ -1,0 +1,102 @@
+import { decodeJwt } from 'jose'
+import type { TokenAnswer } from './oauth-issuer.ts'
+import { canonicalScopes, parseScopes } from './scopes.ts'
+
+/** What was asked of the issuer. */
+export interface Asked {
+  readonly scopes: readonly string[]
+  /** Scopes that may come unasked. */
+  readonly surplus: readonly string[]
+  /** Audiences and resources. */
+  readonly targets: readonly string[]
+  /** `issued_token_type` that must come back; null when the grant has none. */
+  readonly issuedType: string | null
+  /** True: a token whose audience nobody can tell is accepted. */
+  readonly opaque: boolean
+  /** Epoch ms. */
+  readonly now: number
+  readonly end: number
+}
+
+/** What a token says of itself, or its issuer of it. `unreadable`: the issuer was asked and gave no usable answer. */
+export type Claims = Readonly<Record<string, unknown>> | 'unreadable' | null
+
+export interface Verdict {
+  readonly scopes: readonly string[]
+  /** Epoch ms; when nobody says, the end that was asked for. */
+  readonly expires: number
+  /** The first thing that is wider than asked; null when nothing is. Never text of the issuer. */
+  readonly excess: string | null
+}
+
+/**
+ * Holds what came back against what was asked: issuers silently ignore parameters they do not know, so nothing is taken on trust.
+ * Takes the answer and the claims of the token (its own when it is a JWT, else by introspection). What cannot be told is wider.
+ */
+export function judge(asked: Asked, answer: TokenAnswer, claims: Claims): Verdict {
+  const known = claims === null || claims === 'unreadable' ? {} : claims
+  const scopes = grantedScopes(asked, answer, known)
+  const end = expiry(asked, answer, known)
+  const excess =
+    (answer.malformed ? 'the answer is not well-formed' : null) ??
+    typeExcess(asked, answer) ??
+    (scopes === null || scopes.some((scope) => !asked.scopes.includes(scope) && !asked.surplus.includes(scope))
+      ? 'its scope is wider than asked'
+      : null) ??
+    (claims === 'unreadable' ? 'the issuer does not tell what it may do' : null) ??
+    audienceExcess(asked, claims === null ? null : known) ??
+    (end === null ? 'its expiry is not told' : null)
+  return { scopes: scopes ?? [], expires: end ?? asked.end, excess }
+}
+
+/** Claims of a JWT, read without trust: the upstream verifies it, we only see whether it is wider than asked. Null for an opaque token. */
+export function claimsOf(token: string): Claims {
+  try {
+    return decodeJwt(token)
+  } catch {
+    return null
+  }
+}
+
+function typeExcess(asked: Asked, answer: TokenAnswer): string | null {
+  // RFC 8693 §2.2.1: N_A is not an access token; DPoP and others need proofs that are not made here
+  if (typeof answer.token_type !== 'string' || answer.token_type.toLowerCase() !== 'bearer') return 'its token_type is not Bearer'
+  if (asked.issuedType !== null && answer.issued_token_type !== asked.issuedType) return 'its issued_token_type is not the one asked for'
+  if (answer.refresh_token !== undefined) return 'a refresh token came with it'
+  return null
+}
+
+/** Null when the scope cannot be told. */
+function grantedScopes(asked: Asked, answer: TokenAnswer, claims: Readonly<Record<string, unknown>>): readonly string[] | null {
+  const inside = claims.scope ?? claims.scp
+  const told = [answer.scope, inside].filter((scope) => scope !== undefined)
+  // RFC 6749 §5.1: no scope in the answer means the scope that was asked for, if one was
+  if (told.length === 0) return asked.scopes
+  const all: string[] = []
+  for (const scope of told) {
+    if (typeof scope === 'string') all.push(...parseScopes(scope))
+    else if (Array.isArray(scope) && scope.every((one) => typeof one === 'string')) all.push(...scope)
+    else return null
+  }
+  return canonicalScopes(all)
+}
+
+function audienceExcess(asked: Asked, claims: Readonly<Record<string, unknown>> | null): string | null {
+  if (asked.targets.length === 0) return null
+  const aud = claims?.aud
+  if (aud === undefined) return asked.opaque && claims === null ? null : 'its audience cannot be told'
+  const audiences = Array.isArray(aud) ? aud : [aud]
+  return audiences.length > 0 && audiences.every((one) => typeof one === 'string' && asked.targets.includes(one))
+    ? null
+    : 'its audience is not the one asked for'
+}
+
+/** The latest expiry that anyone states, in ms; null when nobody states one or it is no time. */
+function expiry(asked: Asked, answer: TokenAnswer, claims: Readonly<Record<string, unknown>>): number | null {
+  const told: number[] = []
+  if (answer.expires_in !== undefined) told.push(asked.now + Number(answer.expires_in) * 1000)
+  if (claims.exp !== undefined) told.push(Number(claims.exp) * 1000)
+  if (told.length === 0) return null
+  const latest = Math.max(...told)
+  return Number.isSafeInteger(Math.round(latest)) && latest > asked.now ? Math.round(latest) : null
+}

@@ -1,0 +1,114 @@
+import { Refusal } from '../refusal.ts'
+import { Secret } from '../secret.ts'
+import type { CredentialProvider, Issued, Wanted } from './credential.ts'
+import { OauthConfig } from './oauth-config.ts'
+import { OauthIssuer, type TokenAnswer } from './oauth-issuer.ts'
+import { claimsOf, judge, type Asked, type Verdict } from './oauth-judge.ts'
+import { placementOf } from './placement.ts'
+import { defineProvider, type ProviderServices } from './provider.ts'
+import { canonicalScopes } from './scopes.ts'
+
+const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
+const jwtType = 'urn:ietf:params:oauth:token-type:jwt'
+const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
+/**
+ * Tokens from an authorization server (RFC 6749 §4.4, RFC 8693), checked against what was asked and revoked there (RFC 7009).
+ * `revocation: issuer` says that the issuer confirmed: an upstream that reads tokens without asking the issuer honours them until they expire.
+ */
+export const oauth = defineProvider({ type: 'oauth', config: OauthConfig, open })
+
+function open(config: OauthConfig, services: ProviderServices): CredentialProvider {
+  const issuer = new OauthIssuer(config, services)
+  return {
+    type: 'oauth',
+    placement: placementOf(config.apply),
+    standing: false,
+    offer: {
+      scopes: canonicalScopes(config.scope),
+      audiences: config.audience === undefined ? [] : [config.audience].flat(),
+      ttl: config.ttl,
+      subject: config.grant === 'token-exchange',
+    },
+    issue: (wanted, signal) => issue(config, issuer, services, wanted, signal),
+    revoke: (handle, signal) => issuer.revoke(handle.reveal().split('\n'), signal),
+    close: () => {},
+  }
+}
+
+async function issue(
+  config: OauthConfig,
+  issuer: OauthIssuer,
+  services: ProviderServices,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<Issued> {
+  if (wanted.scopes.length === 0 && config.scope.length > 0)
+    throw new Refusal('credential.unavailable', { detail: 'no scope is asked for, and the issuer would choose one itself' })
+  const asked = askedFor(config, wanted, services.clock())
+  const form = parametersOf(config, wanted)
+  if (config.grant === 'token-exchange') await addParties(form, config, issuer, services, wanted, signal)
+  const { answer, revocable } = await issuer.token(config.grant === 'token-exchange' ? exchangeGrant : 'client_credentials', form, signal)
+  // from here on a token exists: whatever is wrong with it is told as excess, so that it is taken back
+  const untold = !asked.opaque && (asked.targets.length > 0 || answer.expires_in === undefined)
+  const claims = claimsOf(answer.access_token) ?? (untold ? await issuer.introspect(answer.access_token, signal) : null)
+  return issued(answer, judge(asked, answer, claims), revocable, asked.end + (config.surplus_ttl ?? 0))
+}
+
+function askedFor(config: OauthConfig, wanted: Wanted, now: number): Asked {
+  return {
+    scopes: wanted.scopes,
+    surplus: config.surplus,
+    targets: wanted.audience === null ? config.resource : [wanted.audience, ...config.resource],
+    issuedType: config.grant === 'token-exchange' ? accessTokenType : null,
+    opaque: config.unsafe_opaque,
+    now,
+    end: now + wanted.ttl,
+  }
+}
+
+function parametersOf(config: OauthConfig, wanted: Wanted): URLSearchParams {
+  const form = new URLSearchParams()
+  if (wanted.scopes.length > 0) form.set('scope', wanted.scopes.join(' '))
+  if (wanted.audience !== null) form.set('audience', wanted.audience)
+  for (const resource of config.resource) form.append('resource', resource)
+  return form
+}
+
+/** RFC 8693 §2.1: for whom, and by whom. */
+async function addParties(
+  form: URLSearchParams,
+  config: OauthConfig,
+  issuer: OauthIssuer,
+  services: ProviderServices,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<void> {
+  const subject = wanted.subject?.token
+  if (!subject) throw new Refusal('credential.unavailable', { detail: 'the task carries no token to exchange' })
+  form.set('requested_token_type', accessTokenType)
+  form.set('subject_token', subject.reveal())
+  form.set('subject_token_type', config.subject_token_type)
+  if (!config.actor) return
+  form.set('actor_token', await actorToken(await issuer.identifier(signal), services, wanted))
+  form.set('actor_token_type', jwtType)
+}
+
+/** Our word for the caller, for this issuer alone, good for a minute. The token that the caller presented is for us and never leaves. */
+function actorToken(audience: string, { signingKey, issuer, clock }: ProviderServices, wanted: Wanted): Promise<string> {
+  const iat = Math.floor(clock() / 1000)
+  return signingKey.sign('JWT', { iss: issuer, sub: wanted.caller, aud: audience, iat, exp: iat + 60, jti: wanted.lease })
+}
+
+function issued(answer: TokenAnswer, verdict: Verdict, revocable: boolean, end: number): Issued {
+  const tooLong = !revocable && verdict.expires > end
+  const tokens = typeof answer.refresh_token === 'string' ? [answer.access_token, answer.refresh_token] : [answer.access_token]
+  return {
+    secret: new Secret(answer.access_token),
+    expires: verdict.expires,
+    scopes: verdict.scopes,
+    handle: revocable ? new Secret(tokens.join('\n')) : null,
+    revocation: revocable ? 'issuer' : 'expiry',
+    excess: verdict.excess ?? (tooLong ? 'it lives longer than asked and nothing can revoke it' : null),
+  }
+}

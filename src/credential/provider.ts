@@ -1,0 +1,45 @@
+import type { z } from 'zod'
+import type { Secret } from '../secret.ts'
+import type { CredentialProvider } from './credential.ts'
+import type { SigningKey } from './keys.ts'
+import type { ReadSecret } from './secret-ref.ts'
+
+/** What providers are handed from outside. */
+export interface ProviderServices {
+  /** Epoch ms. */
+  readonly clock: () => number
+  /** Reads a configured secret anew. */
+  readonly secret: ReadSecret
+  /** Countersign's own key: signs what it mints, its actor tokens and its client assertions. */
+  readonly signingKey: SigningKey
+  /** What Countersign calls itself in `iss`: the URL its public keys are found under. */
+  readonly issuer: string
+  /** HTTP client for issuers; redirects are never followed. */
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+}
+
+/** One kind of provider: its `type` in the configuration, the schema of its settings, and how it is opened. */
+export interface ProviderKind<Config extends z.ZodType> {
+  readonly type: string
+  readonly config: Config
+  /** Throws an Error (no secret in its text) when the settings cannot work, so that a bad configuration never goes live. */
+  open(config: z.infer<Config>, services: ProviderServices): CredentialProvider
+}
+
+/** Declares a kind of provider. List it in `registry.ts`; schema, documentation and contract tests follow from that line. */
+export function defineProvider<Config extends z.ZodType>(kind: ProviderKind<Config>): ProviderKind<Config> {
+  return kind
+}
+
+/** The cause of a refusal after which nobody knows what the issuer did: a credential may exist that only its expiry ends. */
+export class Unanswered extends Error {
+  constructor() {
+    super('the issuer was asked and its answer was not seen')
+    this.name = 'Unanswered'
+  }
+}
+
+/** Reads a secret as text to use at once; surrounding line ends of a file are not part of it. */
+export function textOf(secret: Secret): string {
+  return secret.reveal().replace(/^[\r\n]+|[\r\n]+$/g, '')
+}

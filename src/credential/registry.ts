@@ -1,0 +1,30 @@
+import { z } from 'zod'
+import type { CredentialProvider } from './credential.ts'
+import { jwt } from './jwt.ts'
+import { oauth } from './oauth.ts'
+import type { ProviderKind, ProviderServices } from './provider.ts'
+import { fixed } from './static.ts'
+
+/** Every kind of provider: one file and one line here. */
+export const kinds = [jwt, oauth, fixed] as const
+
+type Schemas<Kinds extends readonly unknown[]> = {
+  -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Schema : never
+}
+
+/** Settings of one provider, told apart by `type`. */
+export const ProviderConfig = z.discriminatedUnion('type', kinds.map((kind) => kind.config) as unknown as Schemas<typeof kinds>)
+
+export type ProviderConfig = z.infer<typeof ProviderConfig>
+
+/** Opens a provider from its checked settings. Throws an Error that names it when the settings cannot work. */
+export function openProvider(name: string, config: ProviderConfig, services: ProviderServices): CredentialProvider {
+  const kind = kinds.find(({ type }) => type === config.type) as ProviderKind<z.ZodType<ProviderConfig>> | undefined
+  if (!kind) throw new Error(`credential provider "${name}": unknown type`)
+  try {
+    return kind.open(config, services)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'it cannot be opened'
+    throw new Error(`credential provider "${name}": ${why}`, { cause: error })
+  }
+}
