@@ -1,3 +1,21 @@
+/** Sends a permitted call upstream and its answer back, and reports what became of it. */
+import { hash } from 'node:crypto'
+import type { Readable } from 'node:stream'
+import { Refusal } from '../refusal.ts'
+import type { Call } from '../listen/call.ts'
+import type { Route } from '../match/route.ts'
+import type { JudgedBody } from '../match/match.ts'
+import type { Permit } from '../decide/permit.ts'
+import type { Lease } from '../credential/credential.ts'
+import { applyLease } from './apply.ts'
+import { makeDial, type Lookup } from './dial.ts'
+import { Exchange } from './exchange.ts'
+import { upstreamHeaders } from './headers.ts'
+import { Lines } from './lines.ts'
+import { Sweep } from './sweep.ts'
+import { Upload } from './upload.ts'
+import { describeUpstream, type Upstream } from './upstream.ts'
+
 /** What became of a permitted call, as observed here. */
 export interface Outcome {
   /** Upstream status; null when no answer came. */
@@ -10,4 +28,124 @@ export interface Outcome {
   readonly bodySha256: string | null
   /** Address really dialled, `ip:port`; null when none was. */
   readonly dialled: string | null
+}
+
+export interface ForwardOptions {
+  /** Epoch ms. */
+  readonly clock: () => number
+  /** `Permit.check`: throws unless the decision stage minted the permit. */
+  readonly check: (permit: Permit) => void
+  /** Resolves a name to all its addresses; the system's resolver by default. */
+  readonly lookup?: Lookup | undefined
+  /** Certificates (PEM) trusted besides the system's, by route name. */
+  readonly ca?: ReadonlyMap<string, readonly string[]> | undefined
+  /** Most header fields of an answer; 256 by default. */
+  readonly maxResponseHeaders?: number | undefined
+  /** Most bytes of an answer's head; 64 KiB by default. */
+  readonly maxResponseHeadBytes?: number | undefined
+}
+
+export interface Forward {
+  /**
+   * Resolves when the agent has the last byte, or when the exchange was cut after the answer had begun.
+   * Rejects with a Refusal when nothing of an answer was sent: `forward.*`, `credential.unavailable`,
+   * or the reason that `permit.signal` was aborted with.
+   */
+  forward(permit: Permit, lease: Lease | null): Promise<Outcome>
+  /** After a reload: ends the idle connections of routes that are gone; calls under way end as they would. */
+  reconfigure(routes: readonly Route[]): void
+  /** Cuts what is under way with `listen.draining` and closes every connection. */
+  close(): Promise<void>
+}
+
+/** A route as met, with its connections. */
+interface Site {
+  readonly upstream: Upstream
+  readonly lines: Lines
+}
+
+/** Makes the stage. Owns one connection set per route object, made when the route is first used. */
+export function makeForward(options: ForwardOptions): Forward {
+  const sites = new Map<Route, Site>()
+  const sweep = new Sweep()
+  const siteOf = (route: Route): Site => {
+    const known = sites.get(route)
+    if (known !== undefined) return known
+    const made = openSite(route, options)
+    sites.set(route, made)
+    return made
+  }
+  return {
+    forward: (permit, lease) =>
+      // The executor's throw is the promise's rejection: one promise per call, no async function.
+      new Promise((resolve, reject) => {
+        options.check(permit)
+        const { call, target } = permit.decision.question
+        const { upstream, lines } = siteOf(target.route)
+        if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
+        const body = bodyOf(call, target.body)
+        const headers = upstreamHeaders(call, upstream, body.length)
+        const applied = applyLease(lease, upstream, headers, upstream.basePath + call.address.target, options.clock())
+        const { upload, sha256 } = body
+        const maxHeaders = options.maxResponseHeaders ?? 256
+        const { echoes } = applied
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, maxHeaders, upload, sha256 }
+        new Exchange(job, resolve, reject).start({
+          method: call.method,
+          path: applied.path,
+          headers: applied.headers,
+          body: body.content,
+        })
+      }),
+    reconfigure: (routes) => retire(sites, new Set(routes)),
+    close: async () => {
+      for (const timed of sweep.all) if (timed instanceof Exchange) timed.cut(new Refusal('listen.draining'))
+      sweep.close()
+      await Promise.all([...sites.values()].map((site) => site.lines.close()))
+      sites.clear()
+    },
+  }
+}
+
+function openSite(route: Route, options: ForwardOptions): Site {
+  const upstream = describeUpstream(route)
+  const dial = makeDial(upstream, { lookup: options.lookup, ca: options.ca?.get(route.name) })
+  const lines = new Lines({ origin: route.to.origin, dial, headBytes: options.maxResponseHeadBytes ?? 64 * 1024 })
+  return { upstream, lines }
+}
+
+function retire(sites: Map<Route, Site>, kept: ReadonlySet<Route>): void {
+  for (const [route, site] of sites) {
+    if (kept.has(route)) continue
+    sites.delete(route)
+    site.lines.retire()
+  }
+}
+
+interface Body {
+  readonly content: Buffer | Readable | null
+  /** Bytes to announce for a stream of known length. */
+  readonly length: number | null
+  readonly upload: Upload | null
+  readonly sha256: string | null
+}
+
+const empty: Body = { content: null, length: null, upload: null, sha256: null }
+
+/** Judged bytes go as they were judged; a stream that has already arrived whole goes as one buffer; the rest streams. */
+function bodyOf(call: Call, judged: JudgedBody): Body {
+  const { bytes } = judged
+  if (bytes !== null) return { ...empty, content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
+  if (judged.kind === 'none' || call.length === 0) return empty
+  if (judged.kind === 'json') throw new Refusal('internal', { detail: 'a judged body without its bytes' })
+  const { incoming, length } = call
+  if (length !== null && length <= call.limit && incoming.readableLength === length) {
+    const whole: unknown = incoming.read(length)
+    if (whole instanceof Buffer) {
+      incoming.resume()
+      return { ...empty, content: whole, sha256: hash('sha256', whole, 'hex') }
+    }
+  }
+  const upload = new Upload(call)
+  return { content: upload as unknown as Readable, length, upload, sha256: null }
 }

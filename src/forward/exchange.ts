@@ -1,0 +1,288 @@
+/** One request and its answer: undici's handler on one side, the agent's response on the other, nothing between them. */
+import type { Dispatcher } from 'undici'
+import { Refusal } from '../refusal.ts'
+import type { Call } from '../listen/call.ts'
+import { refusalOf } from './faults.ts'
+import type { Line, Lines } from './lines.ts'
+import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
+import { ticksOf, type Sweep, type Timed } from './sweep.ts'
+import type { Upload } from './upload.ts'
+import type { Upstream } from './upstream.ts'
+
+/** How an exchange went: an outcome (forward.ts) that is not a refusal. */
+export interface Observed {
+  readonly status: number | null
+  readonly ended: 'complete' | 'client-gone' | 'upstream-gone' | 'cut'
+  readonly bytesOut: number
+  readonly bytesIn: number
+  readonly bodySha256: string | null
+  readonly dialled: string | null
+}
+
+/** What one exchange works with. */
+export interface Job {
+  readonly call: Call
+  readonly signal: AbortSignal
+  readonly upstream: Upstream
+  readonly lines: Lines
+  readonly sweep: Sweep
+  readonly echoes: readonly string[]
+  readonly maxHeaders: number
+  /** The streaming body, or null. */
+  readonly upload: Upload | null
+  /** Digest of a streamed body that had already arrived whole. */
+  readonly sha256: string | null
+}
+
+/** Bytes queued towards the agent before the upstream is paused: pausing per chunk costs a fifth of the throughput. */
+const queueLimit = 256 * 1024
+/** How long an agent may go on sending after an early answer. */
+const lingering = 2_000
+/** More informational answers than this are a way to hold a call forever. */
+const informationalLimit = 16
+
+type Phase = 'connecting' | 'sending' | 'waiting' | 'reading' | 'flushing' | 'over'
+
+/**
+ * Settles its promise exactly once: with an outcome when the agent has an answer or its connection is cut,
+ * with a refusal when nothing of an answer was sent. After that no byte moves in either direction.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Timed {
+  readonly #job: Job
+  readonly #resolve: (observed: Observed) => void
+  readonly #reject: (refusal: Refusal) => void
+  #phase: Phase = 'connecting'
+  #line: Line | null = null
+  #controller: Dispatcher.DispatchController | null = null
+  #head: Head | null = null
+  #ended = false
+  #touched = 0
+  #informational = 0
+  #status: number | null = null
+  #dialled: string | null = null
+  #bytesOut = 0
+  #bytesIn = 0
+
+  constructor(job: Job, resolve: (observed: Observed) => void, reject: (refusal: Refusal) => void) {
+    this.#job = job
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  start(request: Dispatcher.DispatchOptions): void {
+    const { signal, sweep, lines } = this.#job
+    if (signal.aborted) return this.handleEvent()
+    signal.addEventListener('abort', this, { once: true })
+    sweep.add(this)
+    this.#touched = sweep.tick
+    this.#line = lines.take()
+    this.#line.client.dispatch(request, this)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#phase === 'over') return controller.abort(new Error('over'))
+    this.#dialled = this.#line?.dialled ?? null
+    this.#phase = this.#job.upload === null ? 'waiting' : 'sending'
+    this.#touched = this.#job.sweep.tick
+  }
+
+  onBodySent(chunk: Uint8Array): void {
+    this.#bytesOut += chunk.length
+    this.#touched = this.#job.sweep.tick
+  }
+
+  onRequestSent(): void {
+    if (this.#phase === 'sending') this.#phase = 'waiting'
+    this.#touched = this.#job.sweep.tick
+  }
+
+  /** What it throws, undici hands to `onResponseError` after it has destroyed the socket. */
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: Fields, phrase = ''): void {
+    if (status < 200) return this.#inform(status)
+    const { call, upstream, echoes, maxHeaders, upload, sweep } = this.#job
+    this.#status = status
+    const head = answerHead(status, fields, phrase, upstream, call, { echoes, maxHeaders })
+    if (upload !== null && !upload.done) head.list.push('connection', 'close')
+    if (!writeHead(call, head)) throw new Refusal('forward.response-refused', { detail: 'a header that cannot be written' })
+    this.#head = head
+    this.#phase = 'reading'
+    this.#touched = sweep.tick
+    // The body mostly comes in the same read, and then one write carries both.
+    if (head.length !== 0) process.nextTick(flushHead, call)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const head = this.#head
+    // undici flushes its parser with empty chunks after every pause.
+    if (chunk.length === 0 || head === null || head.length === 0 || this.#phase !== 'reading') return
+    const { outgoing } = this.#job.call
+    if (outgoing.destroyed) return // its abort is on the way
+    this.#bytesIn += chunk.length
+    this.#touched = this.#job.sweep.tick
+    if (this.#bytesIn === head.length && (this.#job.upload?.done ?? true)) {
+      this.#ended = true
+      outgoing.end(chunk)
+      return
+    }
+    if (!outgoing.write(chunk) && outgoing.writableLength > queueLimit) this.#pause(controller)
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Fields): void {
+    const { call, upload, lines, echoes } = this.#job
+    if (this.#line !== null) lines.give(this.#line)
+    this.#line = null
+    this.#controller = null
+    if (this.#phase === 'over') return
+    this.#phase = 'flushing'
+    if (this.#ended) return this.#flush()
+    const declared = this.#head?.trailers ?? null
+    if (declared !== null && !call.outgoing.destroyed) call.outgoing.addTrailers(answerTrailers(trailers, declared, echoes))
+    if (upload === null || upload.done) return this.#end()
+    upload.discard(lingering, () => this.#end())
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const { upload } = this.#job
+    if (this.#phase === 'over') return this.#hangUp()
+    if (this.#ended) return this.#flush()
+    const fault = upload?.fault ?? null
+    if (fault !== null && !(fault instanceof Refusal)) this.#settle('client-gone')
+    else this.#fail(fault instanceof Refusal ? fault : refusalOf(error, this.#dialled), fault === null ? 'upstream-gone' : 'cut')
+  }
+
+  /** The signal aborted: the agent left, or the call's authority ended. */
+  handleEvent(): void {
+    const { reason } = this.#job.signal as { reason: unknown }
+    if (this.#phase === 'over') return
+    if (reason instanceof Refusal) this.#fail(reason, 'cut')
+    else this.#settle('client-gone')
+  }
+
+  /** Ends the exchange from outside, as an abort would. */
+  cut(reason: Refusal): void {
+    if (this.#phase !== 'over') this.#fail(reason, 'cut')
+  }
+
+  expire(tick: number): void {
+    const { head, idle } = this.#job.upstream.route.timeouts
+    const still = tick - this.#touched
+    switch (this.#phase) {
+      case 'sending':
+        // A slow agent is for listen to time; an upstream that takes nothing is ours.
+        if (this.#job.upload?.stalled && still > ticksOf(head))
+          this.#fail(timedOut('the upstream takes no more of the body'), 'upstream-gone')
+        return
+      case 'waiting':
+        if (still > ticksOf(head)) this.#fail(timedOut('no answer began'), 'upstream-gone')
+        return
+      case 'reading':
+        if (still <= ticksOf(idle)) return
+        if (this.#controller?.paused) this.#settle('client-gone')
+        else if (!this.#head?.events) this.#fail(timedOut('the answer stalled'), 'upstream-gone')
+        return
+      case 'flushing':
+        if (still > ticksOf(idle)) this.#settle('client-gone')
+        return
+      case 'connecting': // timed by the dialler
+      case 'over':
+        return
+    }
+  }
+
+  #inform(status: number): void {
+    if (status === 101) throw new Refusal('forward.response-refused', { detail: 'an upgrade that nobody asked for' })
+    if (++this.#informational > informationalLimit) {
+      throw new Refusal('forward.response-refused', { detail: 'too many informational answers' })
+    }
+  }
+
+  #pause(controller: Dispatcher.DispatchController): void {
+    controller.pause()
+    this.#job.call.outgoing.once('drain', () => {
+      this.#touched = this.#job.sweep.tick
+      if (this.#phase === 'reading') controller.resume()
+    })
+  }
+
+  #end(): void {
+    if (this.#phase === 'over') return
+    this.#job.call.outgoing.end()
+    this.#flush()
+  }
+
+  /** The exchange is over when the kernel has the last byte, not when we have: until then a cut must still cut. */
+  #flush(): void {
+    const { outgoing } = this.#job.call
+    if (outgoing.writableLength === 0) return this.#settle('complete')
+    this.#phase = 'flushing'
+    this.#touched = this.#job.sweep.tick
+    outgoing.once('finish', () => this.#settle('complete'))
+  }
+
+  #fail(refusal: Refusal, ended: 'cut' | 'upstream-gone'): void {
+    if (this.#job.call.outgoing.headersSent) return this.#settle(ended)
+    this.#over()
+    this.#reject(refusal)
+  }
+
+  #settle(ended: Observed['ended']): void {
+    if (this.#phase === 'over') return
+    const { call, upload, sha256 } = this.#job
+    this.#over()
+    if (ended !== 'complete') sever(call)
+    this.#resolve({
+      status: this.#status,
+      ended,
+      bytesOut: this.#bytesOut,
+      bytesIn: this.#bytesIn,
+      bodySha256: upload === null ? sha256 : upload.sha256,
+      dialled: this.#dialled,
+    })
+  }
+
+  #over(): void {
+    const { signal, sweep, upload } = this.#job
+    this.#phase = 'over'
+    signal.removeEventListener('abort', this)
+    sweep.delete(this)
+    upload?.destroy()
+    this.#hangUp()
+  }
+
+  /** Whatever is still under way upstream ends with its connection, so that no complete request or answer can come of it. */
+  #hangUp(): void {
+    const line = this.#line
+    this.#line = null
+    if (line !== null) this.#job.lines.drop(line)
+  }
+}
+
+function writeHead(call: Call, head: Head): boolean {
+  try {
+    if (head.phrase === null) call.outgoing.writeHead(head.status, head.list)
+    else call.outgoing.writeHead(head.status, head.phrase, head.list)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function flushHead(call: Call): void {
+  const { outgoing } = call
+  if (!outgoing.destroyed && !outgoing.writableEnded) outgoing.flushHeaders()
+}
+
+/** Ends the agent's connection so that a part of an answer is never taken for the whole: a body that only the end of the connection ends is reset. */
+function sever(call: Call): void {
+  const { outgoing } = call
+  if (outgoing.destroyed) return
+  const { socket } = outgoing
+  const delimited = outgoing.chunkedEncoding || outgoing.hasHeader('content-length')
+  if (!delimited && socket !== null && 'resetAndDestroy' in socket && !('encrypted' in socket)) socket.resetAndDestroy()
+  outgoing.destroy()
+}
+
+function timedOut(detail: string): Refusal {
+  return new Refusal('forward.timeout', { detail })
+}

@@ -1,0 +1,30 @@
+/** What a failure of undici or of the socket below it means for the call. */
+import { Refusal, type Code } from '../refusal.ts'
+
+/**
+ * Takes what undici gave `onResponseError` before an answer began; a refusal passes. The error itself is not kept:
+ * a parser error carries bytes of the answer, and those may hold anything.
+ */
+export function refusalOf(error: Error, dialled: string | null): Refusal {
+  if (error instanceof Refusal) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
+  return new Refusal(meaning(error, code), { detail: `${code} ${dialled ?? 'before a connection stood'}` })
+}
+
+function meaning(error: Error, code: string): Code {
+  switch (code) {
+    case 'UND_ERR_HEADERS_OVERFLOW':
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+    case 'UND_ERR_RES_EXCEEDED_MAX_SIZE':
+      return 'forward.response-refused'
+    case 'UND_ERR_SOCKET':
+      // undici's words for an answer nobody asked for and for an upgrade nobody asked for.
+      return error.message === 'bad response' || error.message === 'bad upgrade' ? 'forward.response-refused' : 'forward.unreachable'
+    case 'UND_ERR_INVALID_ARG':
+    case 'UND_ERR_NOT_SUPPORTED':
+    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
+      return 'internal'
+    default:
+      return error.name === 'HTTPParserError' ? 'forward.response-refused' : 'forward.unreachable'
+  }
+}

@@ -1,0 +1,86 @@
+/** The header list an upstream gets, built anew from the canonical call: nothing is passed through raw. */
+import type { Call } from '../listen/call.ts'
+import type { Upstream } from './upstream.ts'
+
+/**
+ * Names that end here on every route: hop-by-hop (RFC 9110 §7.6.1), what frames the message (undici writes its own),
+ * every slot a credential of the agent can come in, and what the agent claims about hops before us.
+ */
+const ended: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'expect',
+  'host',
+  'content-length',
+  'authorization',
+  'x-api-key',
+  'x-goog-api-key',
+  'cookie',
+  'cookie2',
+  'forwarded',
+  'x-real-ip',
+])
+
+/**
+ * Takes the call, its upstream and the length of a body that streams with a known one (null: none, chunked, or a buffer).
+ * Gives a flat list of names and values for undici, without a credential: `applyLease` adds that last.
+ */
+export function upstreamHeaders(call: Call, upstream: Upstream, length: number | null): string[] {
+  const given = call.headers
+  const list: string[] = ['host', upstream.authority]
+  const named = namedByConnection(given)
+  for (let index = 0; index + 1 < given.length; index += 2) {
+    const name = given[index] ?? ''
+    const value = given[index + 1] ?? ''
+    if (ended.has(name) || endedByPrefix(name) || named?.has(name)) continue
+    if (name === 'accept-encoding' && upstream.credentialed) continue
+    if (name === 'referer' && namesUs(value, call.host)) continue
+    list.push(name, value)
+  }
+  // An answer that may echo the credential must be readable here.
+  if (upstream.credentialed) list.push('accept-encoding', 'identity')
+  if (length !== null) list.push('content-length', String(length))
+  return list
+}
+
+/** Header names that any `Connection` field lists; null in the usual case that it names none. */
+export function namedByConnection(list: readonly string[]): ReadonlySet<string> | null {
+  let names: Set<string> | null = null
+  for (let index = 0; index + 1 < list.length; index += 2) {
+    if (list[index] !== 'connection') continue
+    const value = list[index + 1] ?? ''
+    if (value === 'keep-alive' || value === 'close') continue
+    names ??= new Set()
+    for (const piece of value.split(',')) names.add(piece.trim().toLowerCase())
+  }
+  return names
+}
+
+function endedByPrefix(name: string): boolean {
+  switch (name.charCodeAt(0)) {
+    case 0x63: // c
+      return name.startsWith('countersign-')
+    case 0x70: // p
+      return name.startsWith('proxy-')
+    case 0x78: // x
+      return name.startsWith('x-forwarded-')
+    default:
+      return false
+  }
+}
+
+/** True when a Referer tells the upstream where we listen, and with it perhaps a task. */
+function namesUs(referer: string, host: string): boolean {
+  const start = referer.indexOf('://')
+  if (start === -1) return false
+  const from = start + 3
+  if (referer.length < from + host.length) return false
+  if (referer.slice(from, from + host.length).toLowerCase() !== host) return false
+  const next = referer.charAt(from + host.length)
+  return next === '' || next === '/' || next === '?' || next === '#'
+}

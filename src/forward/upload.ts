@@ -1,0 +1,123 @@
+/** A request body that streams from the agent: what undici reads instead of the message itself, which it would take apart. */
+import { createHash, type Hash } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import { Refusal } from '../refusal.ts'
+import type { Call } from '../listen/call.ts'
+
+/** The agent's body ended before it was whole. */
+export class UploadBroken extends Error {
+  constructor() {
+    super('the request body did not end well')
+    this.name = 'UploadBroken'
+  }
+}
+
+/**
+ * Passes chunks through without keeping any; undici pauses and resumes it, and so the agent's socket.
+ * It ends only when the body was whole: anything else is an `error`, on which undici destroys the upstream's socket
+ * before the request is complete there.
+ */
+export class Upload extends EventEmitter {
+  readonly #call: Call
+  readonly #hash: Hash = createHash('sha256')
+  #started = false
+  #bytes = 0
+  #stalled = false
+  /** True when the whole body was read. */
+  done = false
+  destroyed = false
+  /** Why it broke; null while it did not. */
+  fault: Error | null = null
+
+  constructor(call: Call) {
+    super()
+    this.#call = call
+    call.incoming.on('error', this.#broken)
+    call.incoming.on('close', this.#broken)
+  }
+
+  /** True while the upstream takes nothing. */
+  get stalled(): boolean {
+    return this.#stalled
+  }
+
+  /** Lower-case hex of the whole body; null when it was not whole. */
+  get sha256(): string | null {
+    return this.done ? this.#hash.copy().digest('hex') : null
+  }
+
+  /** undici's sign of a stream; nothing is ever piped. */
+  pipe(): void {}
+
+  pause(): void {
+    this.#stalled = true
+    this.#call.incoming.pause()
+  }
+
+  resume(): void {
+    this.#stalled = false
+    if (this.destroyed || this.done) return
+    const { incoming } = this.#call
+    if (!this.#started) {
+      this.#started = true
+      if (incoming.destroyed) {
+        process.nextTick(this.#broken)
+        return
+      }
+      this.#call.continue()
+      incoming.on('data', this.#chunk)
+      incoming.on('end', this.#ended)
+    }
+    incoming.resume()
+  }
+
+  /** Lets go of the agent's message and reads no more of it. Idempotent. */
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    const { incoming } = this.#call
+    incoming.off('error', this.#broken).off('close', this.#broken).off('data', this.#chunk).off('end', this.#ended)
+    if (!this.done) incoming.pause()
+  }
+
+  /**
+   * After an early answer: reads and forgets what the agent still sends, for at most `ms`, then calls back once.
+   * A connection closed with bytes unread is reset, and the reset can overtake the answer.
+   */
+  discard(ms: number, then: () => void): void {
+    this.destroy()
+    const { incoming } = this.#call
+    const timer = setTimeout(finish, ms)
+    function finish(): void {
+      clearTimeout(timer)
+      incoming.off('end', finish).off('close', finish).pause()
+      then()
+    }
+    incoming.once('end', finish).once('close', finish)
+    incoming.resume()
+  }
+
+  readonly #chunk = (chunk: Buffer): void => {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#call.limit) return this.#fail(new Refusal('listen.too-large'))
+    this.#hash.update(chunk)
+    this.emit('data', chunk)
+  }
+
+  readonly #ended = (): void => {
+    if (!this.#call.incoming.complete) return this.#broken()
+    this.done = true
+    this.emit('end')
+  }
+
+  readonly #broken = (): void => {
+    if (!this.done) this.#fail(new UploadBroken())
+  }
+
+  #fail(fault: Error): void {
+    if (this.fault !== null || this.destroyed) return
+    this.fault = fault
+    this.destroy()
+    if (this.listenerCount('error') > 0) this.emit('error', fault)
+  }
+}
