@@ -50,12 +50,18 @@ export interface Call {
   readonly headers: readonly string[]
   /** Bytes announced by `Content-Length`; null when chunked; 0 when there is no body. */
   readonly length: number | null
+  /** Most body bytes: whoever reads `incoming` stops past it with `listen.too-large` (an announced length was checked already). */
+  readonly limit: number
+  /** The client waits for `100 Continue` before it sends its body. */
+  readonly expectsContinue: boolean
   /** Aborts when the client leaves, a deadline passes or the work is cut. Its reason is a Refusal, or a `ClientGone`. */
   readonly signal: AbortSignal
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   /** The value of a header (given in lower case); several of one name are joined with `, `. */
   header(name: string): string | undefined
+  /** Sends `100 Continue` to a client that waits for it; call it when the body is about to be read. Idempotent, else without effect. */
+  continue(): void
   /** Throws the refusal that listen found, or `listen.draining`; returns when the call may go on. */
   admit(): void
   /** Counts this call against its caller; throws `listen.overloaded` when too many are in flight. Idempotent. */
