@@ -1,0 +1,118 @@
+/** One connection of a client: the calls on it, and how it ends. */
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { Refusal } from '../refusal.ts'
+import { bareRefusal } from './refuse.ts'
+
+/** A call as its connection sees it. */
+export interface CallOnConnection {
+  /** The body has not arrived whole. */
+  readonly receiving: boolean
+  clientGone(): void
+  cut(reason: Refusal): void
+  /** Its answer is to close the connection. */
+  last(): void
+}
+
+/** How long a client may go on sending after its last answer; closing at once would reset the answer away. */
+const lingerTime = 2000
+
+/**
+ * Calls come and go on it in order; it is `closing` from the last answer on, and takes no further request then.
+ * `calls` is written by the calls themselves, the rest only here.
+ */
+export class Connection {
+  readonly socket: Socket
+  readonly peer: string
+  readonly calls = new Set<CallOnConnection>()
+  #closing = false
+  #broken = false
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    this.peer = socket.remoteAddress ?? 'unix'
+    socket.on('error', ignore) // a socket error without a listener ends the process; 'close' follows and is what counts
+    socket.on('close', () => this.#gone())
+  }
+
+  get closing(): boolean {
+    return this.#closing
+  }
+
+  /**
+   * Takes an error of the parser (or its deadline). Calls whose body is still coming are cut, so that their upstream sees an
+   * unfinished request; whole ones may finish; then the connection closes. Gives the reason when no call will record it.
+   */
+  broke(error: Error): string | null {
+    if (this.#broken) return null
+    const refusal = refusalOf(error)
+    const left = refusal === null || (ended(error) && this.calls.size > 0)
+    if (left || this.#closing) {
+      this.socket.destroy()
+      return null
+    }
+    this.#broken = true
+    const receiving = [...this.calls].filter((call) => call.receiving)
+    for (const call of this.calls) call.last()
+    for (const call of receiving) call.cut(refusal)
+    if (this.calls.size > 0) return receiving.length > 0 ? null : (refusal.reasons[0] ?? null)
+    this.answerBare(refusal)
+    return refusal.reasons[0] ?? null
+  }
+
+  /** Answers what no call could be made of, and closes. */
+  answerBare(refusal: Refusal): void {
+    if (this.socket.writable) this.socket.write(bareRefusal(refusal))
+    this.linger()
+  }
+
+  /** The request path is done with a call; `whole` when its request has arrived to the end. */
+  settled(call: CallOnConnection, outgoing: ServerResponse, whole: boolean): void {
+    this.calls.delete(call)
+    if (whole && !(this.#broken && this.calls.size === 0)) return
+    if (outgoing.writableFinished) this.linger()
+    else outgoing.once('finish', () => this.linger())
+  }
+
+  /** From the next answer on nothing more is read as a request, and the connection closes gently. */
+  close(): void {
+    this.#closing = true
+    // node:http ends with this after an answer that says `Connection: close`
+    this.socket.destroySoon = () => this.linger()
+  }
+
+  /** Ends our side, reads on for a while so that the answer is not reset away, then destroys. */
+  linger(): void {
+    this.#closing = true
+    if (this.socket.destroyed) return
+    this.socket.end()
+    const timer = setTimeout(() => this.socket.destroy(), lingerTime)
+    this.socket.once('close', () => clearTimeout(timer))
+  }
+
+  #gone(): void {
+    this.#closing = true
+    for (const call of this.calls) call.clientGone()
+  }
+}
+
+/** The client closed its side in the middle of a request. */
+function ended(error: Error): boolean {
+  return 'code' in error && error.code === 'HPE_INVALID_EOF_STATE'
+}
+
+/** Null when it says no more than that the client has left. */
+function refusalOf(error: Error): Refusal | null {
+  const code = 'code' in error ? String(error.code) : ''
+  if (code === 'HPE_HEADER_OVERFLOW') return new Refusal('listen.too-large', { reasons: ['the request head is too long'], cause: error })
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return malformed('the request did not arrive in time', error)
+  if (ended(error)) return malformed('the request ended before its end', error)
+  if (code.startsWith('HPE_')) return malformed('the request is not well-formed HTTP/1.1', error)
+  return null
+}
+
+function malformed(reason: string, cause: Error): Refusal {
+  return new Refusal('listen.malformed', { reasons: [reason], cause })
+}
+
+function ignore(): void {}

@@ -1,0 +1,182 @@
+/** HTTP in: every listener of the agents, one table of addresses, one count of what is in flight. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { NewId } from '../id.ts'
+import { Refusal } from '../refusal.ts'
+import { addressTable, type AddressTable, type RouteAddress } from './address.ts'
+import type { Call, Listener } from './call.ts'
+import type { Connection } from './connection.ts'
+import { drain, InFlight } from './drain.ts'
+import { HttpCall } from './http-call.ts'
+import { CallerLoad, type Limits } from './limits.ts'
+import { openPort, type ListenAt, type Port } from './port.ts'
+import { readRequest, type ReadRequest } from './request.ts'
+
+export interface ListenerOptions {
+  readonly name: string
+  readonly at: ListenAt
+  /** The route whose own port it is; null for the shared agent port. */
+  readonly route: string | null
+  /** Agent ID of callers that hold no token, or null. */
+  readonly ambient: string | null
+}
+
+export interface ListenOptions {
+  readonly listeners: readonly ListenerOptions[]
+  readonly routes: readonly RouteAddress[]
+  /** Hosts that prefix routes and the agent API accept besides loopback literals; without a port they fit any. */
+  readonly hosts: readonly string[]
+  readonly limits: Limits
+  readonly newId: NewId
+  readonly clock: () => number
+  /** The request path. Never rejects; the call is answered or cut when it resolves. */
+  readonly handle: (call: Call) => Promise<void>
+  /** A request of which no call could be made. */
+  readonly malformed: (listener: string, reason: string) => void
+}
+
+export interface Listening {
+  /** Port numbers by listener name; unix sockets are not in it. */
+  readonly ports: ReadonlyMap<string, number>
+  /** Swaps tables and limits at once, opens and closes listeners. Rejects, with nothing changed, when a new one cannot be opened. */
+  reconfigure(next: ListenOptions): Promise<void>
+  /** Calls that have arrived and are not done. */
+  readonly inFlight: number
+  /** Stops accepting, refuses new requests on kept connections, lets calls in flight finish for so many ms, closes everything. */
+  drain(deadlineMs: number): Promise<void>
+}
+
+/** Opens every listener. Rejects when one cannot be opened; none is left open then. */
+export async function listen(options: ListenOptions): Promise<Listening> {
+  const ports = new OpenPorts(options)
+  await ports.reconfigure(options)
+  return ports
+}
+
+/** Unanswered requests that one connection may have; more would be work without end for a caller nobody has identified yet. */
+const mostPipelined = 16
+
+/** An open port and the options it goes by at present. Replaced as a whole by `reconfigure`. */
+interface Door {
+  readonly port: Port
+  options: ListenerOptions
+  listener: Listener
+  readonly gate: { readonly load: CallerLoad; draining: boolean }
+}
+
+class OpenPorts implements Listening {
+  #options: ListenOptions
+  #table: AddressTable
+  /** By place, so that a reload keeps what stays where it is. Written only by `reconfigure`. */
+  #doors = new Map<string, Door>()
+  readonly #inFlight = new InFlight()
+  readonly #load = new CallerLoad()
+
+  constructor(options: ListenOptions) {
+    this.#options = options
+    this.#table = addressTable(options.routes, options.hosts)
+  }
+
+  get ports(): ReadonlyMap<string, number> {
+    const doors = [...this.#doors.values()].filter((door) => door.port.number !== 0)
+    return new Map(doors.map((door) => [door.options.name, door.port.number]))
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.calls.size
+  }
+
+  async reconfigure(next: ListenOptions): Promise<void> {
+    const doors = new Map<string, Door>()
+    const opened: Port[] = []
+    try {
+      for (const options of next.listeners) {
+        const place = placeOf(options)
+        const kept = this.#doors.get(place)
+        if (kept === undefined) opened.push((await this.#open(place, options, next.limits, doors)).port)
+        else doors.set(place, kept)
+      }
+    } catch (error) {
+      for (const port of opened) void port.close()
+      throw error
+    }
+    this.#swap(next, doors)
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    const doors = [...this.#doors.values()]
+    for (const door of doors) door.gate.draining = true
+    const ports = doors.map((door) => door.port)
+    await drain(ports, this.#inFlight, deadlineMs)
+  }
+
+  async #open(place: string, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
+    const port = await openPort(options.at, limits, {
+      arrived: (connection, incoming, outgoing) => this.#arrived(door, connection, incoming, outgoing),
+      malformed: (reason) => this.#options.malformed(door.options.name, reason),
+    })
+    const door: Door = { port, options, listener: listenerOf(options, port), gate: { load: this.#load, draining: false } }
+    doors.set(place, door)
+    return door
+  }
+
+  /** One tick: no request is read by half of the old tables and half of the new. */
+  #swap(next: ListenOptions, doors: Map<string, Door>): void {
+    const gone = [...this.#doors].filter(([place]) => !doors.has(place))
+    this.#options = next
+    this.#table = addressTable(next.routes, next.hosts)
+    this.#doors = doors
+    for (const options of next.listeners) {
+      const door = doors.get(placeOf(options))
+      if (door === undefined) continue
+      door.options = options
+      door.listener = listenerOf(options, door.port)
+      door.port.setLimits(next.limits)
+    }
+    for (const [, door] of gone) {
+      door.gate.draining = true // kept connections must not go on under an ambient identity that was taken away
+      void door.port.close()
+    }
+  }
+
+  #arrived(door: Door, connection: Connection, incoming: IncomingMessage, outgoing: ServerResponse): void {
+    const { limits, newId, clock, handle } = this.#options
+    const raw = { method: incoming.method ?? '', target: incoming.url ?? '', version: incoming.httpVersion, headers: incoming.rawHeaders }
+    let read = readRequest(raw, door.options.route, this.#table, limits)
+    if (connection.calls.size >= mostPipelined) read = crowded(read)
+    const call = new HttpCall({
+      id: newId('c'),
+      received: clock(),
+      listener: door.listener,
+      read,
+      limits,
+      gate: door.gate,
+      connection,
+      incoming,
+      outgoing,
+    })
+    this.#inFlight.calls.add(call)
+    if (door.gate.draining) call.last()
+    handle(call)
+      .catch((error: unknown) => call.refuse(Refusal.from(error)))
+      .finally(() => this.#settled(call))
+  }
+
+  #settled(call: HttpCall): void {
+    call.settle()
+    this.#inFlight.leave(call)
+  }
+}
+
+function crowded(read: ReadRequest): ReadRequest {
+  return { ...read, problem: new Refusal('listen.overloaded', { reasons: ['too many requests wait on this connection'] }) }
+}
+
+function placeOf(options: ListenerOptions): string {
+  if ('path' in options.at) return options.at.path
+  const { host, port } = options.at
+  return port === 0 ? `${host}:0 ${options.name}` : `${host}:${port}`
+}
+
+function listenerOf(options: ListenerOptions, port: Port): Listener {
+  return { name: options.name, port: port.number, ambient: options.ambient }
+}

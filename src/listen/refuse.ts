@@ -1,0 +1,90 @@
+/** Puts a refusal on the wire, in the words of the client that gets it. */
+import { STATUS_CODES, type ServerResponse } from 'node:http'
+import type { Refusal } from '../refusal.ts'
+import type { RefusalShape } from './call.ts'
+
+/** What the answer says besides the refusal. */
+export interface RefusedCall {
+  readonly call: string
+  readonly task: string | null
+}
+
+interface Document {
+  readonly type: string
+  readonly text: string
+}
+
+/**
+ * Answers with a refusal. `last` closes the connection after it. Nothing of the request is repeated, and no more than
+ * code, title and reasons of the refusal is told.
+ */
+export function sendRefusal(outgoing: ServerResponse, refusal: Refusal, about: RefusedCall, shape: RefusalShape, last: boolean): void {
+  const document = shaped(refusal, about, shape)
+  const headers = common(refusal, document)
+  headers.push('Countersign-Call', about.call)
+  if (last) headers.push('Connection', 'close')
+  outgoing.writeHead(refusal.status, headers)
+  outgoing.end(document.text)
+}
+
+/** The bytes of an answer to what could not be read as a request; the connection ends with it. */
+export function bareRefusal(refusal: Refusal): string {
+  const document = shaped(refusal, null, 'problem')
+  const headers = common(refusal, document)
+  let text = `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? 'Refused'}\r\n`
+  for (let at = 0; at + 1 < headers.length; at += 2) text += `${headers[at] ?? ''}: ${headers[at + 1] ?? ''}\r\n`
+  return `${text}Connection: close\r\n\r\n${document.text}`
+}
+
+function common(refusal: Refusal, document: Document): string[] {
+  const headers = ['Content-Type', document.type, 'Content-Length', String(Buffer.byteLength(document.text))]
+  headers.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff')
+  headers.push('Countersign-Decision', refusal.code === 'approve.required' ? 'ask' : 'deny')
+  // RFC 9110 §15.5.2: a 401 names the scheme
+  if (refusal.code === 'identify.missing' || refusal.code === 'identify.rejected') headers.push('WWW-Authenticate', 'Bearer')
+  if (refusal.retry === 'later') headers.push('Retry-After', '1')
+  return headers
+}
+
+function shaped(refusal: Refusal, about: RefusedCall | null, shape: RefusalShape): Document {
+  if (shape === 'aws-xml') return { type: 'application/xml', text: awsXml(refusal, about) }
+  const problem = problemOf(refusal, about)
+  if (shape === 'github') return { type: 'application/json; charset=utf-8', text: JSON.stringify(gitHub(refusal, problem)) }
+  if (shape === 'problem') return { type: 'application/problem+json', text: JSON.stringify(problem) }
+  const error = { code: -32001, message: refusal.title, data: problem }
+  return { type: 'application/json', text: JSON.stringify({ jsonrpc: '2.0', id: null, error }) }
+}
+
+/** RFC 9457. */
+function problemOf(refusal: Refusal, about: RefusedCall | null): Record<string, unknown> {
+  const { code, title, status, reasons, retry } = refusal
+  const known = about === null ? {} : about.task === null ? { call: about.call } : { call: about.call, task: about.task }
+  return { type: `urn:countersign:refusal:${code}`, title, status, code, ...known, reasons, retry, terminal: retry === 'never' }
+}
+
+/** Octokit shows `message`; the rest is for whoever looks closer. */
+function gitHub(refusal: Refusal, problem: Record<string, unknown>): Record<string, unknown> {
+  const { type, title: _title, ...rest } = problem
+  return { ...rest, message: sentence(refusal), documentation_url: type, status: String(refusal.status) }
+}
+
+/** The wrapped form, which both the REST and the query protocols of the AWS SDKs read. */
+function awsXml(refusal: Refusal, about: RefusedCall | null): string {
+  const error = `<Type>Sender</Type><Code>${awsCode(refusal)}</Code><Message>${escapeXml(`${refusal.code}: ${sentence(refusal)}`)}</Message>`
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<ErrorResponse><Error>${error}</Error><RequestId>${escapeXml(about?.call ?? '')}</RequestId></ErrorResponse>`
+}
+
+/** Words the AWS SDKs know; they decide by them whether to try again. */
+function awsCode(refusal: Refusal): string {
+  if (refusal.retry === 'later') return 'ServiceUnavailable'
+  if (refusal.fault === 'upstream' || refusal.fault === 'countersign') return 'InternalFailure'
+  return refusal.code.startsWith('listen.') || refusal.code.startsWith('match.') ? 'InvalidRequest' : 'AccessDenied'
+}
+
+function sentence(refusal: Refusal): string {
+  return [refusal.title, ...refusal.reasons].join('; ')
+}
+
+function escapeXml(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+}
