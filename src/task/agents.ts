@@ -1,3 +1,4 @@
+/** The registered workloads: who answers for them and how far they may go. */
 import type { Intent } from '../state/state.ts'
 
 export interface Owners {
@@ -25,4 +26,48 @@ export interface Agent {
   /** True: a call without a task gets one of the declared intent. `max` is the hard maximum life of it, ms. */
   readonly implicit: { readonly max: number } | null
   readonly labels: Readonly<Record<string, string>>
+}
+
+/** The registered workloads of one configuration. */
+export interface AgentRegistry {
+  readonly agents: readonly Agent[]
+  /** The registration of a workload: its exact id, else the pattern that covers it; null when neither is there. */
+  find(spiffeId: string): Agent | null
+}
+
+/**
+ * Makes the registry. A pattern's `*` stands for one whole last path segment, so at most one pattern covers an id.
+ * Throws on a pattern with `*` elsewhere, one that covers a whole trust domain's names, and two registrations of one id.
+ */
+export function agentRegistry(agents: readonly Agent[]): AgentRegistry {
+  const exact = new Map<string, Agent>()
+  /** Everything up to the `*` → agent. */
+  const patterns = new Map<string, Agent>()
+  for (const agent of agents) {
+    const star = agent.id.indexOf('*')
+    const place = star === -1 ? exact : patterns
+    const key = star === -1 ? agent.id : agent.id.slice(0, star)
+    if (star !== -1 && !(star === agent.id.length - 1 && /^spiffe:\/\/[^/]+\/(.+\/)?$/.test(key))) {
+      throw new Error(`agent ${agent.id}: * stands for the whole last path segment`)
+    }
+    if (place.has(key)) throw new Error(`agent ${agent.id} is registered twice`)
+    place.set(key, agent)
+  }
+  return {
+    agents,
+    find: (id) => exact.get(id) ?? (id.endsWith('/') ? null : (patterns.get(id.slice(0, id.lastIndexOf('/') + 1)) ?? null)),
+  }
+}
+
+/** Says why an agent may not act at `now` (epoch ms), for the operator; null when it may. Whoever has no owner is not live. */
+export function notLive(agent: Agent, now: number): string | null {
+  const { owners, lifecycle, approved } = agent
+  if (owners === null) return `${agent.id} has no owners: business, security and incident owner are needed`
+  for (const role of ['business', 'security', 'incident'] as const) {
+    if (owners[role].trim() === '') return `${agent.id} has no ${role} owner`
+  }
+  if (lifecycle !== 'live') return `${agent.id} is ${lifecycle}, not live`
+  if (approved.until !== null && approved.until <= now)
+    return `${agent.id}: its approval lapsed at ${new Date(approved.until).toISOString()}`
+  return null
 }

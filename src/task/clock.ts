@@ -1,0 +1,36 @@
+/** Ends tasks whose time has passed, also when nobody calls. */
+import type { State, TaskRow } from '../state/state.ts'
+
+export interface ExpiryOptions {
+  readonly state: State
+  readonly clock: () => number
+  /** Milliseconds between two sweeps. */
+  readonly every: number
+  /** Ends one task; its failure is told to `failed` and the task is tried again at the next sweep. */
+  readonly expire: (row: TaskRow) => Promise<unknown>
+  readonly failed: (error: unknown, task: string) => void
+}
+
+export interface ExpiryWatch {
+  /** Ends what is overdue now; resolves when all of it was tried. Two sweeps never run at once. */
+  sweep(): Promise<void>
+  stop(): void
+}
+
+/** Sweeps until stopped; its timer does not keep the process alive. */
+export function watchExpiry(options: ExpiryOptions): ExpiryWatch {
+  let running: Promise<void> | null = null
+  const sweep = (): Promise<void> =>
+    (running ??= sweepOnce(options).finally(() => {
+      running = null
+    }))
+  const timer = setInterval(() => void sweep(), options.every)
+  timer.unref()
+  return { sweep, stop: () => clearInterval(timer) }
+}
+
+async function sweepOnce({ state, clock, expire, failed }: ExpiryOptions): Promise<void> {
+  const overdue = await state.overdueTasks(clock())
+  // side by side: one issuer that is slow to revoke does not keep the next task alive
+  await Promise.all(overdue.map((row) => expire(row).catch((error: unknown) => failed(error, row.id))))
+}

@@ -1,0 +1,261 @@
+/** What can be done to a task: open, pause, resume, complete, end. Each is an event in the ledger. */
+import { Refusal } from '../refusal.ts'
+import { Secret } from '../secret.ts'
+import type { Caller } from '../identify/identify.ts'
+import type { NewId } from '../id.ts'
+import type { Intent, OnBehalfOf, PausedBy, Seal, State, TaskRow } from '../state/state.ts'
+import { notLive, type Agent } from './agents.ts'
+import { narrow, readLine, type AskedTask } from './intent.ts'
+
+/** What policy is asked (`countersign/task`) before a task is opened, or resumed by its agent. */
+export interface TaskQuestion {
+  readonly action: 'open' | 'resume'
+  readonly caller: Caller
+  readonly agent: Agent
+  readonly task: {
+    /** Null while it is not open. */
+    readonly id: string | null
+    readonly implicit: boolean
+    readonly intent: Intent
+    readonly onBehalfOf: OnBehalfOf | null
+    /** Milliseconds. */
+    readonly ttl: number
+  }
+  readonly now: number
+}
+
+/** What policy said; `reasons` is for the agent, `detail` for the record. Anything but `allowed: true` is a no. */
+export interface TaskVerdict {
+  readonly allowed: boolean
+  readonly reasons: readonly string[]
+  readonly detail: string | null
+}
+
+/** An event of a task, as the ledger takes it. */
+export interface TaskEvent {
+  readonly kind: 'task.opened' | 'task.paused' | 'task.resumed' | 'task.completed' | 'task.revoked' | 'task.expired'
+  readonly task: string
+  readonly caller: string
+  /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */
+  readonly by: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** On whose behalf a task is opened, proven by `token`. */
+export interface Subject extends OnBehalfOf {
+  readonly token: Secret
+}
+
+export interface Opening {
+  readonly caller: Caller
+  readonly agent: Agent
+  readonly intent: Intent
+  /** Milliseconds. */
+  readonly ttl: number
+  readonly subject: Subject | null
+  readonly implicit: boolean
+}
+
+/** Who pauses or ends a task. */
+export interface Actor {
+  readonly kind: PausedBy
+  /** As the ledger names it: a SPIFFE ID, `person:<name>`, `rule:<id>`. */
+  readonly name: string
+}
+
+export interface TasksOptions {
+  readonly state: State
+  readonly clock: () => number
+  readonly newId: NewId
+  /** The active policy revision. */
+  readonly revision: () => string
+  /** Throws a Refusal when policy cannot answer. */
+  readonly judge: (question: TaskQuestion) => TaskVerdict
+  /** Resolves when the event is in the ledger; rejects with `record.failed`. */
+  readonly event: (event: TaskEvent) => Promise<void>
+  /** Called once per ended task, at once: cuts its open work and takes its leases back. */
+  readonly ended: (task: string, cause: 'completed' | 'revoked' | 'expired') => Promise<void>
+  /** Seals subject tokens; without one they live in memory only and are lost with the process. */
+  readonly seal: Seal | null
+  /** Most tasks one caller may have open; 64 by default. */
+  readonly openPerCaller?: number
+}
+
+const longestReason = 500
+
+/**
+ * The verbs. What widens (open, resume) is in the ledger before it is true; what narrows (pause, end) is true before
+ * it is in the ledger, so a ledger that cannot be written never keeps a task running.
+ */
+export class Tasks {
+  readonly #options: TasksOptions
+  /** Task id → subject token, only without a seal. Written by `open` and `#end`. */
+  readonly #subjects = new Map<string, Secret>()
+
+  constructor(options: TasksOptions) {
+    this.#options = options
+  }
+
+  /** What an agent asks for, within what it was registered for; throws decide.denied with every reason why not. */
+  narrowed(body: Readonly<Record<string, unknown>>, agent: Agent): AskedTask {
+    const narrowed = narrow(body, agent)
+    if ('reasons' in narrowed) throw new Refusal('decide.denied', { reasons: narrowed.reasons })
+    return narrowed.asked
+  }
+
+  /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
+  async open(opening: Opening): Promise<TaskRow> {
+    const { state, event, newId } = this.#options
+    const { caller, agent, intent, ttl, implicit, subject } = opening
+    await this.#leaveRoom(caller.id)
+    const onBehalfOf = subject && { subject: subject.subject, issuer: subject.issuer }
+    this.#judge('open', caller, agent, { id: null, implicit, intent, onBehalfOf, ttl })
+    const row = this.#row(newId('t'), opening, onBehalfOf)
+    const { purpose, ...scope } = intent
+    const detail = { agent: agent.id, implicit, purpose, ...scope, on_behalf_of: onBehalfOf, root: row.root, expires: row.expires }
+    await event({ kind: 'task.opened', task: row.id, caller: caller.id, by: caller.id, detail: { ...detail, revision: row.revision } })
+    await state.openTask(row)
+    if (subject && row.subjectToken === null) this.#subjects.set(row.id, subject.token)
+    return row
+  }
+
+  /** The task, if this caller may know of it; throws task.unknown, the same for a foreign id as for one that never was. */
+  async own(id: string, caller: string): Promise<TaskRow> {
+    const row = await this.#options.state.task(id)
+    if (row === null || row.caller !== caller) throw new Refusal('task.unknown')
+    return row
+  }
+
+  /** active → paused. Throws match.body when `reason` is not one line, task.paused or task.ended when it is not active. */
+  async pause(row: TaskRow, by: Actor, reason: string): Promise<TaskRow> {
+    const { state, event, clock } = this.#options
+    if (readLine(reason, longestReason) === null) {
+      throw new Refusal('match.body', { reasons: [`reason must be one line of 1 to ${longestReason} characters`] })
+    }
+    const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
+    if (paused === null) throw await this.#whyNot(row.id)
+    await event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    return paused
+  }
+
+  /** paused → active, by the agent: only a pause it set itself, and judged again (CS-TASK-3). The session becomes that of `caller`. Idempotent. */
+  async resume(row: TaskRow, caller: Caller, agent: Agent): Promise<TaskRow> {
+    if (row.state === 'active') return row
+    this.#checkPaused(row)
+    if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
+    const { id, implicit, intent, onBehalfOf } = row
+    this.#judge('resume', caller, agent, { id, implicit, intent, onBehalfOf, ttl: row.expires - this.#options.clock() })
+    return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
+  }
+
+  /** paused → active, by a person (`person:<name>`), whoever paused it. Its calls are judged as every call is. Idempotent. */
+  async resumeByPerson(row: TaskRow, name: string): Promise<TaskRow> {
+    if (row.state === 'active') return row
+    this.#checkPaused(row)
+    return this.#lift(row, name, ['agent', 'person', 'rule'], { revision: this.#options.revision() })
+  }
+
+  /** The agent is done. A pause by a person or a rule is not shaken off by ending the task. */
+  async complete(row: TaskRow, by: Actor, reason: string): Promise<TaskRow> {
+    if (by.kind === 'agent' && row.state === 'paused' && row.paused?.by !== 'agent') {
+      throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
+    }
+    return this.#end(row, 'completed', by.name, reason)
+  }
+
+  /** A person or a rule takes the task back. */
+  revoke(row: TaskRow, by: Actor, reason: string): Promise<TaskRow> {
+    return this.#end(row, 'revoked', by.name, reason)
+  }
+
+  /** Its time has passed. */
+  expire(row: TaskRow): Promise<TaskRow> {
+    return this.#end(row, 'expired', 'clock', 'its time has passed')
+  }
+
+  /** The token of the person or workload a task acts for, for a later exchange; null when none was given or it is gone. */
+  subjectToken(row: TaskRow): Secret | null {
+    const { seal } = this.#options
+    if (row.subjectToken === null || seal === null) return this.#subjects.get(row.id) ?? null
+    return new Secret(seal.open(row.subjectToken, subjectPurpose(row.id)))
+  }
+
+  #judge(action: TaskQuestion['action'], caller: Caller, agent: Agent, task: TaskQuestion['task']): void {
+    const now = this.#options.clock()
+    const why = notLive(agent, now)
+    if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
+    const { allowed, reasons, detail } = this.#options.judge({ action, caller, agent, task, now })
+    if (!allowed) throw new Refusal('decide.denied', detail === null ? { reasons } : { reasons, detail })
+  }
+
+  /** One caller cannot fill the memory that its neighbours share. */
+  async #leaveRoom(caller: string): Promise<void> {
+    const most = this.#options.openPerCaller ?? 64
+    let open = 0
+    for (const state of ['active', 'paused'] as const) open += (await this.#options.state.tasks({ caller, state, limit: most })).length
+    if (open >= most) throw new Refusal('listen.overloaded', { reasons: [`at most ${most} tasks may be open at once`] })
+  }
+
+  #row(id: string, opening: Opening, onBehalfOf: OnBehalfOf | null): TaskRow {
+    const { clock, revision, seal } = this.#options
+    const { caller, agent, intent, ttl, implicit, subject } = opening
+    const opened = clock()
+    const limit = implicit ? opened + (agent.implicit?.max ?? ttl) : opened + ttl
+    return {
+      id,
+      caller: caller.id,
+      agent: agent.id,
+      implicit,
+      state: 'active',
+      intent,
+      onBehalfOf,
+      subjectToken: subject && seal ? seal.seal(subject.token.reveal(), subjectPurpose(id)) : null,
+      opened,
+      expires: Math.min(opened + ttl, limit),
+      limit,
+      session: caller.proof,
+      revision: revision(),
+      paused: null,
+      ended: null,
+      parent: null,
+      root: onBehalfOf === null ? `agent:${caller.id}` : `user:${onBehalfOf.subject}`,
+      depth: 0,
+    }
+  }
+
+  #checkPaused(row: TaskRow): void {
+    if (row.state !== 'paused' || row.expires <= this.#options.clock()) throw new Refusal('task.ended')
+  }
+
+  async #lift(
+    row: TaskRow,
+    by: string,
+    liftable: readonly PausedBy[],
+    change: Partial<Pick<TaskRow, 'session' | 'revision'>>,
+  ): Promise<TaskRow> {
+    const { state, event } = this.#options
+    await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by, detail: { paused_by: row.paused?.by ?? null, ...change } })
+    const resumed = await state.resumeTask(row.id, liftable, change)
+    if (resumed === null) throw await this.#whyNot(row.id)
+    return resumed
+  }
+
+  async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', by: string, cause: string): Promise<TaskRow> {
+    const { state, event, ended, clock } = this.#options
+    const after = await state.endTask(row.id, to, { at: clock(), cause, by })
+    if (after === null) throw new Refusal('task.ended')
+    this.#subjects.delete(row.id)
+    const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
+    for (const one of await Promise.allSettled([ended(row.id, to), told])) if (one.status === 'rejected') throw one.reason
+    return after
+  }
+
+  async #whyNot(id: string): Promise<Refusal> {
+    const row = await this.#options.state.task(id)
+    return new Refusal(row?.state === 'paused' || row?.state === 'active' ? 'task.paused' : 'task.ended')
+  }
+}
+
+function subjectPurpose(task: string): string {
+  return `task.subject:${task}`
+}
