@@ -1,0 +1,52 @@
+package countersign.call
+
+import data.countersign.lib
+
+# A request target, a header and a query carry data as well as a body does. So what the task and the caller's earlier
+# tasks have read counts for every effect; the classes of the tool itself count when the call puts something there.
+default data_received := false
+
+data_received if input.tool.egress == "internal"
+
+data_received if {
+	is_array(input.task.sensitivity)
+	count(lib.beyond(input.task.sensitivity, input.tool.accepts)) == 0
+	_sent_accepted
+}
+
+_sent_accepted if input.tool.effect == "read"
+
+_sent_accepted if {
+	is_array(input.tool.data)
+	count(lib.beyond(input.tool.data, input.tool.accepts)) == 0
+}
+
+# METADATA
+# title: What was read goes only where it is accepted
+# description: >-
+#   A call that leaves for a partner or the public may follow only reads that its destination was approved to receive;
+#   a destination approved for nothing receives public data only. What the call itself carries is held to the same.
+# custom:
+#   id: data.beyond-destination
+#   severity: critical
+#   effect: deny
+#   observable: true
+#   facts: [task.sensitivity, tool.accepts, tool.data, tool.effect, tool.egress]
+#   frameworks:
+#     owasp_agentic: [ASI02, ASI08]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L2, L5, L6]
+#     mitre_atlas: [AML.T0086, AML.M0030]
+#     nist_csf: [PR.DS-01, PR.DS-02, DE.CM-06]
+#     nist_ai_rmf: [MEASURE 2.10, MANAGE 4.1]
+#   message: this destination may not receive what was read before
+#   remediation: Have the destination approved for the data class (`accepts`), or clear what the caller has read.
+deny contains lib.finding(rego.metadata.rule(), {"egress": egress, "beyond": classes}) if {
+	not data_received
+	egress := object.get(input, ["tool", "egress"], null)
+	carried := array.concat(
+		[class | some class in input.task.sensitivity],
+		[class | input.tool.effect != "read"; some class in input.tool.data],
+	)
+	classes := lib.few(sort(lib.beyond(carried, object.get(input, ["tool", "accepts"], null))))
+}

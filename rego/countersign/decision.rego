@@ -1,0 +1,72 @@
+# METADATA
+# scope: package
+# title: Countersign
+# description: The entrypoints of the default policy. Default deny; deny beats ask beats allow.
+# schemas:
+#   - input: schema.input
+package countersign
+
+import data.countersign.agent
+import data.countersign.call
+import data.countersign.lib
+
+# METADATA
+# title: The decision on one call
+# description: Takes input v1 of one call and gives decision v1.
+# entrypoint: true
+decision := lib.decision(_effect, (_denials | call.ask), _approval)
+
+_effect := lib.effect(_denials, call.ask, _holds)
+
+default _holds := false
+
+_holds if {
+	agent.owned
+	agent.live
+	call.holds
+}
+
+_denials := (agent.deny | call.deny) | _unexplained
+
+# What the answer of a person is bound to. A change of any of it is another call.
+_approval := {
+	"approvers": [],
+	"quorum": 1,
+	"ttl": 900000,
+	"bind": [
+		"/caller/spiffe_id",
+		"/delegation/root",
+		"/request/body/sha256",
+		"/request/host",
+		"/request/method",
+		"/request/path",
+		"/request/query",
+		"/task/id",
+		"/tool/name",
+		"/tool/resource",
+		"/tool/route",
+	],
+}
+
+# METADATA
+# title: Nothing allowed it
+# description: A call that no rule refused but whose input does not meet every condition, such as an unknown risk.
+# custom:
+#   id: default
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: []
+#   frameworks:
+#     owasp_agentic: [ASI02, ASI03]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L6]
+#     nist_csf: [PR.AA-05]
+#     nist_ai_rmf: [MANAGE 1.3]
+#   message: no rule allows this call
+#   remediation: Compare the input of the call with rego/schemas/input.json.
+_unexplained contains lib.finding(rego.metadata.rule(), {}) if {
+	not _holds
+	count(agent.deny) == 0
+	count(call.deny) == 0
+}

@@ -1,0 +1,74 @@
+# METADATA
+# title: Findings and decisions
+# description: What a rule says when it holds, and how the findings of all rules become one decision.
+package countersign.lib
+
+# METADATA
+# description: >-
+#   What one rule found. `meta` is `rego.metadata.rule()` of the rule itself; `detail` is for the operator's record
+#   only, the agent reads nothing but the `message` of the annotation.
+finding(meta, detail) := {
+	"rule": meta.custom.id,
+	"severity": meta.custom.severity,
+	"effect": meta.custom.effect,
+	"observable": meta.custom.observable,
+	"controls": controls(meta.custom.frameworks),
+	"message_agent": meta.custom.message,
+	"detail": detail,
+}
+
+# METADATA
+# description: The first of a list. A detail needs an example, not all that an agent can make long.
+few(items) := array.slice(items, 0, 8)
+
+# METADATA
+# description: Control ids as the decision carries them. A MAESTRO layer is named with its framework, "L3" alone says nothing.
+controls(frameworks) := array.flatten([
+	object.get(frameworks, "owasp_agentic", []),
+	object.get(frameworks, "owasp_nhi", []),
+	object.get(frameworks, "mitre_atlas", []),
+	object.get(frameworks, "nist_csf", []),
+	object.get(frameworks, "nist_ai_rmf", []),
+	[named | some layer in object.get(frameworks, "csa_maestro", []); named := concat(" ", ["MAESTRO", layer])],
+])
+
+# METADATA
+# description: >-
+#   Deny beats ask beats allow. `holds` is the conjunction of every positive condition: without it there is no allow
+#   and no ask, whatever the findings are.
+default effect(_, _, _) := "deny"
+
+effect(denials, asks, holds) := "allow" if {
+	holds == true
+	count(denials) == 0
+	count(asks) == 0
+}
+
+effect(denials, asks, holds) := "ask" if {
+	holds == true
+	count(denials) == 0
+	count(asks) > 0
+}
+
+# METADATA
+# description: The decision document, v1. Reasons are sorted, for the engine lists sets in the order of their hashes.
+decision(chosen, findings, approval) := {
+	"v": 1,
+	"effect": chosen,
+	"reasons": sort(findings),
+	"obligations": [],
+	"approval": approval,
+	"labels": {},
+} if {
+	chosen == "ask"
+}
+
+decision(chosen, findings, _) := {
+	"v": 1,
+	"effect": chosen,
+	"reasons": sort(findings),
+	"obligations": [],
+	"labels": {},
+} if {
+	chosen != "ask"
+}

@@ -1,0 +1,218 @@
+# METADATA
+# scope: package
+# title: A task
+# description: What opening or resuming a task must satisfy. A task is never wider than the intent its agent was registered with.
+# schemas:
+#   - input: schema.task
+package countersign.opening
+
+import data.countersign.lib
+
+default tools_within := false
+
+tools_within if {
+	is_array(input.task.intent.tools)
+	every tool in input.task.intent.tools {
+		lib.any_matches(input.agent.intent.tools, tool)
+	}
+}
+
+default resources_within := false
+
+resources_within if {
+	is_array(input.task.intent.resources)
+	every resource in input.task.intent.resources {
+		lib.any_matches(input.agent.intent.resources, resource)
+	}
+}
+
+default data_within := false
+
+data_within if {
+	is_array(input.task.intent.data)
+	count(lib.beyond(input.task.intent.data, input.agent.intent.data)) == 0
+}
+
+default egress_within := false
+
+egress_within if {
+	is_array(input.task.intent.egress)
+	every egress in input.task.intent.egress {
+		egress in input.agent.intent.egress
+	}
+}
+
+default budget_within := false
+
+budget_within if {
+	is_object(input.task.intent.budget)
+	every meter, amount in input.task.intent.budget {
+		amount >= 0
+		_affordable(meter, amount)
+	}
+}
+
+_affordable(meter, amount) if amount <= input.agent.intent.budget[meter]
+
+# Whoever set no limit on calls did not mean that a task may not set one.
+_affordable("calls", _) if {
+	is_object(input.agent.intent.budget)
+	not "calls" in object.keys(input.agent.intent.budget)
+}
+
+default ttl_within := false
+
+ttl_within if {
+	input.task.ttl > 0
+	input.task.ttl <= input.agent.ttl
+}
+
+default holds := false
+
+holds if {
+	input.v == 1
+	input.action in {"open", "resume"}
+	tools_within
+	resources_within
+	data_within
+	egress_within
+	budget_within
+	ttl_within
+}
+
+# METADATA
+# title: A task uses its agent's tools
+# description: Every tool pattern of the asked intent lies within a tool pattern of the agent's.
+# custom:
+#   id: intent.tool
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [agent.intent.tools, task.intent.tools]
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI02, ASI03]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L3, L6]
+#     mitre_atlas: [AML.T0053, AML.M0028]
+#     nist_csf: [PR.AA-04, PR.AA-05]
+#     nist_ai_rmf: [MAP 1.1, MAP 3.3]
+#   message: the task asks for tools that this agent may not use
+#   remediation: Ask for less, or widen the agent's declared intent.
+deny contains lib.finding(rego.metadata.rule(), {"tools": tools}) if {
+	not tools_within
+	tools := lib.few([tool | some tool in input.task.intent.tools; not lib.any_matches(input.agent.intent.tools, tool)])
+}
+
+# METADATA
+# title: A task touches its agent's resources
+# description: Every resource pattern of the asked intent lies within a resource pattern of the agent's.
+# custom:
+#   id: intent.resource
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [agent.intent.resources, task.intent.resources]
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI02, ASI03]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L3, L6]
+#     mitre_atlas: [AML.T0053, AML.M0026]
+#     nist_csf: [PR.AA-04, PR.AA-05]
+#     nist_ai_rmf: [MAP 1.1, MAP 3.3]
+#   message: the task asks for resources that this agent may not touch
+#   remediation: Ask for less, or widen the agent's declared intent.
+deny contains lib.finding(rego.metadata.rule(), {"resources": resources}) if {
+	not resources_within
+	resources := lib.few([resource |
+		some resource in input.task.intent.resources
+		not lib.any_matches(input.agent.intent.resources, resource)
+	])
+}
+
+# METADATA
+# title: A task touches its agent's data
+# description: Every data class of the asked intent is public or one of the agent's.
+# custom:
+#   id: intent.data
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [agent.intent.data, task.intent.data]
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI02, ASI03]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L2, L6]
+#     mitre_atlas: [AML.T0085.001, AML.M0026]
+#     nist_csf: [PR.AA-05, PR.DS-10]
+#     nist_ai_rmf: [MAP 3.3, MEASURE 2.10]
+#   message: the task asks for kinds of data that this agent may not touch
+#   remediation: Ask for less, or widen the agent's declared intent.
+deny contains lib.finding(rego.metadata.rule(), {"data": classes}) if {
+	not data_within
+	classes := lib.few(sort(lib.beyond(input.task.intent.data, input.agent.intent.data)))
+}
+
+# METADATA
+# title: A task reaches its agent's destinations
+# description: Every kind of destination of the asked intent is one of the agent's.
+# custom:
+#   id: intent.egress
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [agent.intent.egress, task.intent.egress]
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI02]
+#     owasp_nhi: [NHI5, NHI8]
+#     csa_maestro: [L4, L6]
+#     mitre_atlas: [AML.T0086, AML.M0032]
+#     nist_csf: [PR.IR-01, ID.AM-03]
+#     nist_ai_rmf: [MANAGE 2.4]
+#   message: the task asks for destinations that this agent may not reach
+#   remediation: Ask for less, or widen the agent's declared intent.
+deny contains lib.finding(rego.metadata.rule(), {"egress": egress}) if {
+	not egress_within
+	egress := lib.few([kind | some kind in input.task.intent.egress; not kind in input.agent.intent.egress])
+}
+
+# METADATA
+# title: A task spends its agent's budget
+# description: No meter of the asked budget is above the agent's, and none is asked that the agent does not have.
+# custom:
+#   id: intent.budget
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [agent.intent.budget, task.intent.budget]
+#   frameworks:
+#     owasp_agentic: [ASI02, ASI08]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L5, L6]
+#     mitre_atlas: [AML.T0034.002, AML.M0004]
+#     nist_csf: [PR.AA-05, DE.CM-06]
+#     nist_ai_rmf: [MAP 3.3, MANAGE 4.1]
+#   message: the task asks for a larger budget than this agent has
+#   remediation: Ask for less, or raise the agent's budget.
+deny contains lib.finding(rego.metadata.rule(), {"meters": meters}) if {
+	not budget_within
+	meters := lib.few([meter | some meter, amount in input.task.intent.budget; not _affordable(meter, amount)])
+}
+
+# METADATA
+# title: A task ends in time
+# description: The asked life of a task is positive and no longer than the agent's tasks may live.
+# custom:
+#   id: intent.ttl
+#   severity: medium
+#   effect: deny
+#   observable: false
+#   facts: [agent.ttl, task.ttl]
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI03]
+#     owasp_nhi: [NHI5, NHI7]
+#     csa_maestro: [L3, L6]
+#     nist_csf: [PR.AA-04, PR.AA-05]
+#     nist_ai_rmf: [MAP 1.1, MAP 3.3]
+#   message: the task asks to live longer than this agent's tasks may
+#   remediation: Ask for a shorter life.
+deny contains lib.finding(rego.metadata.rule(), {"ttl": object.get(input, ["task", "ttl"], null)}) if not ttl_within

@@ -1,0 +1,106 @@
+/**
+ * `npm run policy`: formats, checks, tests and compiles rego/ into rego/policy.tar.gz with the real compiler.
+ * With `--check` nothing is written: what would be is compared with what is there, and a difference ends with code 1.
+ */
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { capabilities } from './capabilities.ts'
+
+const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
+const rego = join(root, 'rego')
+const bundlePath = join(rego, 'policy.tar.gz')
+const capabilitiesPath = join(rego, 'capabilities.json')
+const entrypoints = ['countersign/decision', 'countersign/task']
+
+const opa = findOpa()
+if (opa === null) {
+  console.error('opa is neither in .engines/bin nor on the PATH: run `npm run engines` (it needs Go), then this again')
+  process.exitCode = 1
+} else {
+  try {
+    run(opa, process.argv.includes('--check'))
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  }
+}
+
+function run(tool: string, check: boolean): void {
+  ask(tool, ['fmt', '--fail', '--list', 'countersign'], 'rego/ is not formatted: run `opa fmt -w rego/countersign`')
+  ask(tool, ['check', '--strict', '--schema', 'schemas', 'countersign'], 'rego/ does not pass the strict check')
+  const lent = capabilities(JSON.parse(ask(tool, ['capabilities', '--current'], 'opa does not tell its capabilities')))
+  settle(capabilitiesPath, Buffer.from(lent), check, (bytes) => bytes)
+  const tests = ask(
+    tool,
+    ['test', '--coverage', '--threshold', '0', '--format', 'json', 'countersign'],
+    'a policy test failed, or a line is not covered',
+  )
+  console.log(`policy: formatted, checked, tested (coverage ${JSON.parse(tests).coverage} %)`)
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
+  try {
+    // Compilers of different Go releases pack differently; what they pack is the same, byte for byte.
+    settle(bundlePath, build(tool, join(folder, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** Names of files are in the bundle and in the module: always from the same folder, by the same relative path. */
+function build(tool: string, target: string): Uint8Array {
+  const flags = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--capabilities', 'capabilities.json']
+  const named = entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint])
+  ask(tool, ['build', ...flags, ...named, '--revision', revision(), '--output', target], 'rego/ does not compile')
+  return readFileSync(target)
+}
+
+/** The same sources give the same revision, wherever and whenever they are built. */
+function revision(): string {
+  const hash = createHash('sha256')
+  const sources = globSync('countersign/**/*.rego', { cwd: rego }).filter((path) => !path.endsWith('_test.rego'))
+  for (const path of ['.manifest', ...sources.sort()]) {
+    const bytes = readFileSync(join(rego, path))
+    hash.update(`${path.replaceAll('\\', '/')}\n${bytes.length}\n`).update(bytes)
+  }
+  return hash.digest('hex').slice(0, 12)
+}
+
+/** Writes a generated file when it differs, or with `check` throws. */
+function settle(path: string, fresh: Uint8Array, check: boolean, content: (bytes: Uint8Array) => Uint8Array): void {
+  const name = path.slice(root.length + 1)
+  const there = read(path)
+  if (there !== null && Buffer.compare(content(there), content(fresh)) === 0) {
+    console.log(`policy: ${name} is fresh`)
+    return
+  }
+  if (check) throw new Error(`${name} is stale: run \`npm run policy\` and commit it`)
+  writeFileSync(path, fresh)
+  console.log(`policy: ${name} written`)
+}
+
+function read(path: string): Uint8Array | null {
+  try {
+    return readFileSync(path)
+  } catch {
+    return null
+  }
+}
+
+function findOpa(): string | null {
+  const places = [join(root, '.engines/bin/opa'), 'opa']
+  return places.find((place) => spawnSync(place, ['version']).status === 0) ?? null
+}
+
+function ask(tool: string, args: readonly string[], complaint: string): string {
+  try {
+    return execFileSync(tool, args, { cwd: rego, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024 })
+  } catch (error) {
+    const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
+    throw new Error(`${said}${complaint}`, { cause: error })
+  }
+}
