@@ -1,8 +1,13 @@
+/** The stage that judges: one call, one evaluation of policy, in one tick. */
+
 import type { Call } from '../listen/call.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
 import type { Facts } from '../state/state.ts'
+import { buildInput, type Setting } from './input.ts'
+import { judge, type JudgeOptions } from './judge.ts'
+import type { JudgedReason } from './result.ts'
 
 export interface Question {
   readonly call: Call
@@ -63,4 +68,59 @@ export interface Decision {
   /** The canonical result as JSON text. */
   readonly resultText: string
   readonly evalNs: number
+}
+
+export type Decide = (question: Question) => Decision
+
+export interface DecideOptions extends JudgeOptions, Setting {
+  /** What the task and its caller did so far, as of now. */
+  readonly facts: (task: string, caller: string) => Facts
+  /** Epoch ms. */
+  readonly clock: () => number
+}
+
+/**
+ * Makes the stage. It looks up the facts, hands policy input v1 and gives the decision with the versions it saw.
+ *
+ * Throws `decide.unavailable` when the engine cannot evaluate, `decide.malformed` for anything but a well-formed decision, and
+ * what `buildInput` throws for a call that policy could not see whole. A decision to deny or ask is returned, not thrown.
+ *
+ * In observe mode a refusal becomes `allow` with `observed` when every one of its rules may be watched only, on a route that
+ * lends no credential or says `unsafe_observe`. `resultText` stays what policy said.
+ */
+export function makeDecide(options: DecideOptions): Decide {
+  const { facts: look, clock } = options
+  return (question) => {
+    const { row } = question.task
+    const facts = look(row.id, row.caller)
+    const now = clock()
+    let inputText = ''
+    const { result, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
+      const input = buildInput(question, { facts, now, revision: policy }, options)
+      inputText = input.record
+      return input.engine
+    })
+    const { effect, reasons, obligations, approval, credential, labels, text } = result
+    const watched = effect !== 'allow' && options.mode === 'observe' && mayWatch(question.target, reasons)
+    return {
+      question,
+      effect: watched ? 'allow' : effect,
+      observed: watched ? effect : null,
+      reasons,
+      obligations,
+      approval,
+      credential,
+      labels,
+      revision,
+      facts,
+      now,
+      inputText,
+      resultText: text,
+      evalNs,
+    }
+  }
+}
+
+function mayWatch({ route }: Target, reasons: readonly JudgedReason[]): boolean {
+  return (route.credential === null || route.observe) && reasons.every(({ observable }) => observable)
 }

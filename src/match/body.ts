@@ -30,7 +30,8 @@ export async function judgeJson(call: Call, limits: BodyLimits): Promise<JudgedB
   checkContent(call)
   if (call.length !== null && call.length > limits.judged)
     return { kind: 'json', parsed: undefined, bytes: null, sha256: null, size: call.length, judged: false }
-  const bytes = await readWhole(call, limits.judged)
+  call.continue()
+  const bytes = await readWhole(call, Math.min(limits.judged, call.limit))
   if (bytes.length === 0) return noBody
   const document = parse(bytes, limits.json)
   const judged = document.beyond === null

@@ -184,8 +184,18 @@ class Rebuild {
 
 /** Some readers match keys without regard to case: to them `amount` and `Amount` are the same key twice. */
 function checkCaseTwins(keys: readonly string[]): void {
+  if (!keys.some(hasCase)) return
   const folded = new Set<string>()
   // upper case first: it joins letters such as the long s that lower case alone keeps apart
   for (const key of keys) folded.add(key.toUpperCase().toLowerCase())
   if (folded.size !== keys.length) throw new JsonFault('an object has two keys that differ only in case')
+}
+
+/** Whether a key may be the twin of a key in plain lower case: it has a capital, or a letter beyond ASCII. */
+function hasCase(key: string): boolean {
+  for (let at = 0; at < key.length; at++) {
+    const unit = key.charCodeAt(at)
+    if ((unit >= 0x41 && unit <= 0x5a) || unit > 0x7f) return true
+  }
+  return false
 }

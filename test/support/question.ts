@@ -22,6 +22,10 @@ export interface CallSketch {
   /** Announced length; by default that of `body`. `null`: chunked. */
   readonly length?: number | null
   readonly signal?: AbortSignal
+  /** Replaces the stream made of `body`. */
+  readonly incoming?: Readable
+  readonly limit?: number
+  readonly continue?: () => void
 }
 
 export function sketchCall(sketch: CallSketch = {}): Call {
@@ -51,8 +55,11 @@ export function sketchCall(sketch: CallSketch = {}): Call {
     headers: headers.flat(),
     length: sketch.length === undefined ? chunks.reduce((sum, chunk) => sum + chunk.length, 0) : sketch.length,
     signal: sketch.signal ?? new AbortController().signal,
-    incoming: Readable.from(chunks) as unknown as IncomingMessage,
+    incoming: (sketch.incoming ?? Readable.from(chunks)) as unknown as IncomingMessage,
     outgoing: {} as ServerResponse,
+    limit: sketch.limit ?? 10_485_760,
+    expectsContinue: false,
+    continue: sketch.continue ?? (() => undefined),
     header: (name) => {
       const values = headers.filter(([key]) => key === name).map(([, value]) => value)
       return values.length === 0 ? undefined : values.join(', ')
@@ -62,7 +69,7 @@ export function sketchCall(sketch: CallSketch = {}): Call {
     release: () => undefined,
     cut: () => undefined,
     refuse: () => undefined,
-  } as Call
+  }
 }
 
 export function sketchTool(tool: Partial<Tool> = {}): Tool {

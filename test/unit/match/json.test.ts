@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { JsonFault, jsonCaps, readJson } from '../../../src/match/json.ts'
 
@@ -43,7 +43,7 @@ describe('the strict JSON reader', () => {
 
   it('never accepts what JSON.parse refuses, whatever the text', () => {
     const near = fc
-      .array(fc.constantFrom(...'{}[]":,\\ \n0123456789-+.eEtrufalsn\u0000\u00e9\ufeff'), { maxLength: 24 })
+      .array(fc.constantFrom(...Array.from('{}[]":,\\ \n0123456789-+.eEtrufalsn\u0000\u00e9\ufeff')), { maxLength: 24 })
       .map((units) => units.join(''))
     fc.assert(
       fc.property(near, (text) => {

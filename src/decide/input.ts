@@ -1,0 +1,140 @@
+/** Builds what policy reads about a call: input v1, as JSON text assembled from quoted fragments. */
+
+import type { Target } from '../match/match.ts'
+import type { Tool } from '../match/tools.ts'
+import type { Task } from '../task/task.ts'
+import type { Facts, TaskFacts } from '../state/state.ts'
+import type { Question } from './decide.ts'
+import { exceeded, number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
+import { repeatDigest } from './repeat.ts'
+import { bodyMembers, requestMembers } from './request.ts'
+import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
+
+/** What holds for every call until the configuration changes. */
+export interface Setting {
+  readonly mode: 'enforce' | 'observe'
+  /** Such as `production`. */
+  readonly environment: string
+}
+
+/** What was looked up for this call. */
+export interface Seen {
+  readonly facts: Facts
+  /** Epoch ms. */
+  readonly now: number
+  /** Policy revision. */
+  readonly revision: string
+}
+
+export interface InputText {
+  /** What the engine gets. */
+  readonly engine: string
+  /** The same without `request.body.parsed`, which the digest beside it stands for. */
+  readonly record: string
+}
+
+const operator = (most: number, what: string): Cap => ({ most, what, fault: 'operator' })
+
+const caps = {
+  name: operator(256, 'a name'),
+  classes: operator(64, 'a list of data classes'),
+  meters: operator(64, 'the budget'),
+  counts: operator(65, 'the counts of a task'),
+  resource: { most: 4096, what: 'the resource', fault: 'agent' },
+  subject: operator(512, 'the subject'),
+  whole: operator(65_536, 'the input'),
+} as const satisfies Record<string, Cap>
+
+/**
+ * Assembles input v1 (`rego/schemas/input.json`): closed, times in integer ms. Static parts are quoted once per agent, intent,
+ * caller and tool. Throws `listen.too-large` or `decide.unavailable` when a part passes its cap: policy judges all or nothing.
+ */
+export function buildInput(question: Question, seen: Seen, setting: Setting): InputText {
+  const { call, caller, task, target } = question
+  const { facts } = seen
+  const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
+  const tail =
+    `}},"caller":${callerText(caller)},"agent":{${agentMembers(task.agent)}},"task":${taskText(task, target, facts)}` +
+    `,"delegation":${delegationText(task)},"tool":${toolText(target)},"sequence":${sequenceText(question, facts.task, seen.now)}` +
+    `,"approval":null,"context":${contextText(seen, setting)}}`
+  const record = head + tail
+  if (record.length > caps.whole.most) throw exceeded(caps.whole)
+  const { kind, judged, parsed } = target.body
+  if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, record }
+  return { engine: `${head},"parsed":${JSON.stringify(parsed)}${tail}`, record }
+}
+
+/** `context` of both entrypoints. */
+export function contextText(seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
+  return `{"now":${number(seen.now, 'now')},"mode":"${setting.mode}","policy_revision":${text(seen.revision, caps.name)},"environment":${text(setting.environment, caps.name)}}`
+}
+
+function taskText({ row }: Task, target: Target, facts: Facts): string {
+  const person =
+    row.onBehalfOf === null
+      ? 'null'
+      : `{"subject":${text(row.onBehalfOf.subject, caps.subject)},"issuer":${text(row.onBehalfOf.issuer, caps.subject)}}`
+  return (
+    `{"id":${text(row.id, caps.name)},"state":"${row.state}","implicit":${row.implicit},"intent":{${intentMembers(row.intent)}},"on_behalf_of":${person}` +
+    `,"started":${number(row.opened, 'started')},"expires":${number(row.expires, 'expires')},"budget":{"limit":${numbers(row.intent.budget, caps.meters, caps.name)}` +
+    `,"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
+    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}}`
+  )
+}
+
+/** What the task and the caller's earlier tasks have read: an agent's memory outlives its task. */
+function sensitivity(facts: Facts): readonly string[] {
+  return [...new Set([...facts.task.sensitivity, ...Object.keys(facts.caller.sensitivity)])].sort()
+}
+
+function delegationText({ row }: Task): string {
+  const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
+  return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
+}
+
+/** Tool → its members that are the same for every call. */
+const toolMembers = new WeakMap<Tool, string>()
+
+function toolText({ route, tool, resource, body }: Target): string {
+  let members = toolMembers.get(tool)
+  if (members === undefined) {
+    members =
+      `"name":${text(tool.name, caps.name)},"effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
+      `,"egress":"${tool.egress}","accepts":${tool.accepts === null ? 'null' : texts(tool.accepts, caps.classes, caps.name)}` +
+      `,"catalogued":${tool.catalogued},"prompt":${tool.prompt}`
+    toolMembers.set(tool, members)
+  }
+  const digest = body.kind === 'json' && body.judged ? body.sha256 : null
+  return `{${members},"route":${text(route.name, caps.name)},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
+}
+
+const mostSteps = 5
+const mostCounts = 64
+
+function sequenceText(question: Question, facts: TaskFacts, now: number): string {
+  const last = facts.last
+    .slice(-mostSteps)
+    .map(
+      ({ tool, effect, egress, at }) =>
+        `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)},"ago":${number(Math.max(0, now - at), 'ago')}}`,
+    )
+  return (
+    `{"step":${number(facts.step, 'step')},"last":[${last.join(',')}],"counts":${countsText(facts, question.target.tool.name)}` +
+    `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"hosts":${facts.hosts.length},"repeats":${facts.repeats[repeatDigest(question)] ?? 0}` +
+    `,"failures":${number(facts.failures, 'failures')},"diverged":false}`
+  )
+}
+
+/** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */
+function countsText(facts: TaskFacts, tool: string): string {
+  const counted: Record<string, number> = Object.create(null)
+  const own = facts.counts[tool]
+  if (own !== undefined) counted[tool] = own
+  let names = 1
+  for (const name in facts.counts) {
+    if (name === tool) continue
+    const key = names++ < mostCounts ? name : '*'
+    counted[key] = (counted[key] ?? 0) + (facts.counts[name] ?? 0)
+  }
+  return numbers(counted, caps.counts, caps.name)
+}

@@ -1,0 +1,60 @@
+/** One evaluation, whatever is asked: whatever is not a well-formed answer is a refusal. */
+
+import { Refusal } from '../refusal.ts'
+import type { Engine, Entrypoint } from './engine.ts'
+import { readResult, type Result } from './result.ts'
+
+/** What every judgement needs from outside. */
+export interface JudgeOptions {
+  /** The policy in force; asked once per judgement, so one judgement never spans two revisions. May throw when there is none. */
+  readonly engine: () => Engine
+  readonly log: { error(o: object, m: string): void }
+}
+
+export interface Judgement {
+  readonly result: Result
+  readonly revision: string
+  /** Nanoseconds in the engine. */
+  readonly evalNs: number
+}
+
+/**
+ * Evaluates one entrypoint on the text that `input` writes for the revision in force.
+ * Throws `decide.unavailable` when the engine throws, whatever it throws, `decide.malformed` when its answer is no decision,
+ * and what `input` throws.
+ */
+export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (revision: string) => string): Judgement {
+  const engine = inForce(options)
+  const { revision } = engine
+  const text = input(revision)
+  const started = performance.now()
+  const document = evaluate(options, engine, entrypoint, text)
+  const evalNs = Math.round((performance.now() - started) * 1e6)
+  try {
+    return { result: readResult(document), revision, evalNs }
+  } catch (error) {
+    options.log.error(
+      { entrypoint, revision, detail: error instanceof Refusal ? error.detail : null },
+      'policy gave no well-formed decision',
+    )
+    throw error
+  }
+}
+
+function inForce({ engine, log }: JudgeOptions): Engine {
+  try {
+    return engine()
+  } catch (cause) {
+    log.error({ err: cause }, 'no policy is in force')
+    throw new Refusal('decide.unavailable', { detail: 'no policy is in force', cause })
+  }
+}
+
+function evaluate({ log }: JudgeOptions, engine: Engine, entrypoint: Entrypoint, text: string): unknown {
+  try {
+    return engine.evaluate(entrypoint, text)
+  } catch (cause) {
+    log.error({ entrypoint, revision: engine.revision, err: cause }, 'policy could not be evaluated')
+    throw new Refusal('decide.unavailable', { detail: 'policy could not be evaluated', cause })
+  }
+}

@@ -1,0 +1,59 @@
+/** Judges whether a task may be opened or resumed, and with what intent. */
+
+import type { Caller } from '../identify/identify.ts'
+import type { Agent } from '../task/agents.ts'
+import type { Intent } from '../state/state.ts'
+import type { Reason } from './decide.ts'
+import { number, text, type Cap } from './fragment.ts'
+import { contextText, type Seen, type Setting } from './input.ts'
+import { judge, type JudgeOptions } from './judge.ts'
+import { agentMembers, budgetText, callerText, purposeMembers, scopeMembers } from './subject.ts'
+
+/** A task that a caller asks for, or asks to go on with. */
+export interface Opening {
+  readonly action: 'open' | 'resume'
+  readonly caller: Caller
+  readonly agent: Agent
+  /** What is asked for; policy holds it against the agent's own. */
+  readonly intent: Intent
+  /** How long it is to live, ms. */
+  readonly ttl: number
+  /** Of the task that is resumed. */
+  readonly id?: string
+}
+
+export interface OpeningDecision {
+  readonly effect: 'allow' | 'deny' | 'ask'
+  readonly reasons: readonly Reason[]
+  /** Policy revision. */
+  readonly revision: string
+}
+
+export type JudgeTask = (asked: Opening) => OpeningDecision
+
+export interface JudgeTaskOptions extends JudgeOptions, Setting {
+  /** Epoch ms. */
+  readonly clock: () => number
+}
+
+/** Makes the judge of tasks. Throws as the stage does; what it answers is always enforced, observe mode or not. */
+export function makeJudgeTask(options: JudgeTaskOptions): JudgeTask {
+  return (asked) => {
+    const now = options.clock()
+    const { result, revision } = judge(options, 'countersign/task', (policy) => buildTaskInput(asked, { now, revision: policy }, options))
+    return { effect: result.effect, reasons: result.reasons, revision }
+  }
+}
+
+const idCap: Cap = { most: 256, what: 'the task id', fault: 'agent' }
+
+/** Assembles the input of `countersign/task` (`rego/schemas/task.json`): closed, times in integer ms. */
+export function buildTaskInput(asked: Opening, seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
+  const { action, caller, agent, intent, ttl, id } = asked
+  return (
+    `{"v":1,"action":"${action}","caller":${callerText(caller)}` +
+    `,"agent":{${agentMembers(agent)},"intent":{${scopeMembers(agent.intent)},"budget":${budgetText(agent.intent)}},"ttl":${number(agent.ttl, 'ttl')}}` +
+    `,"task":{${id === undefined ? '' : `"id":${text(id, idCap)},`}"intent":{${purposeMembers(intent)},${scopeMembers(intent)}` +
+    `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"context":${contextText(seen, setting)}}`
+  )
+}
