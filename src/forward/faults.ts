@@ -16,6 +16,7 @@ function meaning(error: Error, code: string): Code {
     case 'UND_ERR_HEADERS_OVERFLOW':
     case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
     case 'UND_ERR_RES_EXCEEDED_MAX_SIZE':
+    case 'ERR_ASSERTION': // what undici asserts of an answer, such as a status below 100
       return 'forward.response-refused'
     case 'UND_ERR_SOCKET':
       // undici's words for an answer nobody asked for and for an upgrade nobody asked for.

@@ -65,7 +65,10 @@ export function liveCall(incoming: IncomingMessage, outgoing: ServerResponse, op
     release: () => undefined,
     cut: (reason) => abort.abort(reason),
     refuse: (refusal) => {
-      if (outgoing.headersSent) return void outgoing.destroy()
+      if (outgoing.headersSent) {
+        outgoing.destroy()
+        return
+      }
       outgoing.writeHead(refusal.status, { 'content-type': 'application/problem+json', connection: 'close' })
       outgoing.end(JSON.stringify({ code: refusal.code, status: refusal.status, reasons: refusal.reasons }))
     },

@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+import { upstreamHeaders } from '../../../src/forward/headers.ts'
+import { describeUpstream } from '../../../src/forward/upstream.ts'
+import { sketchCall, sketchRoute } from '../../support/question.ts'
+
+type Pair = readonly [string, string]
+
+function sent(headers: readonly Pair[], credential: string | null = null, length: number | null = null): string[] {
+  const list = upstreamHeaders(sketchCall({ headers }), describeUpstream(sketchRoute({ credential })), length)
+  return list.flatMap((each, index) => (index % 2 === 0 ? [`${each}: ${list[index + 1]}`] : []))
+}
+
+describe('upstreamHeaders', () => {
+  test('names the upstream as Host and passes ordinary fields on, in order and with repetitions', () => {
+    const given: Pair[] = [
+      ['host', '127.0.0.1:7420'],
+      ['accept', 'a/b'],
+      ['x-b', '1'],
+      ['accept-encoding', 'gzip'],
+      ['x-b', '2'],
+    ]
+    expect(sent(given)).toEqual(['host: crm.acme.example', 'accept: a/b', 'x-b: 1', 'accept-encoding: gzip', 'x-b: 2'])
+  })
+
+  test.each([
+    'connection',
+    'keep-alive',
+    'proxy-connection',
+    'proxy-authorization',
+    'proxy-anything',
+    'te',
+    'trailer',
+    'transfer-encoding',
+    'upgrade',
+    'http2-settings',
+    'expect',
+    'content-length',
+    'authorization',
+    'x-api-key',
+    'x-goog-api-key',
+    'cookie',
+    'forwarded',
+    'x-forwarded-for',
+    'x-forwarded-host',
+    'x-real-ip',
+    'countersign-task',
+    'countersign-anything',
+  ])('ends %s here, on every route', (name) => {
+    expect(sent([[name, 'x']])).toEqual(['host: crm.acme.example'])
+    expect(sent([[name, 'x']], 'crm')).toEqual(['host: crm.acme.example', 'accept-encoding: identity'])
+  })
+
+  test('drops what any Connection field names, in any case, and nothing else', () => {
+    const given: Pair[] = [
+      ['connection', 'keep-alive, X-One'],
+      ['x-one', '1'],
+      ['connection', ' x-two '],
+      ['x-two', '2'],
+      ['x-three', '3'],
+    ]
+    expect(sent(given)).toEqual(['host: crm.acme.example', 'x-three: 3'])
+  })
+
+  test('asks for an answer it can read where a credential goes along', () => {
+    expect(sent([['accept-encoding', 'br']], 'crm')).toEqual(['host: crm.acme.example', 'accept-encoding: identity'])
+  })
+
+  test('announces the length of a stream that has one', () => {
+    expect(sent([['content-length', '7']], null, 5)).toEqual(['host: crm.acme.example', 'content-length: 5'])
+  })
+
+  test.each(['http://127.0.0.1:7420/t/t_1/crm/x', 'http://127.0.0.1:7420', 'HTTPS://127.0.0.1:7420?x', 'http://127.0.0.1:7420#x'])(
+    'does not tell the upstream where we listen: %s',
+    (referer) => {
+      expect(sent([['referer', referer]])).toEqual(['host: crm.acme.example'])
+    },
+  )
+
+  test.each(['https://acme.example/', 'http://127.0.0.1:74201/', '/x', ''])('passes another referer on: %s', (referer) => {
+    expect(sent([['referer', referer]])).toEqual(['host: crm.acme.example', `referer: ${referer}`])
+  })
+})

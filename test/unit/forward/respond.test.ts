@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest'
+import { answerHead, answerTrailers, type Fields } from '../../../src/forward/respond.ts'
+import { describeUpstream } from '../../../src/forward/upstream.ts'
+import { sketchCall, sketchRoute } from '../../support/question.ts'
+
+interface Sketch {
+  readonly status?: number
+  readonly phrase?: string
+  readonly credential?: string | null
+  readonly method?: string
+  readonly echoes?: readonly string[]
+}
+
+function head(fields: Fields, sketch: Sketch = {}): ReturnType<typeof answerHead> {
+  const upstream = describeUpstream(sketchRoute({ credential: sketch.credential ?? null }))
+  const call = sketchCall({ method: sketch.method ?? 'GET' })
+  return answerHead(sketch.status ?? 200, fields, sketch.phrase ?? 'OK', upstream, call, { echoes: sketch.echoes ?? [], maxHeaders: 8 })
+}
+
+const ours = ['countersign-call', 'c_01JDZZZZZZZZZZZZZZZZZZZZZZ', 'countersign-decision', 'allow']
+
+describe('answerHead', () => {
+  test('passes fields on and says whose decision it was', () => {
+    expect(head({ etag: '"1"', 'x-a': ['1', '2'] }).list).toEqual(['etag', '"1"', 'x-a', '1', 'x-a', '2', ...ours])
+  })
+
+  test.each([
+    'connection',
+    'keep-alive',
+    'transfer-encoding',
+    'te',
+    'upgrade',
+    'proxy-authenticate',
+    'proxy-connection',
+    'alt-svc',
+    'refresh',
+    'countersign-call',
+    'countersign-decision',
+  ])('ends %s here', (name) => {
+    expect(head({ [name]: name === 'transfer-encoding' ? 'chunked' : 'x' }).list).toEqual(ours)
+  })
+
+  test('drops what Connection names, also over several fields', () => {
+    expect(head({ connection: ['x-a', 'X-B'], 'x-a': '1', 'x-b': '2', 'x-c': '3' }).list).toEqual(['x-c', '3', ...ours])
+  })
+
+  test.each(['set-cookie', 'set-cookie2', 'www-authenticate', 'authentication-info'])(
+    'keeps %s only where no credential of ours is used',
+    (name) => {
+      expect(head({ [name]: ['a', 'b'] }).list).toEqual([name, 'a', name, 'b', ...ours])
+      expect(head({ [name]: ['a', 'b'] }, { credential: 'crm' }).list).toEqual(ours)
+    },
+  )
+
+  test.each([99, 0, 199, 600, 999])('refuses status %i', (status) => {
+    expect(() => head({}, { status })).toThrow('forward.response-refused')
+  })
+
+  test.each<[string, Fields]>([
+    ['two lengths', { 'content-length': ['5', '5'] }],
+    ['a length that is no number', { 'content-length': '5, 5' }],
+    ['a signed length', { 'content-length': '+5' }],
+    ['a length beyond counting', { 'content-length': '9'.repeat(16) }],
+    ['length and chunks', { 'content-length': '5', 'transfer-encoding': 'chunked' }],
+    ['another coding', { 'transfer-encoding': 'gzip, chunked' }],
+    ['two codings', { 'transfer-encoding': ['chunked', 'chunked'] }],
+    ['two locations', { location: ['/api/a', '/api/b'] }],
+    ['too many fields', { 'x-a': Array.from({ length: 9 }, String) }],
+  ])('refuses %s', (_what, fields) => {
+    expect(() => head(fields)).toThrow('forward.response-refused')
+  })
+
+  test('announces the length of a body that follows, and none where none can', () => {
+    expect(head({ 'content-length': '5' })).toMatchObject({ length: 5, list: ['content-length', '5', ...ours] })
+    expect(head({})).toMatchObject({ length: null })
+    expect(head({ 'content-length': '5' }, { method: 'HEAD' })).toMatchObject({ length: 0, list: ['content-length', '5', ...ours] })
+    expect(head({ 'content-length': '5' }, { status: 304 })).toMatchObject({ length: 0, list: ['content-length', '5', ...ours] })
+    expect(head({ 'content-length': '5' }, { status: 204 })).toMatchObject({ length: 0, list: ours })
+  })
+
+  test('refuses a redirect elsewhere and drops a location elsewhere that redirects nowhere', () => {
+    for (const status of [300, 301, 302, 303, 305, 306, 307, 308, 399]) {
+      expect(() => head({ location: 'https://partner.example/' }, { status })).toThrow('forward.redirect')
+    }
+    for (const status of [200, 201, 202, 304, 404, 503])
+      expect(head({ location: 'https://partner.example/' }, { status }).list).toEqual(ours)
+    expect(head({ location: '/api/x' }, { status: 302 }).list).toEqual(['location', '/crm/x', ...ours])
+  })
+
+  test('drops a field that holds the secret, and refuses a redirect that does', () => {
+    const echoes = ['tok en', 'tok%20en']
+    expect(head({ 'x-debug': 'got tok en here', 'x-a': '1' }, { echoes, credential: 'crm' }).list).toEqual(['x-a', '1', ...ours])
+    expect(head({ link: '</api/x?k=tok%20en>; rel=next' }, { echoes, credential: 'crm' }).list).toEqual(ours)
+    expect(() => head({ location: '/api/x?k=tok%20en' }, { echoes, status: 302, credential: 'crm' })).toThrow('forward.redirect')
+  })
+
+  test.each([
+    ['Fine', 'Fine'],
+    ['OK', null],
+    ['', null],
+    ['odd \x01', null],
+    ['\xe9t\xe9', null],
+    ['x'.repeat(65), null],
+  ])('passes on a phrase that is plain text: %j', (phrase, expected) => {
+    expect(head({}, { phrase }).phrase).toBe(expected)
+    expect(head({}, { phrase, credential: 'crm' }).phrase).toBeNull()
+  })
+
+  test('declares the trailers that may follow', () => {
+    const declared = head({ trailer: 'x-sum, Content-Length, countersign-call, , grpc-status' })
+    expect([...(declared.trailers ?? [])]).toEqual(['x-sum', 'grpc-status'])
+    expect(declared.list).toEqual(['trailer', 'x-sum, grpc-status', ...ours])
+    expect(head({ trailer: 'x-sum', 'content-length': '5' }).trailers).toBeNull()
+    expect(head({ trailer: 'x-sum' }, { method: 'HEAD' }).list).toEqual(ours)
+    expect(head({ trailer: 'set-cookie' }).trailers).toBeNull()
+  })
+
+  test('knows an event stream', () => {
+    expect(head({ 'content-type': 'text/event-stream; charset=utf-8' }).events).toBe(true)
+    expect(head({ 'content-type': 'text/plain' }).events).toBe(false)
+  })
+
+  test('is not fooled by names that objects have', () => {
+    const fields: Fields = JSON.parse('{"__proto__":"1","constructor":"2","tostring":"3"}') as Fields
+    expect(head(fields).list).toEqual(['__proto__', '1', 'constructor', '2', 'tostring', '3', ...ours])
+  })
+})
+
+describe('answerTrailers', () => {
+  test('gives what was declared and does not hold the secret', () => {
+    const given: Fields = { 'x-sum': ['1', '2'], 'x-other': '3', 'x-token': 'secret' }
+    expect(answerTrailers(given, new Set(['x-sum', 'x-token']), ['secret'])).toEqual([
+      ['x-sum', '1'],
+      ['x-sum', '2'],
+    ])
+  })
+})
