@@ -38,7 +38,7 @@ function run(tool: string, check: boolean): void {
   settle(capabilitiesPath, Buffer.from(lent), check, (bytes) => bytes)
   const tests = ask(
     tool,
-    ['test', '--coverage', '--threshold', '0', '--format', 'json', 'countersign'],
+    ['test', '--coverage', '--threshold', '100', '--format', 'json', 'countersign'],
     'a policy test failed, or a line is not covered',
   )
   console.log(`policy: formatted, checked, tested (coverage ${JSON.parse(tests).coverage} %)`)

@@ -1,0 +1,44 @@
+package countersign.lib_test
+
+import data.countersign.lib
+
+test_a_pattern_matches_itself_and_what_its_star_stands_for if {
+	lib.matches("crm.customer.read", "crm.customer.read")
+	lib.matches("crm.*", "crm.customer.read")
+	lib.matches("*", "crm.customer.read")
+	lib.matches("customer:*", "customer:")
+}
+
+test_a_pattern_matches_nothing_else if {
+	not lib.matches("crm.customer.read", "crm.customer.reader")
+	not lib.matches("crm.*", "crm")
+	not lib.matches("c*m.read", "crm.read")
+	not lib.matches("", "crm")
+	not lib.matches("x", null)
+	not lib.matches("*", null)
+}
+
+test_an_asked_pattern_is_within_a_granted_one_that_is_wider if {
+	lib.any_matches(["a.b.*"], "a.b.*")
+	lib.any_matches(["x", "a.*"], "a.b.*")
+	not lib.any_matches(["a.b.*"], "a.*")
+	not lib.any_matches(["a.b"], "a.b*")
+	not lib.any_matches([], "a")
+}
+
+test_classes_beyond_what_is_allowed if {
+	lib.beyond(["public", "internal", "personal"], ["internal"]) == {"personal"}
+	lib.beyond(["public"], null) == set()
+	lib.beyond(["internal"], null) == {"internal"}
+}
+
+test_deny_beats_ask_beats_allow_and_nothing_goes_without_every_condition if {
+	lib.effect(set(), set(), true) == "allow"
+	lib.effect(set(), {"a"}, true) == "ask"
+	lib.effect({"d"}, {"a"}, true) == "deny"
+	lib.effect(set(), set(), false) == "deny"
+	lib.effect(set(), {"a"}, false) == "deny"
+	lib.effect(set(), set(), "true") == "deny"
+}
+
+test_a_finding_without_frameworks_has_no_controls if lib.controls({}) == []

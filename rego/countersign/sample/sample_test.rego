@@ -1,0 +1,84 @@
+# METADATA
+# description: Inputs that are allowed as they stand, for tests to change one thing at a time.
+package countersign.sample
+
+# A bounded agent reads one customer.
+call := {
+	"v": 1,
+	"request": {
+		"id": "c_1", "method": "GET", "scheme": "http", "host": "127.0.0.1:7420", "port": 7420,
+		"path": "/customers/42", "segments": ["customers", "42"], "query": {}, "headers": {},
+		"body": {"kind": "none", "sha256": null, "size": 0, "judged": true}, "protocol": "http",
+	},
+	"caller": {
+		"spiffe_id": "spiffe://acme.example/agent", "trust_domain": "acme.example", "method": "jwt-svid",
+		"confirmed": "bearer", "issuer": null, "expires": 2000, "claims": {},
+	},
+	"agent": _agent,
+	"task": {
+		"id": "t_1", "state": "active", "implicit": false,
+		"intent": {
+			"purpose": "answer refunds", "prompt": null, "tools": ["crm.*", "mail.send", "payments.refund.create"],
+			"resources": ["customer:*", "order:7"], "data": ["internal", "personal"], "egress": ["internal", "partner"],
+		},
+		"on_behalf_of": null, "started": 0, "expires": 2000,
+		"budget": {"limit": {"calls": 5, "eur": 100}, "spent": {"calls": 3}, "debit": {"calls": 1}},
+		"sensitivity": [],
+	},
+	"delegation": {"depth": 0, "root": "agent:spiffe://acme.example/agent", "chain": [], "verified": true},
+	"tool": {
+		"name": "crm.customer.read", "route": "crm", "effect": "read", "risk": "low", "data": ["personal"],
+		"egress": "internal", "resource": "customer:42", "accepts": null, "args_sha256": null,
+		"catalogued": true, "prompt": false,
+	},
+	"sequence": {
+		"step": 3, "last": [], "counts": {}, "taint": [], "hosts": 1,
+		"repeats": 0, "failures": 0, "diverged": false,
+	},
+	"approval": null,
+	"context": {"now": 1000, "mode": "enforce", "policy_revision": "r", "environment": "test"},
+}
+
+# The same agent mails a partner that may receive internal data.
+mail := changed(call, {
+	"tool": {
+		"name": "mail.send", "route": "mail", "effect": "send", "risk": "medium", "data": [],
+		"egress": "partner", "resource": null, "accepts": ["public", "internal"],
+	},
+	"request": {"method": "POST", "body": {"kind": "json", "sha256": "ab", "size": 12, "parsed": {}}},
+})
+
+# It asks for a task within its registration.
+opening := {
+	"v": 1,
+	"action": "open",
+	"caller": call.caller,
+	"agent": object.union(_agent, {
+		"ttl": 60000,
+		"intent": {
+			"tools": ["crm.*", "mail.send"], "resources": ["customer:*", "order:7"], "data": ["internal", "personal"],
+			"egress": ["internal", "partner"], "budget": {"calls": 5, "eur": 100},
+		},
+	}),
+	"task": {
+		"intent": {
+			"purpose": "answer one refund", "prompt": null, "tools": ["crm.customer.*", "mail.send"],
+			"resources": ["customer:42", "order:7"], "data": ["personal", "public"], "egress": ["internal"],
+			"budget": {"calls": 5, "eur": 100},
+		},
+		"ttl": 60000,
+	},
+	"context": call.context,
+}
+
+_agent := {
+	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live",
+	"owners": {"business": "b@acme.example", "security": "s@acme.example", "incident": "i@acme.example"}, "labels": {},
+}
+
+# Objects are merged, everything else is replaced.
+changed(document, change) := object.union(document, change)
+
+without(document, path) := json.remove(document, [path])
+
+rules(decision) := {reason.rule | some reason in decision.reasons}
