@@ -54,15 +54,23 @@ function slotName(name: string): SlotName | null {
 function read(name: SlotName, value: string): Presented | null {
   if (name === 'x-api-key' || name === 'x-goog-api-key') return { slot: name, token: value }
   const space = value.indexOf(' ')
+  const rest = afterSpaces(value, space + 1)
   const scheme = space === -1 ? '' : value.slice(0, space).toLowerCase()
-  if (scheme === 'bearer') return { slot: name, token: value.slice(space + 1).trimStart() }
+  if (scheme === 'bearer') return { slot: name, token: rest }
   if (scheme === 'basic') {
-    const token = basicPassword(value.slice(space + 1))
+    const token = basicPassword(rest)
     return { slot: name === 'authorization' ? 'basic-password' : name, token }
   }
   // a token under DPoP, under a scheme of its own or under none must not pass for "nothing presented"
-  if (readShape(value.slice(space + 1).trimStart()) !== null) throw rejected('scheme', `${name} holds a token without Bearer or Basic`)
+  if (readShape(rest) !== null) throw rejected('scheme', `${name} holds a token without Bearer or Basic`)
   return null
+}
+
+/** RFC 9110 §11.4: one space or more, and nothing else that might pass for one. */
+function afterSpaces(value: string, from: number): string {
+  let at = from
+  while (value[at] === ' ') at++
+  return value.slice(at)
 }
 
 /** The text after the first colon, or nothing when there is none. */
