@@ -107,7 +107,11 @@ export async function listenRig(more: Partial<ListenOptions> = {}, behave: (call
   const listening = await listen(listenOptions({ handle, malformed: (_listener, reason) => malformed.push(reason), ...more }))
   const port = listening.ports.get('shared') ?? [...listening.ports.values()][0] ?? 0
   return {
-    ...{ listening, port, seen, refused, malformed },
+    listening,
+    port,
+    seen,
+    refused,
+    malformed,
     client: () => rawClient(port),
     exchange: async (bytes) => {
       const client = await rawClient(port)
