@@ -1,0 +1,167 @@
+/** The lines of one call: its decision, its outcome, or its refusal. */
+
+import type { Call } from '../listen/call.ts'
+import type { Caller } from '../identify/identify.ts'
+import type { Agent } from '../task/agents.ts'
+import type { Task } from '../task/task.ts'
+import type { Target } from '../match/match.ts'
+import type { Decision } from '../decide/decide.ts'
+import type { Lease } from '../credential/credential.ts'
+import type { Outcome } from '../forward/forward.ts'
+import type { Refusal } from '../refusal.ts'
+import type { Part } from './chain.ts'
+import { quote, quoteAll } from './json-text.ts'
+import type { OpaForm } from './opa.ts'
+import { traceId } from './trace-id.ts'
+
+/** What is known of a call so far. */
+export interface CallFacts {
+  readonly call: Call
+  readonly caller: Caller | null
+  readonly task: Task | null
+  readonly target: Target | null
+  readonly decision: Decision | null
+  readonly lease: Lease | null
+  /** JSON text of stage → µs. */
+  readonly stages: string
+}
+
+/** How a call ended: as forwarded, or refused after its decision was written. */
+export interface CallEnd {
+  readonly outcome: Outcome
+  readonly refusal: Refusal | null
+  readonly durationMs: number
+}
+
+/** The decision line of a permitted call. */
+export function decisionPart(form: OpaForm, facts: CallFacts, decision: Decision): Part {
+  const { call } = facts
+  const head = form.head(call.id, 'decision', judged(call, decision))
+  return { kind: 'decision', id: call.id, rank: 'known', head, tail: `,"kind":"decision"${known(facts)},"stages":${facts.stages}}}}` }
+}
+
+/** The outcome line: same `decision_id`, what was observed, and the lease. */
+export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part {
+  const { call, caller, task, target, lease } = facts
+  const { outcome, refusal } = end
+  const who = (caller === null ? '' : callerText(caller)) + (task === null ? '' : taskText(task))
+  const what = target === null ? '' : targetText(target)
+  const code = refusal === null ? '' : refusedText(refusal)
+  const seen =
+    `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
+    `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}` +
+    `,"dialled":${outcome.dialled === null ? 'null' : quote(outcome.dialled, 64)}`
+  const tail = `,"kind":"outcome"${who}${what}${seen}${lease === null ? ',"lease":null' : leaseText(lease)},"stages":${facts.stages}}}}`
+  return { kind: 'outcome', id: call.id, rank: 'own', head: form.head(call.id, 'outcome', ''), tail }
+}
+
+/** The only line of a call that ended before its decision was written. */
+export function refusalPart(form: OpaForm, facts: CallFacts, refusal: Refusal): Part {
+  const { call, caller, decision } = facts
+  const middle = decision === null ? asked(call) : judged(call, decision)
+  const tail = `,"kind":"refusal"${known(facts)}${refusedText(refusal)},"stages":${facts.stages}}}}`
+  const head = form.head(call.id, decision === null ? 'refusal' : 'decision', middle)
+  return { kind: 'refusal', id: call.id, rank: caller === null ? 'unknown' : 'known', head, tail }
+}
+
+function judged(call: Call, decision: Decision): string {
+  const parsed = decision.question.target.body.parsed
+  const erased = parsed === undefined ? '' : ',"erased":["/input/request/body/parsed"]'
+  return (
+    `,"bundles":{"countersign":{"revision":${quote(decision.revision)}}},"input":${decision.inputText},"result":${decision.resultText}${erased}` +
+    `${from(call)},"metrics":{"timer_rego_query_eval_ns":${Math.round(decision.evalNs)}}`
+  )
+}
+
+/** The request as far as a call that was never judged has one; the query may hold anything and stays out. */
+function asked(call: Call): string {
+  const request =
+    `"id":"${call.id}","method":${quote(call.method, 32)},"scheme":"${call.scheme}"` +
+    `,"host":${quote(call.host, 255)},"path":${quote(call.address.path, 1024)}`
+  return `,"input":{"v":1,"request":{${request}}}${from(call)}`
+}
+
+function from(call: Call): string {
+  const trace = traceId(call.header('traceparent'))
+  return `${trace === null ? '' : `,"trace_id":"${trace}"`},"requested_by":${quote(call.peer, 128)}`
+}
+
+function known(facts: CallFacts): string {
+  const { call, caller, task, target, decision } = facts
+  let text = `,"listener":${quote(call.listener.name, 128)}`
+  if (caller !== null) text += callerText(caller)
+  if (task !== null) text += taskText(task) + agentText(task.agent)
+  if (target !== null) text += targetText(target) + bodyText(target)
+  if (decision !== null) text += decisionText(decision)
+  return text
+}
+
+// Callers, agents, routes and tools are long-lived objects: their fragments are made once.
+const callers = new WeakMap<Caller, string>()
+const agents = new WeakMap<Agent, string>()
+const routes = new WeakMap<Target['route'], string>()
+const tools = new WeakMap<Target['tool'], string>()
+
+function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, make: (key: Key) => string): string {
+  let text = texts.get(key)
+  if (text === undefined) texts.set(key, (text = make(key)))
+  return text
+}
+
+const callerText = (caller: Caller): string =>
+  remembered(callers, caller, ({ id, method, confirmed }) => `,"caller":${quote(id, 2048)},"method":"${method}","confirmed":"${confirmed}"`)
+
+const agentText = (agent: Agent): string =>
+  remembered(agents, agent, ({ id, owners }) => `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}`)
+
+function taskText(task: Task): string {
+  const { id, onBehalfOf, root, caller } = task.row
+  // the person, where one stands behind the task; else the agent that began the chain
+  const origin =
+    onBehalfOf === null ? (root.startsWith('agent:') || root.startsWith('user:') ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
+  return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)}`
+}
+
+function targetText(target: Target): string {
+  const route = remembered(routes, target.route, ({ name, to }) => `,"route":${quote(name)},"downstream":${quote(to.authority)}`)
+  const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
+  return `${route}${tool},"resource":${target.resource === null ? 'null' : quote(target.resource)}`
+}
+
+function bodyText(target: Target): string {
+  const { kind, sha256, size, judged: whole } = target.body
+  return `,"body":{"kind":"${kind}","sha256":${hexText(sha256)},"size":${size},"judged":${whole}}`
+}
+
+function decisionText(decision: Decision): string {
+  const { effect, observed, reasons } = decision
+  const seen = observed === null ? '' : `,"observed":"${observed}"`
+  if (reasons.length === 0) return `,"effect":"${effect}"${seen},"rules":[],"controls":[]`
+  const rules = new Set<string>()
+  const controls = new Set<string>()
+  for (const reason of reasons) {
+    rules.add(reason.rule)
+    for (const control of reason.controls) controls.add(control)
+  }
+  return `,"effect":"${effect}"${seen},"rules":${quoteAll([...rules])},"controls":${quoteAll([...controls].sort(), 128)}`
+}
+
+function refusedText(refusal: Refusal): string {
+  const reasons = refusal.reasons.length === 0 ? '' : `,"reasons":${quoteAll(refusal.reasons, 16)}`
+  const detail = refusal.detail === null ? '' : `,"detail":${quote(refusal.detail, 1024)}`
+  // only the kind of the cause: its text may quote a provider, a secret or hostile bytes
+  const cause = refusal.cause instanceof Error ? `,"cause":${quote(refusal.cause.name, 64)}` : ''
+  return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${reasons}${detail}${cause}`
+}
+
+function leaseText(lease: Lease): string {
+  const { id, provider, digest, expires, revocation, standing, scopes } = lease
+  return (
+    `,"standing":${standing},"lease":{"id":${quote(id, 128)},"provider":${quote(provider, 128)},"digest":${quote(digest, 128)}` +
+    `,"expires":${expires},"revocation":"${revocation}","standing":${standing},"scopes":${quoteAll(scopes, 64)}}`
+  )
+}
+
+function hexText(digest: string | null): string {
+  return digest === null ? 'null' : `"${digest}"`
+}

@@ -1,0 +1,186 @@
+/** The record of one call: marks on the way, then its lines. */
+
+import type { Call } from '../listen/call.ts'
+import type { Caller } from '../identify/identify.ts'
+import type { Task } from '../task/task.ts'
+import type { Target } from '../match/match.ts'
+import type { Decision } from '../decide/decide.ts'
+import type { Permit } from '../decide/permit.ts'
+import type { Lease } from '../credential/credential.ts'
+import type { Outcome } from '../forward/forward.ts'
+import { Refusal } from '../refusal.ts'
+import type { Entry } from './record.ts'
+import type { CallEnd, CallFacts } from './call-lines.ts'
+import { decisionPart, outcomePart, refusalPart } from './call-lines.ts'
+import type { Ledger } from './ledger.ts'
+import type { OpaForm } from './opa.ts'
+import type { UnknownCallers } from './unknown-callers.ts'
+
+export type RecordStage = 'identify' | 'task' | 'match' | 'decide' | 'approve' | 'commit' | 'credential' | 'forward'
+
+/** What metrics may know of a finished call: nothing in it is chosen by an agent. */
+export interface EntrySummary {
+  readonly route: string | null
+  readonly tool: string | null
+  readonly effect: Decision['effect'] | null
+  /** Refusal code; null when the upstream's answer went through. */
+  readonly code: Refusal['code'] | null
+  /** What the agent got; null when it got no status. */
+  readonly status: number | null
+  readonly durationMs: number
+  readonly stageMs: Readonly<Partial<Record<RecordStage, number>>>
+}
+
+/** What all entries of one recorder share. */
+export interface EntryRig {
+  readonly ledger: Ledger
+  readonly form: OpaForm
+  readonly unknown: UnknownCallers
+  /** Monotonic ms. */
+  readonly now: () => number
+  readonly observe: ((summary: EntrySummary) => void) | null
+}
+
+/** One per call; owned by the request path of that call. */
+export class CallEntry implements Entry {
+  readonly #rig: EntryRig
+  readonly #call: Call
+  readonly #began: number
+  #last: number
+  readonly #stageMs: Partial<Record<RecordStage, number>> = {}
+  #stages = ''
+  #caller: Caller | null = null
+  #task: Task | null = null
+  #target: Target | null = null
+  #decision: Decision | null = null
+  #lease: Lease | null = null
+  #state: 'open' | 'committed' | 'ended' = 'open'
+
+  constructor(call: Call, rig: EntryRig) {
+    this.#rig = rig
+    this.#call = call
+    this.#began = this.#last = rig.now()
+  }
+
+  identified(caller: Caller): Caller {
+    this.#mark('identify')
+    return (this.#caller = caller)
+  }
+
+  tasked(task: Task): Task {
+    this.#mark('task')
+    return (this.#task = task)
+  }
+
+  matched(target: Target): Target {
+    this.#mark('match')
+    return (this.#target = target)
+  }
+
+  decided(decision: Decision): Decision {
+    this.#mark('decide')
+    return (this.#decision = decision)
+  }
+
+  /** The permit carries the final decision: after a hold it is not the first one. */
+  permitted(permit: Permit): Permit {
+    this.#mark('approve')
+    this.#decision = permit.decision
+    return permit
+  }
+
+  async commit(): Promise<void> {
+    if (this.#decision === null) throw new Refusal('internal', { detail: 'a commit without a decision' })
+    await this.#rig.ledger.append(decisionPart(this.#rig.form, this.#facts(), this.#decision))
+    this.#state = 'committed'
+    this.#stages = ''
+    this.#mark('commit')
+  }
+
+  leased(lease: Lease | null): Lease | null {
+    this.#mark('credential')
+    return (this.#lease = lease)
+  }
+
+  close(outcome: Outcome): void {
+    if (this.#state !== 'committed') return
+    this.#mark('forward')
+    this.#state = 'ended'
+    this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, null)))
+    this.#report(null, outcome.status)
+  }
+
+  async refuse(refusal: Refusal): Promise<Refusal> {
+    const state = this.#state
+    if (state === 'ended') return refusal
+    this.#state = 'ended'
+    const answer = await this.#writeRefusal(refusal, state === 'committed')
+    this.#report(answer, answer.status)
+    return answer
+  }
+
+  async #writeRefusal(refusal: Refusal, committed: boolean): Promise<Refusal> {
+    const { form, ledger, unknown } = this.#rig
+    try {
+      if (committed) {
+        this.#mark('forward')
+        // the outcome is owed: should it fail now, the agent hears so and the line is tried again
+        await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(), refusal)), true)
+      } else if (this.#caller === null) {
+        await unknown.record(this.#call.listener.name, refusal.code, () => refusalPart(form, this.#facts(), refusal))
+      } else {
+        await ledger.append(refusalPart(form, this.#facts(), refusal))
+      }
+      return refusal
+    } catch (error) {
+      return error instanceof Refusal ? error : new Refusal('record.failed', { cause: error })
+    }
+  }
+
+  #facts(): CallFacts {
+    return {
+      call: this.#call,
+      caller: this.#caller,
+      task: this.#task,
+      target: this.#target,
+      decision: this.#decision,
+      lease: this.#lease,
+      stages: `{${this.#stages}}`,
+    }
+  }
+
+  #end(outcome: Outcome, refusal: Refusal | null): CallEnd {
+    return { outcome, refusal, durationMs: this.#last - this.#began }
+  }
+
+  /** What is known of a permitted call that ended in a refusal. */
+  #cutShort(): Outcome {
+    const { signal } = this.#call
+    const gone = signal.aborted && signal.reason instanceof Error && signal.reason.name === 'ClientGone'
+    const ended = gone ? 'client-gone' : signal.aborted ? 'cut' : 'refused'
+    return { status: null, ended, bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }
+  }
+
+  #mark(stage: RecordStage): void {
+    const now = this.#rig.now()
+    const ms = now - this.#last
+    this.#last = now
+    this.#stageMs[stage] = ms
+    this.#stages += `${this.#stages === '' ? '' : ','}"${stage}":${Math.round(ms * 1000)}`
+  }
+
+  #report(refusal: Refusal | null, status: number | null): void {
+    const { observe, now } = this.#rig
+    if (observe === null) return
+    const target = this.#target
+    observe({
+      route: target?.route.name ?? this.#call.address.route,
+      tool: target?.tool.name ?? null,
+      effect: this.#decision?.effect ?? null,
+      code: refusal?.code ?? null,
+      status,
+      durationMs: now() - this.#began,
+      stageMs: this.#stageMs,
+    })
+  }
+}

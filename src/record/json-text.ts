@@ -1,0 +1,29 @@
+/** JSON text by hand: strings quoted and capped, and a guard that keeps a record on one line. */
+
+const unsafe = /[\u007f-\u009f\u2028\u2029\r\n]/g
+
+/** A JSON string of at most `cap` characters of `text`; what was cut is marked with `…`. */
+export function quote(text: string, cap = 512): string {
+  return JSON.stringify(text.length > cap ? `${text.slice(0, cap)}…` : text)
+}
+
+/** A JSON array of at most `most` strings. */
+export function quoteAll(texts: readonly string[], most = 32): string {
+  if (texts.length === 0) return '[]'
+  let text = '['
+  for (let at = 0; at < texts.length && at < most; at++) text += (at === 0 ? '' : ',') + quote(texts[at] ?? '')
+  return `${text}]`
+}
+
+/**
+ * Escapes what JSON allows in a string and a line-based reader or a terminal does not bear: DEL, the C1 controls, U+2028 and U+2029.
+ * A bare CR or LF can only be white space between JSON tokens and becomes a blank. `bytes` is the UTF-8 length of `text`.
+ */
+export function oneLine(text: string, bytes: number): string {
+  // text as long as its UTF-8 form is ASCII: three quick scans settle it
+  const ascii = bytes === text.length
+  if (ascii && !text.includes('\n') && !text.includes('\u007f') && !text.includes('\r')) return text
+  return text.replace(unsafe, (found) =>
+    found === '\n' || found === '\r' ? ' ' : `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}

@@ -1,0 +1,180 @@
+/** Opens the record: recovers the ledger, then hands out entries, takes events and feeds the sinks. */
+
+import type { KeyObject } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import type { Call } from '../listen/call.ts'
+import type { NewId } from '../id.ts'
+import type { Part } from './chain.ts'
+import { noteSigner } from './checkpoint.ts'
+import type { EntryRig, EntrySummary } from './entry.ts'
+import { CallEntry } from './entry.ts'
+import type { LedgerIo } from './ledger-io.ts'
+import type { Log } from './ledger.ts'
+import { Ledger } from './ledger.ts'
+import { OpaForm } from './opa.ts'
+import type { Entry, LedgerEvent, Recorder } from './record.ts'
+import type { Head, Recovered } from './recover.ts'
+import { recover } from './recover.ts'
+import type { RecordSink, SinkOffsets } from './sink.ts'
+import { SinkFeed } from './sink.ts'
+import type { TailLine } from './tail.ts'
+import { tail } from './tail.ts'
+import type { UnknownRate } from './unknown-callers.ts'
+import { UnknownCallers } from './unknown-callers.ts'
+
+export interface RecorderOptions {
+  /** Ledger folder; made when it is not there. One process writes it. */
+  readonly dir: string
+  /** Origin of the checkpoints and name of the key: letters, digits and `. _ : / -`. */
+  readonly ledgerId: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly durability: 'written' | 'synced'
+  /** Most bytes the ledger may take. */
+  readonly quota: number
+  readonly segmentBytes?: number
+  /** Ed25519, private. */
+  readonly key: KeyObject
+  /** Epoch ms. */
+  readonly clock: () => number
+  readonly newId: NewId
+  readonly log: Log
+  /** Writes the state that lines rest on, before the lines; synchronous, throws when it cannot. */
+  readonly flushState: () => void
+  readonly sinks?: readonly RecordSink[]
+  readonly sinkOffsets?: SinkOffsets
+  readonly unknownRate?: UnknownRate
+  /** Told of every finished call, for metrics. Must not throw. */
+  readonly observe?: (summary: EntrySummary) => void
+  readonly checkpointMs?: number
+  readonly retryMs?: number
+  readonly io?: LedgerIo
+  /** Monotonic ms. */
+  readonly now?: () => number
+}
+
+export interface RecorderTail {
+  /** Default: the line after the last one now. */
+  readonly fromSeq?: number
+  readonly follow: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface OpenRecorder extends Recorder {
+  /** True while calls are refused for want of a record: not ready. */
+  readonly failed: boolean
+  /** Last acknowledged line. */
+  position(): Head
+  /** C2SP verifier key (`name+hash+base64`). */
+  publicKey(): string
+  /** Calls with the number of the last acknowledged line after each group of lines; gives what ends that. */
+  subscribe(listener: (seq: number) => void): () => void
+  /** Stored lines, acknowledged ones only. */
+  tail(options: RecorderTail): AsyncGenerator<TailLine, void>
+  /** Signs a checkpoint now. */
+  checkpoint(): Promise<void>
+  /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
+  close(): Promise<void>
+}
+
+const segmentBytes = 64 * 1024 * 1024
+const sinkGraceMs = 2000
+
+/** Rejects when the ledger cannot be read or written: without a record nothing may be served. */
+export async function openRecorder(options: RecorderOptions): Promise<OpenRecorder> {
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 })
+  const recovered = recover(options.dir)
+  const form = new OpaForm(options)
+  const signer = noteSigner(options.ledgerId, options.key)
+  const ledger = new Ledger({ ...options, form, signer, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered)
+  try {
+    await begin(ledger, form, recovered, options)
+    const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
+    return new LedgerRecorder(options, ledger, form, feeds, signer.verifierKey)
+  } catch (error) {
+    await ledger.close()
+    throw error
+  }
+}
+
+/** What a crash left open is closed before anything else is written. */
+async function begin(ledger: Ledger, form: OpaForm, recovered: Recovered, options: RecorderOptions): Promise<void> {
+  const { open, dropped, damaged, head } = recovered
+  const opening: Part[] = [...open].map(([id, seq]) => form.unknownOutcome(id, seq))
+  const event = (kind: string, detail: LedgerEvent['detail']) => opening.push(form.event({ kind, by: 'countersign', detail }, 'own'))
+  if (open.size > 0 || dropped > 0) event('ledger.recovered', { dropped_bytes: dropped, unknown_outcomes: open.size, after: head.seq })
+  if (damaged !== null) {
+    options.log.error({ ...damaged }, 'the ledger is damaged: verify it')
+    event('ledger.damaged', { file: damaged.path.slice(damaged.path.lastIndexOf('/') + 1), offset: damaged.offset })
+  }
+  event('ledger.opened', { ledger: options.ledgerId, durability: options.durability, after: head.seq })
+  await Promise.all(opening.map((part) => ledger.append(part)))
+  await ledger.checkpoint()
+}
+
+function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: RecorderOptions): Promise<SinkFeed> {
+  const name = `sink.${at}.${sink.type}`
+  return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, log: options.log })
+}
+
+class LedgerRecorder implements OpenRecorder {
+  readonly #options: RecorderOptions
+  readonly #ledger: Ledger
+  readonly #form: OpaForm
+  readonly #feeds: readonly SinkFeed[]
+  readonly #verifierKey: string
+  readonly #rig: EntryRig
+
+  constructor(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: readonly SinkFeed[], verifierKey: string) {
+    const rate = options.unknownRate ?? { perSecond: 10, burst: 20 }
+    this.#options = options
+    this.#ledger = ledger
+    this.#form = form
+    this.#feeds = feeds
+    this.#verifierKey = verifierKey
+    const unknown = new UnknownCallers({ ledger, form, rate, clock: options.clock })
+    this.#rig = { ledger, form, unknown, now: options.now ?? (() => performance.now()), observe: options.observe ?? null }
+  }
+
+  get failed(): boolean {
+    return this.#ledger.failed
+  }
+
+  call(call: Call): Entry {
+    return new CallEntry(call, this.#rig)
+  }
+
+  event(event: LedgerEvent): Promise<void> {
+    return this.#ledger.append(this.#form.event(event, 'known'))
+  }
+
+  malformed(listener: string, reason: string): void {
+    const event = { kind: 'request.malformed', by: 'unknown', detail: { listener, reason: reason.slice(0, 256) } }
+    void this.#rig.unknown.record(listener, 'listen.malformed', () => this.#form.event(event, 'unknown'))
+  }
+
+  position(): Head {
+    return this.#ledger.position()
+  }
+
+  publicKey(): string {
+    return this.#verifierKey
+  }
+
+  subscribe(listener: (seq: number) => void): () => void {
+    return this.#ledger.subscribe(listener)
+  }
+
+  tail(options: RecorderTail): AsyncGenerator<TailLine, void> {
+    return tail(this.#options.dir, { ...options, fromSeq: options.fromSeq ?? this.position().seq + 1, watch: this.#ledger })
+  }
+
+  checkpoint(): Promise<void> {
+    return this.#ledger.checkpoint()
+  }
+
+  async close(): Promise<void> {
+    await this.#rig.unknown.close()
+    await this.#ledger.close()
+    await Promise.all(this.#feeds.map((feed) => feed.close(sinkGraceMs)))
+  }
+}

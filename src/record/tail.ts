@@ -1,0 +1,125 @@
+/** Follows a ledger from any line on, in bounded memory: for sinks, for people, in this process or in another. */
+
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { LineReader } from './lines.ts'
+import type { SegmentRow } from './segment.ts'
+import { listSegments } from './segment.ts'
+
+/** What a writer in this process tells its followers, so that they need not poll and never see a line that is not acknowledged. */
+export interface LedgerWatch {
+  position(): { readonly seq: number }
+  subscribe(listener: (seq: number) => void): () => void
+}
+
+export interface TailOptions {
+  /** First line wanted; when it is gone, the oldest there is. */
+  readonly fromSeq: number
+  /** Wait for more at the end. */
+  readonly follow: boolean
+  readonly signal?: AbortSignal
+  readonly watch?: LedgerWatch
+  /** Between looks when nobody tells. */
+  readonly pollMs?: number
+}
+
+export interface TailLine {
+  readonly seq: number
+  /** The stored line, byte for byte, without its newline. */
+  readonly line: string
+}
+
+interface Cursor {
+  readonly first: number
+  readonly file: FileHandle
+  reader: LineReader
+  /** Number of the next line in the file. */
+  seq: number
+  /** A later segment was seen: whatever this one will ever hold is there. */
+  sealed: boolean
+}
+
+/** Gives stored lines in order. Ends at the last one unless it follows; an abort ends it quietly. */
+export async function* tail(dir: string, options: TailOptions): AsyncGenerator<TailLine, void> {
+  let next = Math.max(1, options.fromSeq)
+  let cursor: Cursor | null = null
+  try {
+    while (!stopped(options)) {
+      cursor ??= await openCursor(segmentHolding(dir, next))
+      if (cursor !== null) {
+        for await (const line of linesUpTo(cursor, options.watch?.position().seq ?? Number.POSITIVE_INFINITY)) {
+          if (line.seq < next) continue
+          next = line.seq + 1
+          yield line
+          if (stopped(options)) return
+        }
+        // with a writer that tells, a look at the folder is only worth it when lines are known to be elsewhere
+        const later: SegmentRow | null = (options.watch?.position().seq ?? next) >= next ? segmentAfter(dir, cursor.first) : null
+        if (later !== null) {
+          if (cursor.sealed) {
+            await cursor.file.close()
+            cursor = await openCursor(later)
+            // lines that a writer took back after a failed write are there again, under the same numbers
+            next = Math.min(next, later.first)
+          } else cursor.sealed = true
+          continue
+        }
+      }
+      if (!options.follow) return
+      await more(next, options)
+    }
+  } finally {
+    await cursor?.file.close()
+  }
+}
+
+/** The lines not read yet, up to number `most`. */
+async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine, void> {
+  for await (const { bytes, offset } of cursor.reader.read()) {
+    if (cursor.seq > most) {
+      // written, not acknowledged: it may still be taken back, so it is read again later
+      cursor.reader = new LineReader(cursor.file, offset)
+      return
+    }
+    const seq = cursor.seq
+    cursor.seq += 1
+    yield { seq, line: bytes.toString() }
+  }
+}
+
+async function openCursor(segment: SegmentRow | null): Promise<Cursor | null> {
+  if (segment === null) return null
+  const file = await open(segment.path, 'r')
+  return { first: segment.first, file, reader: new LineReader(file), seq: segment.first, sealed: false }
+}
+
+function segmentHolding(dir: string, seq: number): SegmentRow | null {
+  const rows = listSegments(dir)
+  return rows.findLast((row) => row.first <= seq) ?? rows[0] ?? null
+}
+
+function segmentAfter(dir: string, first: number): SegmentRow | null {
+  return listSegments(dir).find((row) => row.first > first) ?? null
+}
+
+function stopped({ signal }: TailOptions): boolean {
+  return signal?.aborted === true
+}
+
+/** Resolves when line `next` may be there, or on abort. */
+async function more(next: number, { watch, signal, pollMs }: TailOptions): Promise<void> {
+  if (signal?.aborted === true) return
+  if (watch === undefined) {
+    await delay(pollMs ?? 250, undefined, signal === undefined ? {} : { signal }).catch(() => undefined)
+    return
+  }
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const unsubscribe = watch.subscribe((seq) => {
+    if (seq >= next) resolve()
+  })
+  signal?.addEventListener('abort', () => resolve(), { once: true })
+  if (watch.position().seq >= next) resolve()
+  await promise
+  unsubscribe()
+}
