@@ -128,8 +128,7 @@ function sequenceText(question: Question, facts: TaskFacts, now: number): string
 /** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */
 function countsText(facts: TaskFacts, tool: string): string {
   const counted: Record<string, number> = Object.create(null)
-  const own = facts.counts[tool]
-  if (own !== undefined) counted[tool] = own
+  if (Object.hasOwn(facts.counts, tool)) counted[tool] = facts.counts[tool] ?? 0
   let names = 1
   for (const name in facts.counts) {
     if (name === tool) continue

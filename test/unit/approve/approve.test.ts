@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest'
+import { makeApprove } from '../../../src/approve/approve.ts'
+import { makeSwap, StaleFacts, type SwapOptions } from '../../../src/approve/swap.ts'
+import { Permit } from '../../../src/decide/permit.ts'
+import { repeatDigest } from '../../../src/decide/repeat.ts'
+import { Refusal } from '../../../src/refusal.ts'
+import { ClientGone } from '../../../src/listen/call.ts'
+import type { Decision, Reason } from '../../../src/decide/decide.ts'
+import type { Facts, MintAnswer, MintRequest } from '../../../src/state/state.ts'
+import { sketchDecision } from '../../support/decision.ts'
+import { sketchCall, sketchFacts, sketchQuestion, sketchTarget, sketchTool } from '../../support/question.ts'
+
+const mint = (decision: Decision, swap: (decision: Decision) => void) => Permit.mint(decision, swap)
+const refusalOf = (attempt: () => unknown): Refusal => {
+  try {
+    attempt()
+  } catch (error) {
+    return Refusal.from(error)
+  }
+  throw new Error('nothing was refused')
+}
+const reason = (message_agent: string): Reason => ({
+  rule: 'a.b',
+  severity: 'high',
+  controls: [],
+  message_agent,
+  detail: { secret: 'canary' },
+})
+
+/** The smallest state that compares and swaps. */
+class Book {
+  facts: Facts = sketchFacts()
+  answer: MintAnswer | null = null
+  readonly requests: MintRequest[] = []
+
+  mint = (request: MintRequest): MintAnswer => {
+    this.requests.push(request)
+    if (this.answer !== null) return this.answer
+    const { task, caller } = this.facts
+    if (request.seen.task !== task.version || request.seen.caller !== caller.version)
+      return { minted: false, why: 'stale', detail: 'changed' }
+    this.facts = { task: { ...task, version: task.version + 1 }, caller: { ...caller, version: caller.version + 1 } }
+    return { minted: true }
+  }
+}
+
+const rig = (change: Partial<SwapOptions> = {}) => {
+  const book = new Book()
+  const swap = makeSwap({ mint: book.mint, agentLive: () => null, repeat: repeatDigest, clock: () => 1_790_000_000_500, ...change })
+  return { book, swap, approve: makeApprove({ mint, swap }) }
+}
+
+describe('approve', () => {
+  it('mints from an allow in the same tick', () => {
+    const decision = sketchDecision()
+    const permit = rig().approve(decision)
+    expect(() => Permit.check(permit)).not.toThrow()
+    expect(permit.decision).toBe(decision)
+  })
+
+  it('refuses a denial with what the agent may read, each sentence once, and no more', () => {
+    const refusal = refusalOf(() =>
+      rig().approve(sketchDecision({ effect: 'deny', reasons: [reason('no'), reason('no'), reason('not this')] })),
+    )
+    expect(refusal).toMatchObject({ code: 'decide.denied', reasons: ['no', 'not this'], retry: 'never' })
+    expect(JSON.stringify([refusal.message, refusal.reasons, refusal.detail])).not.toMatch(/canary|a\.b/)
+  })
+
+  it('refuses a question until a person has answered', () => {
+    expect(refusalOf(() => rig().approve(sketchDecision({ effect: 'ask', reasons: [reason('a person must see this')] })))).toMatchObject({
+      code: 'approve.required',
+      reasons: ['a person must see this'],
+      retry: 'after-approval',
+    })
+  })
+
+  it('refuses a deferral: no fact will come', () => {
+    expect(refusalOf(() => rig().approve(sketchDecision({ effect: 'defer' }))).code).toBe('approve.deferred')
+  })
+
+  it('lets only one of two calls judged on the same facts through, and judges the other again', () => {
+    const { book, swap } = rig()
+    const [one, two] = [sketchDecision({ facts: book.facts }), sketchDecision({ facts: book.facts })]
+    const strict = makeApprove({ mint, swap })
+    strict(one)
+    expect(refusalOf(() => strict(two))).toMatchObject({ code: 'decide.unavailable', retry: 'later' })
+    const kind = makeApprove({ mint, swap, rejudge: () => sketchDecision({ facts: book.facts, labels: { judged: 'again' } }) })
+    expect(kind(two).decision.labels).toEqual({ judged: 'again' })
+    expect(book.facts.task.version).toBe(3)
+  })
+
+  it('obeys what policy says the second time', () => {
+    const { book, swap } = rig()
+    const seen = sketchDecision({ facts: sketchFacts({ version: 0 }) })
+    const approve = makeApprove({
+      mint,
+      swap,
+      rejudge: () => sketchDecision({ facts: book.facts, effect: 'deny', reasons: [reason('no longer')] }),
+    })
+    expect(refusalOf(() => approve(seen))).toMatchObject({ code: 'decide.denied', reasons: ['no longer'] })
+    expect(book.facts.task.version).toBe(1)
+  })
+
+  it('judges again five times and no more', () => {
+    let judged = 0
+    const approve = makeApprove({
+      mint,
+      swap: () => {
+        throw new StaleFacts()
+      },
+      rejudge: () => (judged++, sketchDecision()),
+    })
+    expect(refusalOf(() => approve(sketchDecision()))).toMatchObject({ code: 'decide.unavailable', retry: 'later' })
+    expect(judged).toBe(5)
+  })
+
+  it('passes on what is no stale fact', () => {
+    const approve = makeApprove({
+      mint,
+      swap: () => {
+        throw new Refusal('task.budget')
+      },
+      rejudge: () => sketchDecision(),
+    })
+    expect(refusalOf(() => approve(sketchDecision())).code).toBe('task.budget')
+  })
+})
+
+describe('the swap', () => {
+  it('asks the state for exactly what the call does, by the clock of the mint', () => {
+    const { book, swap } = rig()
+    const question = sketchQuestion({
+      target: sketchTarget({ tool: sketchTool({ effect: 'write', data: ['personal'], egress: 'partner' }), debit: { calls: 1, eur: 12 } }),
+    })
+    swap(sketchDecision({ question }))
+    expect(book.requests).toEqual([
+      {
+        task: question.task.row.id,
+        caller: question.task.row.caller,
+        seen: { task: 1, caller: 1 },
+        now: 1_790_000_000_500,
+        step: { tool: 'crm.customer.read', effect: 'write', egress: 'partner', at: 1_790_000_000_500 },
+        host: 'crm.acme.example',
+        repeat: repeatDigest(question),
+        data: ['personal'],
+        debit: { calls: 1, eur: 12 },
+      },
+    ])
+  })
+
+  it.each(['task.unknown', 'task.ended', 'task.paused', 'task.budget'] as const)(
+    'refuses with %s when that is what became of the task',
+    (why) => {
+      const { book, swap } = rig()
+      book.answer = { minted: false, why, detail: 'since 12:00' }
+      expect(refusalOf(() => swap(sketchDecision()))).toMatchObject({ code: why, detail: 'since 12:00', reasons: [] })
+    },
+  )
+
+  it('looks at the agent again, before anything is spent', () => {
+    const asked: unknown[] = []
+    const { book, swap } = rig({ agentLive: (agent, now) => (asked.push(agent.id, now), 'suspended') })
+    expect(refusalOf(() => swap(sketchDecision()))).toMatchObject({ code: 'task.agent-not-live', detail: 'suspended' })
+    expect(asked).toEqual(['spiffe://acme.example/ns/support/sa/refund-agent', 1_790_000_000_500])
+    expect(book.requests).toEqual([])
+  })
+
+  it('spends nothing for a call that was cut or that nobody waits for', () => {
+    const cut = (why: unknown) =>
+      sketchDecision({ question: sketchQuestion({ call: sketchCall({ signal: AbortSignal.abort(why) }) }) })
+    const { book, swap } = rig()
+    expect(refusalOf(() => swap(cut(new Refusal('task.ended')))).code).toBe('task.ended')
+    expect(refusalOf(() => swap(cut(new ClientGone()))).code).toBe('listen.malformed')
+    expect(book.requests).toEqual([])
+  })
+
+  it('registers the call as open work once it is minted, and not otherwise', () => {
+    const opened: Decision[] = []
+    const { book, swap } = rig({ open: (decision) => void opened.push(decision) })
+    const decision = sketchDecision()
+    swap(decision)
+    expect(opened).toEqual([decision])
+    expect(() => swap(decision)).toThrow(StaleFacts)
+    book.answer = { minted: false, why: 'task.ended', detail: '' }
+    expect(() => swap(decision)).toThrow(Refusal)
+    expect(opened).toHaveLength(1)
+  })
+})
