@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Refusal } from '../refusal.ts'
-import { Secret } from '../secret.ts'
+import type { Secret } from '../secret.ts'
 import type { NewId } from '../id.ts'
 import type { LeaseRow, Seal, State, TaskRow } from '../state/state.ts'
 import type { Issued, Lease, Wanted } from './credential.ts'
@@ -30,6 +30,8 @@ export interface IssuingOptions {
   readonly ends: LeaseEnds
   readonly state: State
   readonly seal: Seal | null
+  /** The token a task was opened with on behalf of a person; throws when it cannot be opened. */
+  readonly subjectToken: (task: TaskRow) => Secret | null
   readonly clock: () => number
   readonly ticks: () => number
   readonly newId: NewId
@@ -50,9 +52,7 @@ export async function issue(ask: Ask, options: IssuingOptions, signal: AbortSign
   if (ttl <= 0) throw new Refusal('task.ended', { reasons: ['the task has expired'] })
   const row = rowOf(ask, options.newId('l'), start.now, ttl)
   await written(() => state.putLease(row))
-  const issued = await ask.offering.provider
-    .issue(wantedOf(ask, row, ttl, options.seal), signal)
-    .catch((error: unknown) => nothingCame(row, error, options))
+  const issued = await asked(ask, row, ttl, options, signal).catch((error: unknown) => nothingCame(row, error, options))
   const held = heldOf(ask, row, issued, start, ttl, options.seal)
   options.book.keep(held)
   try {
@@ -85,6 +85,10 @@ async function alive(id: string, state: State): Promise<void> {
   if (task === null || (task.state !== 'active' && task.state !== 'paused')) throw new Refusal('task.ended')
 }
 
+async function asked(ask: Ask, row: LeaseRow, ttl: number, options: IssuingOptions, signal: AbortSignal): Promise<Issued> {
+  return ask.offering.provider.issue(wantedOf(ask, row, ttl, options.subjectToken), signal)
+}
+
 function rowOf(ask: Ask, id: string, now: number, ttl: number): LeaseRow {
   const { key, task, tool, destination, offering, narrowed, revision } = ask
   return {
@@ -107,17 +111,16 @@ function rowOf(ask: Ask, id: string, now: number, ttl: number): LeaseRow {
   }
 }
 
-function wantedOf(ask: Ask, row: LeaseRow, ttl: number, seal: Seal | null): Wanted {
+function wantedOf(ask: Ask, row: LeaseRow, ttl: number, subjectToken: IssuingOptions['subjectToken']): Wanted {
   const { id: lease, task, caller, tool, destination, scopes, audience } = row
-  const { onBehalfOf, subjectToken } = ask.task
-  const opened = ask.offering.provider.offer.subject && subjectToken !== null && seal !== null
-  const token = opened ? open(seal, subjectToken, task) : null
+  const { onBehalfOf } = ask.task
+  const token = onBehalfOf !== null && ask.offering.provider.offer.subject ? opened(ask.task, subjectToken) : null
   return { lease, task, caller, tool, destination, scopes, audience, ttl, subject: onBehalfOf && { ...onBehalfOf, token } }
 }
 
-function open(seal: Seal, sealed: string, task: string): Secret {
+function opened(task: TaskRow, subjectToken: IssuingOptions['subjectToken']): Secret | null {
   try {
-    return new Secret(seal.open(sealed, subjectPurpose(task)))
+    return subjectToken(task)
   } catch {
     throw new Refusal('credential.unavailable', { detail: "the task's subject token cannot be opened with the state key" })
   }
@@ -125,7 +128,7 @@ function open(seal: Seal, sealed: string, task: string): Secret {
 
 /** The issuer gave nothing, or nobody knows what it gave: then the row stays as an orphan that ends by expiry. */
 async function nothingCame(row: LeaseRow, error: unknown, options: IssuingOptions): Promise<never> {
-  const refusal = error instanceof Refusal && error.code.startsWith('credential.') ? error : unexpected(error)
+  const refusal = error instanceof Refusal ? error : unexpected(error)
   if (refusal.cause instanceof Unanswered) await options.ends.orphan(row, refusal.detail ?? 'the answer was not seen')
   else await written(() => options.state.changeLease(row.id, ['issuing'], { state: 'discarded' }))
   options.log.warn({ lease: row.id, provider: row.provider, why: refusal.detail }, 'no credential came')
@@ -140,7 +143,7 @@ function unexpected(error: unknown): Refusal {
 
 function heldOf(
   ask: Ask,
-  asked: LeaseRow,
+  row: LeaseRow,
   issued: Issued,
   start: { readonly now: number; readonly tick: number },
   ttl: number,
@@ -151,7 +154,7 @@ function heldOf(
   const expires = Math.min(issued.expires, start.now + ttl)
   // when the task itself ends with the lease, a fresh one would live no longer
   const margin = start.now + ttl >= ask.task.expires ? 0 : Math.min(5000, (expires - start.now) / 5)
-  const { id } = asked
+  const { id } = row
   const { scopes, revocation } = issued
   const sealed = issued.handle !== null && seal !== null ? seal.seal(issued.handle.reveal(), handlePurpose(id)) : null
   return {
@@ -166,7 +169,7 @@ function heldOf(
       standing: provider.standing,
       scopes,
     },
-    row: { ...asked, state: 'live', scopes, expires: issued.expires, revocation, digest, sealed },
+    row: { ...row, state: 'live', scopes, expires: issued.expires, revocation, digest, sealed },
     slot: ask.slot,
     provider,
     handle: issued.handle,
@@ -184,11 +187,6 @@ export function digestOf(secret: Secret): string {
 /** What the handle of a lease is sealed for. */
 export function handlePurpose(lease: string): string {
   return `lease:${lease}`
-}
-
-/** What the task stage seals a subject token for. */
-export function subjectPurpose(task: string): string {
-  return `task:${task}`
 }
 
 async function written(write: () => unknown): Promise<void> {

@@ -45,14 +45,16 @@ function open(config: JwtConfig, services: ProviderServices): CredentialProvider
     placement: placementOf(config.apply),
     standing: false,
     offer: { scopes: canonicalScopes(config.scope), audiences: [config.audience], ttl: config.ttl, subject: false },
-    issue: (wanted) => mint(wanted, introspected, services),
+    issue: (wanted, signal) => mint(wanted, introspected, services, signal),
     // an upstream that introspects learns from the lease book, which has let go of the lease before this is called
     ...(introspected ? { revoke: async () => {} } : {}),
     close: () => {},
   }
 }
 
-async function mint(wanted: Wanted, introspected: boolean, { clock, issuer, signingKey }: ProviderServices): Promise<Issued> {
+async function mint(wanted: Wanted, introspected: boolean, services: ProviderServices, signal: AbortSignal): Promise<Issued> {
+  signal.throwIfAborted()
+  const { clock, issuer, signingKey } = services
   const now = clock()
   const iat = Math.floor(now / 1000)
   const exp = Math.floor((now + wanted.ttl) / 1000)

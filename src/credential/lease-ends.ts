@@ -63,7 +63,7 @@ export class LeaseEnds {
     const { row } = ending
     if (row.revocation === 'discard') return this.#close(ending, 'discarded')
     if (this.#options.clock() >= row.expires) return this.#close(ending, 'expired')
-    const pending: Pending = { ...ending, attempts: 0, next: 0 }
+    const pending: Pending = { ...ending, attempts: 0, next: Number.POSITIVE_INFINITY }
     this.#pending.set(row.id, pending)
     await this.#write(row, { state: 'revoking' })
     if (pending.revoke !== null) await this.#attempt(pending, pending.revoke)

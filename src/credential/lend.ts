@@ -1,7 +1,8 @@
 import { Refusal } from '../refusal.ts'
 import type { Permit } from '../decide/permit.ts'
+import type { Secret } from '../secret.ts'
 import type { NewId } from '../id.ts'
-import type { Seal, State } from '../state/state.ts'
+import type { Seal, State, TaskRow } from '../state/state.ts'
 import type { Credential, CredentialProvider, Lease } from './credential.ts'
 import { issue, type Ask, type IssuingOptions } from './issuing.ts'
 import type { TellLease } from './lease-event.ts'
@@ -15,6 +16,8 @@ export interface CredentialOptions {
   readonly state: State
   /** Seals what revocation needs; null: it lives in memory only, and a crash leaves leases to their expiry. */
   readonly seal: Seal | null
+  /** The token a task was opened with on behalf of a person; throws when it cannot be opened. */
+  readonly subjectToken: (task: TaskRow) => Secret | null
   /** Epoch ms. */
   readonly clock: () => number
   /** ms on a clock that nobody can set; `performance.now` by default. */

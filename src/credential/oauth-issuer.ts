@@ -171,21 +171,21 @@ const unsent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH'
  * The error itself is not kept as a cause: the protocol library's errors carry whole answers.
  */
 function unavailable(what: string, error: unknown): Refusal {
-  if (error instanceof Refusal) return error
-  if (error instanceof oauth.ResponseBodyError) {
-    const code = /^[a-z_]{1,64}$/.test(error.error) ? ` ${error.error}` : ''
-    const later = error.status >= 500 || error.status === 429
-    return new Refusal('credential.unavailable', {
-      detail: `${what}: the issuer answered ${error.status}${code}`,
-      retry: later ? 'later' : 'never',
-      ...(error.status >= 500 ? { cause: new Unanswered() } : {}),
-    })
-  }
-  if (error instanceof oauth.WWWAuthenticateChallengeError)
-    return new Refusal('credential.unavailable', { detail: `${what}: the issuer answered ${error.status}`, retry: 'never' })
-  const code = codeOf(error)
-  const cause = unsent.has(code) ? {} : { cause: new Unanswered() }
-  return new Refusal('credential.unavailable', { detail: `${what}: ${code}`, retry: 'later', ...cause })
+  const status = statusOf(error)
+  const code = error instanceof oauth.ResponseBodyError && /^[a-z_]{1,64}$/.test(error.error) ? error.error : codeOf(error)
+  // a plain no, or no connection: nothing was issued. In all other cases nobody knows
+  const known = status === null ? unsent.has(code) : status >= 300 && status < 500
+  return new Refusal('credential.unavailable', {
+    detail: status === null ? `${what}: ${code}` : `${what}: the issuer answered ${status} ${code}`,
+    retry: known && status !== null && status !== 429 ? 'never' : 'later',
+    ...(known ? {} : { cause: new Unanswered() }),
+  })
+}
+
+/** The status that the issuer answered; null when there was no answer. */
+function statusOf(error: unknown): number | null {
+  if (error instanceof oauth.ResponseBodyError || error instanceof oauth.WWWAuthenticateChallengeError) return error.status
+  return error instanceof Error && error.cause instanceof Response ? error.cause.status : null
 }
 
 function codeOf(error: unknown): string {

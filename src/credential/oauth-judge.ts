@@ -38,8 +38,8 @@ export function judge(asked: Asked, answer: TokenAnswer, claims: Claims): Verdic
   const scopes = grantedScopes(asked, answer, known)
   const end = expiry(asked, answer, known)
   const excess =
-    (answer.malformed ? 'the answer is not well-formed' : null) ??
     typeExcess(asked, answer) ??
+    (answer.malformed ? 'the answer is not well-formed' : null) ??
     (scopes === null || scopes.some((scope) => !asked.scopes.includes(scope) && !asked.surplus.includes(scope))
       ? 'its scope is wider than asked'
       : null) ??

@@ -43,6 +43,7 @@ async function issue(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<Issued> {
+  signal.throwIfAborted()
   if (wanted.scopes.length === 0 && config.scope.length > 0)
     throw new Refusal('credential.unavailable', { detail: 'no scope is asked for, and the issuer would choose one itself' })
   const asked = askedFor(config, wanted, services.clock())

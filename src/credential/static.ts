@@ -32,13 +32,14 @@ function open(config: StaticConfig, services: ProviderServices): CredentialProvi
     placement: placementOf(config.apply),
     standing: true,
     offer: { scopes: [], audiences: [], ttl: config.ttl, subject: false },
-    issue: (wanted) => lend(config, services, wanted),
+    issue: (wanted, signal) => lend(config, services, wanted, signal),
     close: () => {},
   }
 }
 
 /** Reads the secret on every issue: a file that was replaced is picked up by the next lease. */
-async function lend(config: StaticConfig, { secret, clock }: ProviderServices, wanted: Wanted): Promise<Issued> {
+async function lend(config: StaticConfig, { secret, clock }: ProviderServices, wanted: Wanted, signal: AbortSignal): Promise<Issued> {
+  signal.throwIfAborted()
   let text: string
   try {
     text = textOf(secret(config.value))

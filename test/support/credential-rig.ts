@@ -1,0 +1,208 @@
+import { Permit } from '../../src/decide/permit.ts'
+import type { Decision } from '../../src/decide/decide.ts'
+import { idSource } from '../../src/id.ts'
+import { makeCredential, type CredentialOptions, type CredentialStage } from '../../src/credential/lend.ts'
+import type { CredentialProvider, Issued, Lease, Placement, Wanted } from '../../src/credential/credential.ts'
+import type { LeaseEvent } from '../../src/credential/lease-event.ts'
+import { Secret } from '../../src/secret.ts'
+import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
+import type { LeaseRow, TaskRow } from '../../src/state/state.ts'
+import { KeptLog, TestClock } from './identity-rig.ts'
+import {
+  sketchAgent,
+  sketchCall,
+  sketchCaller,
+  sketchFacts,
+  sketchQuestion,
+  sketchRoute,
+  sketchRow,
+  sketchTarget,
+  sketchTool,
+} from './question.ts'
+
+/** One request to a fake issuer, answered when the test says so. */
+export interface Asked {
+  readonly wanted: Wanted
+  readonly signal: AbortSignal
+  give(issued?: Partial<Issued>): void
+  fail(error: unknown): void
+}
+
+/** An issuer in memory. `auto` answers at once; without it the test answers each request. */
+export class FakeIssuer implements CredentialProvider {
+  readonly type = 'fake'
+  placement: Placement = { in: 'header', name: 'authorization', prefix: 'Bearer ' }
+  standing = false
+  offer = {
+    scopes: ['a', 'b', 'c'] as readonly string[],
+    audiences: ['https://crm.acme.example', 'https://other.acme.example'],
+    ttl: 60_000,
+    subject: false,
+  }
+  auto = true
+  readonly asked: Asked[] = []
+  /** Handles that `revoke` was called with. */
+  readonly revoked: string[] = []
+  /** What the next revocations end with; when empty they succeed. */
+  readonly revocations: (() => Promise<void>)[] = []
+  /** What an automatic answer differs in. */
+  answer: Partial<Issued> = {}
+  readonly #clock: () => number
+  readonly #journal: string[]
+  #count = 0
+
+  constructor(clock: () => number, journal: string[]) {
+    this.#clock = clock
+    this.#journal = journal
+  }
+
+  issue(wanted: Wanted, signal: AbortSignal): Promise<Issued> {
+    this.#journal.push('issuer asked')
+    return new Promise((resolve, reject) => {
+      const give = (issued: Partial<Issued> = {}): void => resolve({ ...this.#usual(wanted), ...this.answer, ...issued })
+      this.asked.push({ wanted, signal, give, fail: reject })
+      if (this.auto) give()
+    })
+  }
+
+  async revoke(handle: Secret): Promise<void> {
+    this.revoked.push(handle.reveal())
+    await this.revocations.shift()?.()
+  }
+
+  close(): void {}
+
+  #usual(wanted: Wanted): Issued {
+    const text = `canary-secret-${++this.#count}`
+    return {
+      secret: new Secret(text),
+      expires: this.#clock() + wanted.ttl,
+      scopes: wanted.scopes,
+      handle: new Secret(`canary-handle-${this.#count}`),
+      revocation: 'issuer',
+      excess: null,
+    }
+  }
+}
+
+export interface PermitSketch {
+  readonly task?: Partial<TaskRow>
+  readonly caller?: string
+  readonly tool?: string
+  readonly credential?: Decision['credential']
+  /** Provider that the route names; null for a route without a credential. */
+  readonly provider?: string | null
+  readonly origin?: string
+  readonly signal?: AbortSignal
+}
+
+export function decisionFor(sketch: PermitSketch = {}): Decision {
+  const caller = sketch.caller ?? sketchCaller().id
+  const usual = sketchRoute()
+  const route = sketchRoute({
+    credential: sketch.provider === undefined ? 'crm' : sketch.provider,
+    to: { ...usual.to, origin: sketch.origin ?? usual.to.origin },
+  })
+  const question = sketchQuestion({
+    call: sketchCall(sketch.signal ? { signal: sketch.signal } : {}),
+    caller: sketchCaller({ id: caller }),
+    task: { row: sketchRow({ caller, ...sketch.task }), agent: sketchAgent() },
+    target: sketchTarget({ route, tool: sketchTool({ name: sketch.tool ?? 'crm.customer.read' }) }),
+  })
+  return {
+    question,
+    effect: 'allow',
+    observed: null,
+    reasons: [],
+    obligations: [],
+    approval: null,
+    credential: sketch.credential ?? null,
+    labels: {},
+    revision: 'r1',
+    facts: sketchFacts(),
+    now: question.call.received,
+    inputText: '{}',
+    resultText: '{}',
+    evalNs: 0,
+  }
+}
+
+export function permitFor(sketch: PermitSketch = {}): Permit {
+  return Permit.mint(decisionFor(sketch), () => {})
+}
+
+/** The credential stage over a fake issuer, real state in memory and a clock that stands still. */
+export class CredentialRig {
+  readonly clock = new TestClock()
+  readonly log = new KeptLog()
+  /** What happened, in order: rows as they were written, requests to the issuer, events. */
+  readonly journal: string[] = []
+  readonly events: LeaseEvent[] = []
+  readonly issuer = new FakeIssuer(this.clock.now, this.journal)
+  readonly state: SqliteState
+  readonly stage: CredentialStage
+
+  constructor(options: Partial<CredentialOptions> & { readonly path?: string } = {}) {
+    const { path, ...given } = options
+    this.state = journaled(openSqlite({ path: path ?? ':memory:', clock: this.clock.now }), this.journal)
+    this.stage = makeCredential({
+      providers: new Map<string, CredentialProvider>([['crm', this.issuer]]),
+      state: this.state,
+      seal: null,
+      subjectToken: () => null,
+      clock: this.clock.now,
+      ticks: this.clock.now,
+      newId: idSource(this.clock.now),
+      check: (permit) => Permit.check(permit),
+      event: async (event) => {
+        this.journal.push(event.kind)
+        this.events.push(event)
+      },
+      log: this.log,
+      ...given,
+    })
+  }
+
+  /** Opens the task that a permit is for, once. */
+  open(task: Partial<TaskRow> = {}): void {
+    const row = sketchRow(task)
+    if (this.state.task(row.id) === null) this.state.openTask(row)
+  }
+
+  /** A lease for a call of an open task. */
+  async lease(sketch: PermitSketch = {}): Promise<Lease> {
+    this.open({ ...sketch.task, ...(sketch.caller === undefined ? {} : { caller: sketch.caller }) })
+    const lease = await this.stage.credential(permitFor(sketch))
+    if (lease === null) throw new Error('the route has no credential')
+    return lease
+  }
+
+  row(id: string): LeaseRow {
+    const row = this.state.lease(id)
+    if (row === null) throw new Error(`no row of lease ${id}`)
+    return row
+  }
+
+  rows(): readonly LeaseRow[] {
+    return this.state.leases({})
+  }
+
+  kinds(): readonly string[] {
+    return this.events.map(({ kind }) => kind)
+  }
+}
+
+function journaled(state: SqliteState, journal: string[]): SqliteState {
+  const put = state.putLease.bind(state)
+  const change = state.changeLease.bind(state)
+  state.putLease = (row) => {
+    put(row)
+    journal.push(`row ${row.state}`)
+  }
+  state.changeLease = (id, from, to) => {
+    const row = change(id, from, to)
+    if (row !== null && to.state !== undefined) journal.push(`row ${to.state}`)
+    return row
+  }
+  return state
+}
