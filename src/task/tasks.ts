@@ -12,23 +12,17 @@ export interface TaskQuestion {
   readonly action: 'open' | 'resume'
   readonly caller: Caller
   readonly agent: Agent
-  readonly task: {
-    /** Null while it is not open. */
-    readonly id: string | null
-    readonly implicit: boolean
-    readonly intent: Intent
-    readonly onBehalfOf: OnBehalfOf | null
-    /** Milliseconds. */
-    readonly ttl: number
-  }
-  readonly now: number
+  readonly intent: Intent
+  /** How long it is to live from now on, ms. */
+  readonly ttl: number
+  /** Of the task that is resumed. */
+  readonly id?: string
 }
 
-/** What policy said; `reasons` is for the agent, `detail` for the record. Anything but `allowed: true` is a no. */
+/** What policy said. Anything but `allow` is a no; the agent reads `message_agent` alone. */
 export interface TaskVerdict {
-  readonly allowed: boolean
-  readonly reasons: readonly string[]
-  readonly detail: string | null
+  readonly effect: 'allow' | 'deny' | 'ask'
+  readonly reasons: readonly { readonly rule: string; readonly message_agent: string }[]
 }
 
 /** An event of a task, as the ledger takes it. */
@@ -109,7 +103,7 @@ export class Tasks {
     const { caller, agent, intent, ttl, implicit, subject } = opening
     await this.#leaveRoom(caller.id)
     const onBehalfOf = subject && { subject: subject.subject, issuer: subject.issuer }
-    this.#judge('open', caller, agent, { id: null, implicit, intent, onBehalfOf, ttl })
+    this.#judge({ action: 'open', caller, agent, intent, ttl })
     const row = this.#row(newId('t'), opening, onBehalfOf)
     const { purpose, ...scope } = intent
     const detail = { agent: agent.id, implicit, purpose, ...scope, on_behalf_of: onBehalfOf, root: row.root, expires: row.expires }
@@ -143,8 +137,7 @@ export class Tasks {
     if (row.state === 'active') return row
     this.#checkPaused(row)
     if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
-    const { id, implicit, intent, onBehalfOf } = row
-    this.#judge('resume', caller, agent, { id, implicit, intent, onBehalfOf, ttl: row.expires - this.#options.clock() })
+    this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
     return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
   }
 
@@ -180,12 +173,15 @@ export class Tasks {
     return new Secret(seal.open(row.subjectToken, subjectPurpose(row.id)))
   }
 
-  #judge(action: TaskQuestion['action'], caller: Caller, agent: Agent, task: TaskQuestion['task']): void {
-    const now = this.#options.clock()
-    const why = notLive(agent, now)
+  #judge(question: TaskQuestion): void {
+    const why = notLive(question.agent, this.#options.clock())
     if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
-    const { allowed, reasons, detail } = this.#options.judge({ action, caller, agent, task, now })
-    if (!allowed) throw new Refusal('decide.denied', detail === null ? { reasons } : { reasons, detail })
+    const { effect, reasons } = this.#options.judge(question)
+    if (effect === 'allow') return
+    throw new Refusal(effect === 'ask' ? 'approve.required' : 'decide.denied', {
+      reasons: reasons.map((one) => one.message_agent),
+      detail: reasons.map((one) => one.rule).join(' '),
+    })
   }
 
   /** One caller cannot fill the memory that its neighbours share. */

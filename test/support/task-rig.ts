@@ -143,7 +143,7 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
   const rig: TaskRig = {
     now: noon,
     registry: agentRegistry(options.agents ?? [sketchAgent()]),
-    verdict: { allowed: true, reasons: [], detail: null },
+    verdict: { effect: 'allow', reasons: [] },
     ledger: 'writable',
     state,
     tasks,

@@ -142,7 +142,7 @@ describe('opening a task', () => {
 
   it('is refused when policy says no, with what policy tells the agent', async () => {
     const rig = apiRig()
-    rig.verdict = { allowed: false, reasons: ['not at night'], detail: 'rule night' }
+    rig.verdict = { effect: 'deny', reasons: [{ rule: 'task.night', message_agent: 'not at night' }] }
     expect((await rig.ask('POST', '/v1/tasks', { purpose: 'p' })).body).toEqual({ code: 'decide.denied', reasons: ['not at night'] })
   })
 

@@ -131,15 +131,15 @@ describe('a call that names no task', () => {
     expect(one.row).toMatchObject({ implicit: true, state: 'active', caller: agentId, intent: implicit.intent })
     expect(two.row.id).toBe(one.row.id)
     expect(rig.events).toMatchObject([{ kind: 'task.opened', task: one.row.id, by: agentId, detail: { implicit: true } }])
-    expect(rig.questions).toMatchObject([{ action: 'open', task: { id: null, implicit: true } }])
+    expect(rig.questions).toMatchObject([{ action: 'open', intent: implicit.intent }])
     expect(stage(null)).toMatchObject({ row: { id: one.row.id } })
   })
 
   it('is refused when policy does not open one', async () => {
     const rig = taskRig({ agents: [implicit] })
-    rig.verdict = { allowed: false, reasons: ['not today'], detail: 'rule x' }
+    rig.verdict = { effect: 'deny', reasons: [{ rule: 'task.x', message_agent: 'not today' }] }
     const refusal = await refusalOf(() => stageOf(rig)(null))
-    expect([refusal.code, refusal.reasons, refusal.detail]).toEqual(['decide.denied', ['not today'], 'rule x'])
+    expect([refusal.code, refusal.reasons, refusal.detail]).toEqual(['decide.denied', ['not today'], 'task.x'])
     expect(rig.state.tasks({})).toEqual([])
   })
 

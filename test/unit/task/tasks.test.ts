@@ -99,8 +99,8 @@ describe('an agent', () => {
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
     const resumed = await rig.tasks.resume(row, { ...sketchCaller(), proof: 'sha256:11' }, agent)
     expect(resumed).toMatchObject({ state: 'active', paused: null, session: 'sha256:11' })
-    expect(rig.questions.map(({ action, task }) => [action, task.id])).toEqual([
-      ['open', null],
+    expect(rig.questions.map(({ action, id }) => [action, id])).toEqual([
+      ['open', undefined],
       ['resume', row.id],
     ])
     expect(rig.events.map(({ kind }) => kind)).toEqual(['task.opened', 'task.paused', 'task.resumed'])
@@ -109,9 +109,9 @@ describe('an agent', () => {
   it('stays paused when policy says no, or when it is no longer live', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
-    rig.verdict = { allowed: false, reasons: ['no'], detail: null }
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('decide.denied')
-    rig.verdict = { allowed: true, reasons: [], detail: null }
+    rig.verdict = { effect: 'ask', reasons: [] }
+    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('approve.required')
+    rig.verdict = { effect: 'allow', reasons: [] }
     expect(await codeOf(rig.tasks.resume(row, sketchCaller(), sketchAgent({ lifecycle: 'suspended' })))).toBe('task.agent-not-live')
     expect(rig.state.task(row.id)?.state).toBe('paused')
   })
