@@ -60,14 +60,16 @@ describe('approve', () => {
 
   it('refuses a denial with what the agent may read, each sentence once, and no more', () => {
     const refusal = refusalOf(() =>
-      rig().approve(sketchDecision({ effect: 'deny', reasons: [reason('no'), reason('no'), reason('not this')] })),
+      rig().approve(sketchDecision(undefined, { effect: 'deny', reasons: [reason('no'), reason('no'), reason('not this')] })),
     )
     expect(refusal).toMatchObject({ code: 'decide.denied', reasons: ['no', 'not this'], retry: 'never' })
     expect(JSON.stringify([refusal.message, refusal.reasons, refusal.detail])).not.toMatch(/canary|a\.b/)
   })
 
   it('refuses a question until a person has answered', () => {
-    expect(refusalOf(() => rig().approve(sketchDecision({ effect: 'ask', reasons: [reason('a person must see this')] })))).toMatchObject({
+    expect(
+      refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'ask', reasons: [reason('a person must see this')] }))),
+    ).toMatchObject({
       code: 'approve.required',
       reasons: ['a person must see this'],
       retry: 'after-approval',
@@ -75,27 +77,27 @@ describe('approve', () => {
   })
 
   it('refuses a deferral: no fact will come', () => {
-    expect(refusalOf(() => rig().approve(sketchDecision({ effect: 'defer' }))).code).toBe('approve.deferred')
+    expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('approve.deferred')
   })
 
   it('lets only one of two calls judged on the same facts through, and judges the other again', () => {
     const { book, swap } = rig()
-    const [one, two] = [sketchDecision({ facts: book.facts }), sketchDecision({ facts: book.facts })]
+    const [one, two] = [sketchDecision(undefined, { facts: book.facts }), sketchDecision(undefined, { facts: book.facts })]
     const strict = makeApprove({ mint, swap })
     strict(one)
     expect(refusalOf(() => strict(two))).toMatchObject({ code: 'decide.unavailable', retry: 'later' })
-    const kind = makeApprove({ mint, swap, rejudge: () => sketchDecision({ facts: book.facts, labels: { judged: 'again' } }) })
+    const kind = makeApprove({ mint, swap, rejudge: () => sketchDecision(undefined, { facts: book.facts, labels: { judged: 'again' } }) })
     expect(kind(two).decision.labels).toEqual({ judged: 'again' })
     expect(book.facts.task.version).toBe(3)
   })
 
   it('obeys what policy says the second time', () => {
     const { book, swap } = rig()
-    const seen = sketchDecision({ facts: sketchFacts({ version: 0 }) })
+    const seen = sketchDecision(undefined, { facts: sketchFacts({ version: 0 }) })
     const approve = makeApprove({
       mint,
       swap,
-      rejudge: () => sketchDecision({ facts: book.facts, effect: 'deny', reasons: [reason('no longer')] }),
+      rejudge: () => sketchDecision(undefined, { facts: book.facts, effect: 'deny', reasons: [reason('no longer')] }),
     })
     expect(refusalOf(() => approve(seen))).toMatchObject({ code: 'decide.denied', reasons: ['no longer'] })
     expect(book.facts.task.version).toBe(1)
@@ -132,7 +134,7 @@ describe('the swap', () => {
     const question = sketchQuestion({
       target: sketchTarget({ tool: sketchTool({ effect: 'write', data: ['personal'], egress: 'partner' }), debit: { calls: 1, eur: 12 } }),
     })
-    swap(sketchDecision({ question }))
+    swap(sketchDecision(question))
     expect(book.requests).toEqual([
       {
         task: question.task.row.id,
@@ -166,8 +168,7 @@ describe('the swap', () => {
   })
 
   it('spends nothing for a call that was cut or that nobody waits for', () => {
-    const cut = (why: unknown) =>
-      sketchDecision({ question: sketchQuestion({ call: sketchCall({ signal: AbortSignal.abort(why) }) }) })
+    const cut = (why: unknown) => sketchDecision(sketchQuestion({ call: sketchCall({ signal: AbortSignal.abort(why) }) }))
     const { book, swap } = rig()
     expect(refusalOf(() => swap(cut(new Refusal('task.ended')))).code).toBe('task.ended')
     expect(refusalOf(() => swap(cut(new ClientGone()))).code).toBe('listen.malformed')

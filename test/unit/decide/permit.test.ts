@@ -25,7 +25,7 @@ describe('a permit', () => {
 
   it.each(['deny', 'ask', 'defer'] as const)('is not minted from %s, and nothing is swapped', (effect) => {
     let swaps = 0
-    expect(codeOf(() => Permit.mint(sketchDecision({ effect }), () => void swaps++))).toBe('decide.denied')
+    expect(codeOf(() => Permit.mint(sketchDecision(undefined, { effect }), () => void swaps++))).toBe('decide.denied')
     expect(swaps).toBe(0)
   })
 
