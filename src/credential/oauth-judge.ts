@@ -94,9 +94,14 @@ function audienceExcess(asked: Asked, claims: Readonly<Record<string, unknown>> 
 /** The latest expiry that anyone states, in ms; null when nobody states one or it is no time. */
 function expiry(asked: Asked, answer: TokenAnswer, claims: Readonly<Record<string, unknown>>): number | null {
   const told: number[] = []
-  if (answer.expires_in !== undefined) told.push(asked.now + Number(answer.expires_in) * 1000)
-  if (claims.exp !== undefined) told.push(Number(claims.exp) * 1000)
+  if (answer.expires_in !== undefined) told.push(asked.now + seconds(answer.expires_in) * 1000)
+  if (claims.exp !== undefined) told.push(seconds(claims.exp) * 1000)
   if (told.length === 0) return null
   const latest = Math.max(...told)
   return Number.isSafeInteger(Math.round(latest)) && latest > asked.now ? Math.round(latest) : null
+}
+
+/** NaN for anything but a number: a conversion could throw, and a token that is judged must not get lost by an error. */
+function seconds(value: unknown): number {
+  return typeof value === 'number' ? value : Number.NaN
 }

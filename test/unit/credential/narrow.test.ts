@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { narrow, offering } from '../../../src/credential/narrow.ts'
 import { FakeIssuer } from '../../support/credential-rig.ts'

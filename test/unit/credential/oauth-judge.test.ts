@@ -1,6 +1,5 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { TokenAnswer } from '../../../src/credential/oauth-issuer.ts'
 import { claimsOf, judge, type Asked } from '../../../src/credential/oauth-judge.ts'
 
 const asked: Asked = {
@@ -21,10 +20,10 @@ describe('the judgement of an answer', () => {
   it('never throws, and finds nothing too wide only when type, scope, audience and expiry are all as asked', () => {
     fc.assert(
       fc.property(members, claims, (answer, own) => {
-        const verdict = judge(asked, { ...answer, access_token: 'x', malformed: false } as TokenAnswer, own)
+        const verdict = judge(asked, { ...answer, access_token: 'x', malformed: false }, own)
         expect(Number.isSafeInteger(verdict.expires)).toBe(true)
         if (verdict.excess !== null) return
-        expect(String(answer.token_type).toLowerCase()).toBe('bearer')
+        expect(answer.token_type).toBe('Bearer')
         expect(verdict.scopes.every((scope) => ['a', 'b', 'email'].includes(scope))).toBe(true)
         expect([own.aud].flat()).toEqual([own.aud].flat().map(() => 'https://api.acme.example'))
         expect(answer.expires_in !== undefined || own.exp !== undefined).toBe(true)
