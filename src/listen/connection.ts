@@ -44,13 +44,10 @@ export class Connection {
    * unfinished request; whole ones may finish; then the connection closes. Gives the reason when no call will record it.
    */
   broke(error: Error): string | null {
-    if (this.#broken) return null
     const refusal = refusalOf(error)
-    const left = refusal === null || (ended(error) && this.calls.size > 0)
-    if (left || this.#closing) {
-      this.socket.destroy()
-      return null
-    }
+    if (refusal === null || (ended(error) && this.calls.size > 0 && !this.#closing)) this.socket.destroy()
+    // while it closes, nothing is read as a request any more, well-formed or not
+    if (refusal === null || this.#broken || this.#closing || this.socket.destroyed) return null
     this.#broken = true
     const receiving = [...this.calls].filter((call) => call.receiving)
     for (const call of this.calls) call.last()

@@ -154,6 +154,8 @@ class OpenPorts implements Listening {
       incoming,
       outgoing,
     })
+    // at once, not when it is answered: what came in the same packet behind a refused request is no request
+    if (read.problem !== null) connection.close()
     this.#inFlight.calls.add(call)
     if (door.gate.draining) call.last()
     handle(call)

@@ -139,10 +139,10 @@ export function answers(text: string): RawAnswer[] {
   return found
 }
 
-/** Answers 200 with nothing in it. */
+/** Answers 200. */
 export async function echo(call: Call): Promise<void> {
   call.outgoing.writeHead(200, ['Content-Length', '2', 'Countersign-Call', call.id])
-  await new Promise<void>((resolve) => call.outgoing.end('ok', () => resolve()))
+  call.outgoing.end('ok')
 }
 
 async function readAll(call: Call): Promise<string> {

@@ -159,7 +159,8 @@ describe('the form of a request target', () => {
   it.each([
     ...'http://localhost/crm/a http://evil.example/crm/a http://localhost:7420@evil.example/crm'.split(' '),
     ...'http://user@localhost:7420/crm/a http:///crm/a'.split(' '),
-    ...['https://localhost:7420/crm/a', 'ftp://localhost:7420/crm/a', '*', '', 'crm/a', '?x', 'localhost:7420', 'http:/localhost:7420/crm'],
+    ...'https://localhost:7420/crm/a ftp://localhost:7420/crm/a * crm/a ?x localhost:7420 http:/localhost:7420/crm'.split(' '),
+    '',
   ])('is refused as %s', (target) => {
     expect(lead(target, 'localhost:7420')).toBe('the request target is in no form that is served here')
   })
