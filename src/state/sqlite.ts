@@ -95,7 +95,9 @@ export class SqliteState implements State {
 
   pauseTask(id: string, paused: NonNullable<TaskRow['paused']>): TaskRow | null {
     const live = this.#tasks.live(id)
-    return live?.row.state === 'active' ? this.#tasks.change(live, { state: 'paused', paused }) : null
+    // else an agent that paused first could lift what a person meant to stop
+    const takenOver = live?.row.paused?.by === 'agent' && paused.by !== 'agent'
+    return live && (live.row.state === 'active' || takenOver) ? this.#tasks.change(live, { state: 'paused', paused }) : null
   }
 
   resumeTask(

@@ -160,7 +160,7 @@ export interface State {
   tasks(filter: { readonly caller?: string; readonly state?: TaskState; readonly limit?: number }): Awaitable<readonly TaskRow[]>
   /** The caller's active tasks (explicit ones first). */
   activeTasks(caller: string): Awaitable<readonly TaskRow[]>
-  /** active → paused; null when the task is not active. */
+  /** active → paused, and a pause by the agent → one by a person or a rule; null when it is neither. */
   pauseTask(id: string, paused: NonNullable<TaskRow['paused']>): Awaitable<TaskRow | null>
   /** paused → active; null when the task is not paused by one of `liftable`. */
   resumeTask(

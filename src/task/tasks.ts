@@ -120,7 +120,7 @@ export class Tasks {
     return row
   }
 
-  /** active → paused. Throws match.body when `reason` is not one line, task.paused or task.ended when it is not active. */
+  /** active → paused; a person or a rule also takes over the pause of an agent. Throws match.body when `reason` is not one line, task.paused or task.ended when it cannot be paused. */
   async pause(row: TaskRow, by: Actor, reason: string): Promise<TaskRow> {
     const { state, event, clock } = this.#options
     if (readLine(reason, longestReason) === null) {

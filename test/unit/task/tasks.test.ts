@@ -133,6 +133,14 @@ describe('an agent', () => {
     expect(rig.state.task(row.id)?.paused?.by).toBe('person')
   })
 
+  it('cannot lift a pause that a person took over from it', async () => {
+    const rig = taskRig()
+    const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
+    const taken = await rig.tasks.pause(row, byPerson, 'look into it')
+    for (const seen of [row, taken]) expect(await codeOf(rig.tasks.resume(seen, sketchCaller(), agent))).toBe('task.paused')
+    expect(rig.state.task(row.id)?.paused?.by).toBe('person')
+  })
+
   it('cannot resume what ended or ran out while it was paused', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
