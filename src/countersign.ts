@@ -20,6 +20,8 @@ export interface Stages {
   approve(decision: Decision): Permit | Promise<Permit>
   credential(permit: Permit): Lease | null | Promise<Lease | null>
   forward(permit: Permit, lease: Lease | null): Promise<Outcome>
+  /** The call is over: it is no longer counted or registered as open work. */
+  done(call: Call): void
 }
 
 /**
@@ -47,6 +49,6 @@ export async function countersign(call: Call, stages: Stages): Promise<void> {
     const refusal = await entry.refuse(Refusal.from(error)) // written before it is answered
     call.refuse(refusal) // cuts the connection if bytes were already sent
   } finally {
-    call.release()
+    stages.done(call)
   }
 }

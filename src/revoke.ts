@@ -19,42 +19,48 @@ export type RevokeLeases = (task: string, cause: string) => Promise<void>
  * Today: a task that ended (completed, revoked, expired) and shutdown.
  */
 export class Revoke {
-  /** Task id → its open work. Written by `open` and the closer it returns. */
-  readonly #open = new Map<string, Set<OpenWork>>()
+  /** Task id → its open work, by call. Written by `open` and `close`. */
+  readonly #open = new Map<string, Map<object, OpenWork>>()
+  /** Call → its task. Written by `open` and `close`. */
+  readonly #tasks = new Map<object, string>()
   readonly #revokeLeases: RevokeLeases
 
   constructor(revokeLeases: RevokeLeases) {
     this.#revokeLeases = revokeLeases
   }
 
-  /** Registers work under a permit; call what it returns when the last byte has gone. */
-  open(work: OpenWork): () => void {
+  /** Registers work in the tick in which its permit is minted; `call` names it to `close`. */
+  open(call: object, work: OpenWork): void {
     let set = this.#open.get(work.task)
-    if (!set) this.#open.set(work.task, (set = new Set()))
-    set.add(work)
-    return () => {
-      set.delete(work)
-      if (set.size === 0 && this.#open.get(work.task) === set) this.#open.delete(work.task)
-    }
+    if (!set) this.#open.set(work.task, (set = new Map()))
+    set.set(call, work)
+    this.#tasks.set(call, work.task)
   }
 
-  /** A task ended: its open work is cut, then its leases are taken back. */
+  /** The last byte has gone. Idempotent; a call that never got a permit was never registered. */
+  close(call: object): void {
+    const task = this.#tasks.get(call)
+    if (task === undefined) return
+    this.#tasks.delete(call)
+    const set = this.#open.get(task)
+    set?.delete(call)
+    if (set?.size === 0) this.#open.delete(task)
+  }
+
+  /** A task ended: its open work is cut at once, then its leases are taken back. */
   async taskEnded(task: string, cause: string): Promise<void> {
-    for (const work of this.#open.get(task) ?? []) work.cut(new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
+    const work = [...(this.#open.get(task)?.values() ?? [])]
+    for (const one of work) one.cut(new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
     await this.#revokeLeases(task, cause)
   }
 
   /** Shutdown after the drain deadline: whatever is still open is cut. */
   shutdown(): void {
-    for (const set of this.#open.values()) {
-      for (const work of set) work.cut(new Refusal('listen.draining'))
-    }
+    for (const set of this.#open.values()) for (const one of set.values()) one.cut(new Refusal('listen.draining'))
   }
 
-  /** Number of calls in flight, for metrics and drain. */
+  /** Number of permits in use, for metrics. */
   get size(): number {
-    let size = 0
-    for (const set of this.#open.values()) size += set.size
-    return size
+    return this.#tasks.size
   }
 }

@@ -70,8 +70,8 @@ const tools: Check = ({ forward }, place) => {
         if (!route.selects.includes(header.toLowerCase()))
           found.push(place('CS1401', 'error', [...path, 'headers'], `header "${header}" is not listed in the route's selects`))
       const names = new Set([...tool.match.matchAll(/\{\+?([^}]*)\}/g)].map((match) => match[1]))
-      for (const [, name] of (tool.resource ?? '').matchAll(/\{([^}]*)\}/g))
-        if (!names.has(name)) found.push(place('CS1401', 'error', [...path, 'resource'], `{${name}} does not stand in match`))
+      for (const [, part] of (tool.resource ?? '').matchAll(/\{([^}]*)\}/g))
+        if (!names.has(part)) found.push(place('CS1401', 'error', [...path, 'resource'], `{${part}} does not stand in match`))
     }
   }
   return found
@@ -87,7 +87,14 @@ const agents: Check = ({ task, forward }, place) => {
     seen.add(agent.id)
     const missing = (['business', 'security', 'incident'] as const).filter((role) => !agent.owners?.[role])
     if (missing.length > 0)
-      found.push(place('CS1601', 'warning', [...path, agent.owners ? 'owners' : 'id'], `agent has no ${missing.join(', ')} owner: its calls are refused`))
+      found.push(
+        place(
+          'CS1601',
+          'warning',
+          [...path, agent.owners ? 'owners' : 'id'],
+          `agent has no ${missing.join(', ')} owner: its calls are refused`,
+        ),
+      )
     for (const [at, tool] of agent.intent.tools.entries()) {
       const stem = tool.endsWith('*') ? tool.slice(0, -1) : null
       if (!known.some((name) => (stem === null ? name === tool : name.startsWith(stem))))

@@ -6,7 +6,9 @@ const at = z
   .regex(/^(unix:\/.+|\[[0-9a-fA-F:.]+\]:\d{1,5}|[^:/\s]+:\d{1,5})$/, 'must be host:port, [ipv6]:port or unix:/absolute/path')
   .describe('Where to listen: host:port (port 0 takes a free one) or unix:/path.')
 
-const spiffeId = z.string().regex(/^spiffe:\/\/[a-z0-9._-]+\/.+$/, 'must be a SPIFFE ID such as spiffe://acme.example/ns/support/sa/refund-agent')
+const spiffeId = z
+  .string()
+  .regex(/^spiffe:\/\/[a-z0-9._-]+\/.+$/, 'must be a SPIFFE ID such as spiffe://acme.example/ns/support/sa/refund-agent')
 
 const agentListener = z.strictObject({
   at,
@@ -46,5 +48,8 @@ export const listenConfig = z.strictObject({
 /** `admin`: the port of people and the CLI. Never open, not even on loopback, which the agent shares. */
 export const adminConfig = z.strictObject({
   at: at.default('127.0.0.1:7421'),
-  key: z.strictObject({ file: z.string() }).optional().describe('Local key (0600), written at first start; default: admin.key beside the state.'),
+  key: z
+    .strictObject({ file: z.string() })
+    .optional()
+    .describe('Local key (0600), written at first start; default: admin.key beside the state.'),
 })

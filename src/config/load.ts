@@ -102,11 +102,11 @@ function describe(issue: z.core.$ZodIssue, place: Place): Finding[] {
       return place('CS1204', 'error', [...issue.path, key], `unknown key "${key}"${close ? `, did you mean "${close}"?` : ''}`)
     })
   }
-  if (issue.code === 'invalid_union' && issue.errors.length > 0 && !issue.note) {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const best = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? []
-    if (best.length > 0) return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue, place))
+    if (best.length > 0) return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place))
   }
-  const missing = issue.code === 'invalid_type' && /received undefined$/.test(issue.message)
+  const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
   const name = issue.path.map(String).join('.')
   if (missing) return [place('CS1202', 'error', issue.path, `missing: ${name}`)]
   return [place('CS1201', 'error', issue.path, `${name}: ${issue.message}`)]

@@ -22,7 +22,10 @@ const credentialConfig = z.strictObject({
   issuer: z.url().optional().describe('`iss` of the tokens that Countersign mints; default: the health URL.'),
   key: z.strictObject({ file: z.string() }).optional().describe('ES256 key for minted tokens and actor tokens; made at first start.'),
   retry: duration.prefault('5m').describe('How long a failed revocation is retried before it is reported as failed.'),
-  providers: z.record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), ProviderConfig).default({}).describe('Credential providers by name.'),
+  providers: z
+    .record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), ProviderConfig)
+    .default({})
+    .describe('Credential providers by name.'),
 })
 
 /** The whole configuration: top-level keys are the stage names, plus `version` and `admin`. */

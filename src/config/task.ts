@@ -10,7 +10,10 @@ const intent = z.strictObject({
   tools: z.array(z.string()).describe('Tools it may use; a trailing * matches the rest of a name.'),
   resources: z.array(z.string()).default([]).describe('Resources it may touch, such as "customer:*".'),
   data: z.array(z.string()).default(['public']).describe('Data classes it may read.'),
-  egress: z.array(z.enum(['internal', 'partner', 'public'])).default(['internal']).describe('Where its calls may go.'),
+  egress: z
+    .array(z.enum(['internal', 'partner', 'public']))
+    .default(['internal'])
+    .describe('Where its calls may go.'),
   budget: z.record(z.string(), z.number().min(0)).default({}).describe('Meter and the most that may be spent; `calls` counts calls.'),
   ttl: duration.prefault('30m').describe('Longest life of a task.'),
 })
@@ -42,7 +45,10 @@ export const taskConfig = z.strictObject({
     .strictObject({
       type: z.literal('sqlite').default('sqlite'),
       path: z.string(),
-      key: z.strictObject({ file: z.string() }).optional().describe('Seals what revocation needs across restarts; 32 bytes, made at first start.'),
+      key: z
+        .strictObject({ file: z.string() })
+        .optional()
+        .describe('Seals what revocation needs across restarts; 32 bytes, made at first start.'),
     })
     .describe('Where tasks, leases and budgets are kept.'),
   agents: z.array(agentConfig).min(1),

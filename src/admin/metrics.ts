@@ -1,0 +1,102 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
+export interface CallMeasure {
+  /** Route name; null when none was matched. */
+  readonly route: string | null
+  /** Name of a catalogued tool; null for everything else. */
+  readonly tool: string | null
+  readonly effect: string | null
+  /** Refusal code; null when the call was forwarded. */
+  readonly code: string | null
+  readonly fault: string | null
+  /** Upstream status class such as `2xx`; null without an answer. */
+  readonly statusClass: string | null
+  readonly seconds: number
+  readonly evalSeconds: number | null
+}
+
+export interface Metrics {
+  observe(measure: CallMeasure): void
+  event(kind: string): void
+  reload(ok: boolean): void
+  text(): Promise<string>
+}
+
+export interface MetricsOptions {
+  readonly version: string
+  readonly inFlight: () => number
+  readonly ready: () => boolean
+  readonly ledgerSize: () => number
+  readonly policyRevision: () => string
+}
+
+const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+/** Makes the Prometheus metrics of one Countersign; each has its own registry. */
+export function makeMetrics(options: MetricsOptions): Metrics {
+  const registers = [new Registry()]
+  const calls = new Counter({
+    name: 'countersign_calls_total',
+    help: 'Calls by route, tool, decision and upstream status class.',
+    labelNames: ['route', 'tool', 'effect', 'status'],
+    registers,
+  })
+  const refusals = new Counter({
+    name: 'countersign_refusals_total',
+    help: 'Refusals by code and by who must act.',
+    labelNames: ['code', 'fault', 'route'],
+    registers,
+  })
+  const seconds = new Histogram({ name: 'countersign_call_seconds', help: 'Time of a call.', labelNames: ['route'], buckets, registers })
+  const evals = new Histogram({
+    name: 'countersign_policy_seconds',
+    help: 'Time of one policy evaluation.',
+    buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005, 0.05],
+    registers,
+  })
+  const events = new Counter({ name: 'countersign_events_total', help: 'Ledger events by kind.', labelNames: ['kind'], registers })
+  const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
+  gauges(options, registers)
+  return {
+    observe: (measure) => {
+      const route = measure.route ?? 'none'
+      calls.inc({ route, tool: measure.tool ?? 'none', effect: measure.effect ?? 'none', status: measure.statusClass ?? 'none' })
+      if (measure.code !== null) refusals.inc({ code: measure.code, fault: measure.fault ?? 'countersign', route })
+      seconds.observe({ route }, measure.seconds)
+      if (measure.evalSeconds !== null) evals.observe(measure.evalSeconds)
+    },
+    event: (kind) => events.inc({ kind }),
+    reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
+    text: async () => (registers[0] ? registers[0].metrics() : ''),
+  }
+}
+
+function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
+  const live = (name: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  const build = new Gauge({
+    name: 'countersign_build_info',
+    help: 'Version and policy.',
+    labelNames: ['version', 'policy'],
+    registers,
+    collect() {
+      this.reset()
+      this.set({ version: options.version, policy: options.policyRevision() }, 1)
+    },
+  })
+  return [
+    build,
+    live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
+    live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
+    live('countersign_ledger_lines', 'Lines in the ledger.', options.ledgerSize),
+    live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
+  ]
+}

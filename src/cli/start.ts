@@ -1,0 +1,84 @@
+import { destination, pino } from 'pino'
+import { setTimeout as wait } from 'node:timers/promises'
+import { ConfigFault } from '../config/findings.ts'
+import { loadConfig, type Loaded } from '../config/load.ts'
+import { watchConfig } from '../config/reload.ts'
+import { openSidecar, type Sidecar } from '../sidecar.ts'
+import { demonstrate } from '../demo/demonstrate.ts'
+import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
+
+/** `countersign start`: the proxy with a configuration, or the demonstration on embedded defaults. */
+export const start: Command = {
+  name: 'start',
+  summary: 'run the proxy; without --config, a demonstration on one machine',
+  usage: `usage: countersign start [--config FILE] [--once]
+
+With --config the proxy runs until SIGTERM or SIGINT, then drains. The file is read again when it changes and on SIGHUP;
+a bad one is reported and the one before stays in force.
+
+Without it a small company is set up in a fresh temporary folder: a development trust domain, three APIs that check their
+credentials, one agent and the default policy. An agent's calls are told on the terminal step by step; then it stays up.
+
+  --config FILE   configuration (see: countersign check, countersign schema)
+  --once          end after the story: exit 0 when every step was as told, else 1
+
+exit status: 0, 1 a step was not as told, 64 wrong usage, 69 a port or file could not be had, 78 the configuration cannot be used`,
+  async run(invocation) {
+    const { values, positionals } = parseWords(invocation.args, { config: { type: 'string' }, once: { type: 'boolean' } })
+    if (positionals.length > 0) throw new UsageFault('start takes no arguments')
+    if (values.config !== undefined && values.once === true) throw new UsageFault('--once goes with the demonstration, not with --config')
+    if (values.config !== undefined) return serve(values.config, invocation)
+    const { stdout, signal } = invocation
+    return demonstrate({
+      once: values.once === true,
+      colour: mayColour(invocation),
+      print: (text) => stdout.write(`${text}\n`),
+      signal,
+      open: (loaded) =>
+        openSidecar(loaded, { env: invocation.env, log: pino({ level: 'warn' }, destination(2)), version: invocation.version }),
+    })
+  },
+}
+
+/** Runs a configuration until a signal, then drains. */
+async function serve(file: string, { env, stderr, signal, version, onHangup }: Invocation): Promise<number> {
+  const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination(2))
+  let loaded: Loaded
+  try {
+    loaded = loadConfig(file, env)
+  } catch (error) {
+    if (!(error instanceof ConfigFault)) throw error
+    stderr.write(`${error.message}\n`)
+    return exit.config
+  }
+  for (const finding of loaded.findings) log.warn({ code: finding.code, line: finding.line, path: finding.path }, finding.message)
+  let sidecar: Sidecar
+  try {
+    sidecar = await openSidecar(loaded, { env, log, version })
+  } catch (error) {
+    log.fatal({ err: error }, 'Countersign cannot start')
+    return exit.unavailable
+  }
+  log.info({ ports: Object.fromEntries(sidecar.ports), ledger: sidecar.ledger.folder, key: sidecar.ledger.key }, 'Countersign is up')
+  const reloading = watchConfig({
+    file,
+    env,
+    swap: (next) => sidecar.reload(next),
+    done: (result) => {
+      sidecar.reloaded(result.ok)
+      if (!result.ok) log.error({ file, why: result.why }, 'the new configuration was not taken; the one before stays in force')
+    },
+  })
+  onHangup(() => void reloading.reload())
+  await ended(signal)
+  log.info({ signal: String(signal.reason) }, 'draining')
+  reloading.close()
+  await sidecar.close()
+  log.info({}, 'Countersign has ended')
+  return exit.ok
+}
+
+/** Resolves when the signal aborts; holds the process open until then. */
+async function ended(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) await wait(3_600_000, undefined, { signal }).catch(() => {})
+}

@@ -1,0 +1,120 @@
+import type { RouteAddress } from '../listen/address.ts'
+import type { Route } from '../match/route.ts'
+import type { Tool } from '../match/tools.ts'
+import type { Agent, Owners } from '../task/agents.ts'
+import type { RouteConfig, ToolConfig } from './forward.ts'
+import type { Config } from './schema.ts'
+
+/** The routes of a configuration with their tools, by name. */
+export function routesOf(config: Config): ReadonlyMap<string, Route> {
+  return new Map(Object.entries(config.forward.routes).map(([name, route]) => [name, routeOf(name, route)]))
+}
+
+function routeOf(name: string, route: RouteConfig): Route {
+  const to = new URL(route.to)
+  const scheme = to.protocol === 'https:' ? 'https' : 'http'
+  return {
+    name,
+    owner: route.owner ?? null,
+    to: {
+      origin: to.origin,
+      scheme,
+      authority: to.host,
+      hostname: to.hostname.replaceAll(/[[\]]/g, ''),
+      port: to.port === '' ? (scheme === 'https' ? 443 : 80) : Number(to.port),
+      basePath: to.pathname.replace(/\/+$/, ''),
+    },
+    reach: route.reach,
+    credential: route.credential ?? null,
+    tools: route.tools.map((tool) => toolOf(tool)),
+    selects: route.selects,
+    policyHeaders: route.policy_headers,
+    allowBody: route.allow_body,
+    refusals: route.refusals,
+    timeouts: route.timeouts,
+    observe: route.unsafe_observe,
+  }
+}
+
+function toolOf(tool: ToolConfig): Tool {
+  return {
+    name: tool.name,
+    match: tool.match,
+    ...(tool.headers === undefined
+      ? {}
+      : { headers: Object.fromEntries(Object.entries(tool.headers).map(([name, value]) => [name.toLowerCase(), value])) }),
+    effect: tool.effect,
+    risk: tool.risk,
+    data: tool.data,
+    egress: tool.egress,
+    resource: tool.resource ?? null,
+    accepts: tool.accepts ?? null,
+    args: tool.args ?? null,
+    debit: tool.debit,
+    prompt: tool.prompt,
+    catalogued: true,
+  }
+}
+
+/** How the routes are reached. */
+export function addressesOf(config: Config): RouteAddress[] {
+  return Object.entries(config.forward.routes).map(([name, route]) => ({
+    name,
+    at: route.at ?? null,
+    host: route.host?.toLowerCase() ?? null,
+    relax: {
+      encodedSlash: route.relax.encoded_slash,
+      emptySegments: route.relax.empty_segments,
+      encodedPercent: route.relax.encoded_percent,
+    },
+    selects: route.selects,
+    allowBody: route.allow_body,
+    browsers: route.browsers,
+    refusals: route.refusals,
+  }))
+}
+
+/** The registered agents. One of three owners missing is all of them missing: such an agent is not live. */
+export function agentsOf(config: Config): Agent[] {
+  return config.task.agents.map((agent) => ({
+    id: agent.id,
+    purpose: agent.purpose,
+    owners: ownersOf(agent.owners),
+    autonomy: agent.autonomy,
+    lifecycle: agent.lifecycle,
+    approved: {
+      model: agent.approved.model ?? null,
+      toolchain: agent.approved.toolchain ?? null,
+      until: agent.approved.until === undefined ? null : Date.parse(agent.approved.until),
+    },
+    intent: {
+      purpose: agent.purpose,
+      tools: agent.intent.tools,
+      resources: agent.intent.resources,
+      data: agent.intent.data,
+      egress: agent.intent.egress,
+      budget: agent.intent.budget,
+      prompt: null,
+    },
+    ttl: agent.intent.ttl,
+    implicit: implicitOf(agent.implicit, agent.intent.ttl),
+    labels: agent.labels,
+  }))
+}
+
+function ownersOf(owners: Partial<Record<keyof Owners, string | undefined>> | undefined): Owners | null {
+  const { business, security, incident } = owners ?? {}
+  return business && security && incident ? { business, security, incident } : null
+}
+
+function implicitOf(implicit: boolean | { readonly max: number }, ttl: number): Agent['implicit'] {
+  if (implicit === false) return null
+  return implicit === true ? { max: ttl } : { max: implicit.max }
+}
+
+/** `host:port`, `[ipv6]:port` or `unix:/path`, as servers take it. */
+export function placeOf(at: string): { readonly host: string; readonly port: number } | { readonly path: string } {
+  if (at.startsWith('unix:')) return { path: at.slice(5) }
+  const colon = at.lastIndexOf(':')
+  return { host: at.slice(0, colon).replaceAll(/[[\]]/g, ''), port: Number(at.slice(colon + 1)) }
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { commands } from './cli/commands.ts'
+import { exit, UsageFault, type Invocation } from './cli/command.ts'
+
+/** argv, signals, exit code: the only reader of process.argv and process.env. */
+async function main(): Promise<number> {
+  const [name = 'help', ...args] = process.argv.slice(2)
+  if (name === 'version' || name === '--version') {
+    process.stdout.write(`${version()}\n`)
+    return exit.ok
+  }
+  const command = commands.find((candidate) => candidate.name === (name === 'help' ? args[0] : name))
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(`${command?.usage ?? overview()}\n`)
+    return exit.ok
+  }
+  if (!command) {
+    process.stderr.write(`countersign: no command "${name}"\n\n${overview()}\n`)
+    return exit.usage
+  }
+  if (args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(`${command.usage}\n`)
+    return exit.ok
+  }
+  try {
+    return await command.run(invocation(args))
+  } catch (error) {
+    if (error instanceof UsageFault) {
+      process.stderr.write(`countersign ${name}: ${error.message}\n\n${command.usage}\n`)
+      return exit.usage
+    }
+    throw error
+  }
+}
+
+function invocation(args: readonly string[]): Invocation {
+  const stop = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal))
+  const { env, stdin, stdout, stderr } = process
+  return {
+    args,
+    env,
+    stdin,
+    stdout,
+    stderr,
+    signal: stop.signal,
+    onHangup: (listener) => process.on('SIGHUP', listener),
+    version: version(),
+  }
+}
+
+function overview(): string {
+  const width = Math.max(...commands.map((command) => command.name.length))
+  const lines = commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`)
+  return `usage: countersign COMMAND\n\n${lines.join('\n')}\n\ncountersign help COMMAND tells more of each.`
+}
+
+function version(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+  return manifest !== null && typeof manifest === 'object' && 'version' in manifest ? String(manifest.version) : 'unknown'
+}
+
+// a closed pipe (`countersign logs | head`) is an end, not an error
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? exit.ok : exit.internal))
+process.on('uncaughtException', (error) => {
+  process.stderr.write(`countersign: ${error.stack ?? error.message}\n`)
+  process.exit(exit.internal)
+})
+process.exitCode = await main()
