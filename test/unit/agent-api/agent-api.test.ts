@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeAgentApi } from '../../../src/agent-api/agent-api.ts'
+import { readObject } from '../../../src/agent-api/body.ts'
 import type { Call } from '../../../src/listen/call.ts'
 import type { Entry } from '../../../src/record/record.ts'
 import { readJson } from '../../../src/match/json.ts'
@@ -130,6 +131,22 @@ describe('opening a task', () => {
     expect([answer.status, answer.body['code'], answer.recorded]).toEqual([status, code, [code]])
     expect(rig.state.tasks({})).toEqual([])
     expect(JSON.stringify(answer.body)).not.toContain('\\u001b')
+  })
+
+  it('is refused for a body announced too long before any of it is asked for', async () => {
+    const asked: string[] = []
+    const call: Call = { ...sketchCall({ method: 'POST', length: 16 * 1024 + 1 }), continue: () => asked.push('100') }
+    await expect(readObject(call, () => ({}))).rejects.toMatchObject({ code: 'listen.too-large' })
+    expect(asked).toEqual([])
+  })
+
+  it('is refused for a body that turns out too long, and for one that is cut short', async () => {
+    const chunked = sketchCall({ method: 'POST', length: null, body: Array.from({ length: 5 }, () => ' '.repeat(4096)) })
+    await expect(readObject(chunked, () => ({}))).rejects.toMatchObject({ code: 'listen.too-large' })
+    expect(chunked.incoming.destroyed).toBe(false)
+    const cut = sketchCall({ method: 'POST', body: ['{"purpose"'] })
+    cut.incoming.destroy(new Error('reset'))
+    await expect(readObject(cut, () => ({}))).rejects.toMatchObject({ code: 'listen.malformed' })
   })
 
   it('keeps a purpose as it came, whatever it would mean elsewhere', async () => {

@@ -156,8 +156,8 @@ describe('the history of a task is bounded', () => {
     const state = stateAt({ now: noon })
     const row = sketchRow()
     state.openTask(row)
-    for (let n = 0; n < 100; n++) state.mint(mintOn(state, row, noon, { repeat: n % 2 === 0 ? 'same' : `r${n}` }))
-    expect(state.facts(row.id, agentId).task.repeats['same']).toBe(50)
+    for (let n = 0; n < 200; n++) state.mint(mintOn(state, row, noon, { repeat: n % 2 === 0 ? 'same' : `r${n}` }))
+    expect(state.facts(row.id, agentId).task.repeats['same']).toBe(100)
   })
 
   it('counts failures in a row and forgets them at the first success', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openSqlite, type SqliteState } from '../../../src/state/sqlite.ts'
-import type { LeaseRow } from '../../../src/state/state.ts'
+import type { LeaseRow, PausedBy } from '../../../src/state/state.ts'
 import { agentId, mintOn, minute, noon, otherId, sketchRow } from '../../support/task-rig.ts'
 
 let folder = ''
@@ -167,6 +167,14 @@ describe('tasks', () => {
     expect(state.endTask(sketchRow().id, 'revoked', ended)).toBeNull()
     expect(state.tasks({ state: 'completed' })).toHaveLength(1)
     expect(state.tasks({ state: 'active' })).toHaveLength(0)
+  })
+
+  it('keep the first pause, except that a person or a rule takes over one by the agent', () => {
+    const state = open()
+    const { id } = sketchRow()
+    state.openTask(sketchRow())
+    const pause = (by: PausedBy) => state.pauseTask(id, { by, at: noon, reason: by })?.paused?.by ?? null
+    expect([pause('agent'), pause('agent'), pause('rule'), pause('agent'), pause('person')]).toEqual(['agent', null, 'rule', null, null])
   })
 
   it('cannot be opened twice under one id', () => {

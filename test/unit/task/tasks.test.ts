@@ -122,6 +122,7 @@ describe('an agent', () => {
     expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('task.paused')
     expect(await codeOf(rig.tasks.complete(row, byAgent, 'done'))).toBe('task.paused')
     expect(rig.state.task(row.id)?.state).toBe('paused')
+    expect(rig.events.map(({ kind: event }) => event)).toEqual(['task.opened', 'task.paused'])
     expect((await rig.tasks.resumeByPerson(row, 'person:oncall')).state).toBe('active')
   })
 
