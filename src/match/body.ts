@@ -3,7 +3,8 @@
 import { hash } from 'node:crypto'
 import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
-import { JsonFault, readJson, type JsonCaps } from './json.ts'
+import { JsonFault } from './json-fault.ts'
+import { readJson, type JsonCaps } from './json.ts'
 import type { JudgedBody } from './match.ts'
 
 export interface BodyLimits {

@@ -1,5 +1,9 @@
 /** The strict JSON reader: what policy judges must be what every other parser would read from the same bytes. */
 
+import { JsonFault } from './json-fault.ts'
+import { Reading } from './json-keys.ts'
+import { scan } from './json-scan.ts'
+
 /** Bounds on a document. `depth` refuses; past the others the document is sound but not judged. */
 export interface JsonCaps {
   /** Most arrays and objects inside one another. */
@@ -15,14 +19,6 @@ export interface JsonCaps {
 /** The bounds in force; a policy is measured at them before it is activated. */
 export const jsonCaps: JsonCaps = { depth: 64, members: 1024, items: 8192, string: 65_536 }
 
-/** Why a document is refused. The message names the rule and never repeats bytes of the document. */
-export class JsonFault extends Error {
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'JsonFault'
-  }
-}
-
 export interface JsonDocument {
   readonly value: unknown
   /** The cap that the document exceeds; such a value must not be judged. */
@@ -37,9 +33,10 @@ export interface JsonDocument {
  */
 export function readJson(bytes: Uint8Array, caps: JsonCaps = jsonCaps): JsonDocument {
   const text = decode(bytes)
-  const pairs = scan(text, caps.depth)
+  const { pairs, escapedKeys } = scan(text, caps.depth)
+  const parsed = parse(text)
   const rebuilt = new Rebuild(caps)
-  const value = rebuilt.value(parse(text))
+  const value = rebuilt.value(escapedKeys ? new Reading(text).value() : parsed)
   // A parser keeps one of two equal keys, and with the other drops all its value held: fewer pairs are left than colons were written.
   if (rebuilt.pairs !== pairs) throw new JsonFault('an object has the same key twice')
   return { value, beyond: rebuilt.beyond }
@@ -65,79 +62,6 @@ function parse(text: string): unknown {
     // the engine's message quotes the document, so it is not kept even as a cause
     throw new JsonFault('not JSON')
   }
-}
-
-/**
- * One look at the text outside its strings: nesting before anything recurses, numbers as they were written,
- * and the number of colons. What is no JSON at all is left for the parser to refuse.
- */
-function scan(text: string, deepest: number): number {
-  let depth = 0
-  let pairs = 0
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    if (unit === 0x22) {
-      at = endOfString(text, at)
-    } else if (unit === 0x3a) {
-      pairs++
-    } else if (unit === 0x7b || unit === 0x5b) {
-      if (++depth > deepest) throw new JsonFault('nested too deeply')
-    } else if (unit === 0x7d || unit === 0x5d) {
-      depth--
-    } else if (unit === 0x2d || (unit >= 0x30 && unit <= 0x39)) {
-      const end = endOfNumber(text, at)
-      // fifteen digits always fit a double; an exponent may not
-      if (end - at > 15 || hasExponent(text, at, end)) checkNumber(text.slice(at, end))
-      at = end - 1
-    }
-  }
-  return pairs
-}
-
-/** Index of the quote that ends the string begun at `start`: the first one after an even number of backslashes. */
-function endOfString(text: string, start: number): number {
-  for (let from = start + 1; ;) {
-    const quote = text.indexOf('"', from)
-    if (quote === -1) throw new JsonFault('not JSON')
-    let before = quote - 1
-    while (text.charCodeAt(before) === 0x5c) before--
-    if (((quote - 1 - before) & 1) === 0) return quote
-    from = quote + 1
-  }
-}
-
-function endOfNumber(text: string, start: number): number {
-  let at = start + 1
-  for (; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    const inNumber = (unit >= 0x30 && unit <= 0x39) || unit === 0x2e || unit === 0x65 || unit === 0x45 || unit === 0x2b || unit === 0x2d
-    if (!inNumber) break
-  }
-  return at
-}
-
-function hasExponent(text: string, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if ((text.charCodeAt(at) | 0x20) === 0x65) return true
-  return false
-}
-
-/**
- * Refuses a number that readers with other arithmetic take for another value: an integer beyond 2^53, anything past the largest
- * double, anything that a double rounds to zero, and a fraction or exponent form beyond 2^53 that is not what its double prints.
- */
-function checkNumber(written: string): void {
-  const value = Number(written)
-  if (!Number.isFinite(value)) throw new JsonFault('a number no double can hold')
-  if (value === 0 && significand(written) !== '') throw new JsonFault('a number no double can hold')
-  if (Math.abs(value) <= Number.MAX_SAFE_INTEGER) return
-  const integer = !/[.eE]/.test(written)
-  if (integer || significand(written) !== significand(String(value))) throw new JsonFault('an integer beyond 2^53')
-}
-
-/** The significant digits of a number as written: no sign, point, exponent, leading or trailing zeros. */
-function significand(written: string): string {
-  const mantissa = written.split(/[eE]/, 1)[0] ?? ''
-  return mantissa.replace(/[-.]/g, '').replace(/^0+|0+$/g, '')
 }
 
 /** Rebuilds parsed values without prototypes, checks every string, and counts what it saw. Recursion is bounded by the scan. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { JsonFault, readJson } from '../../../src/match/json.ts'
+import { JsonFault } from '../../../src/match/json-fault.ts'
+import { readJson } from '../../../src/match/json.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -66,6 +67,7 @@ describe('RFC 8259: refused', () => {
     ['§4 __proto__ twice', '{"__proto__":1,"__proto__":2}'],
     ['§4 the empty key twice', '{"":1,"":2}'],
     ['§4 an index twice', '{"0":1,"0":2}'],
+    ['§4 one key twice, escaped in part', String.raw`{"amount":1,"\u0061mount":1000}`],
     ['§4 one key in two cases', '{"amount":1,"Amount":1000}'],
     ['§4 one key in two cases beyond ASCII', '{"s":1,"\u017f":2}'],
     ['§4 NUL in a key', String.raw`{"a\u0000b":1}`],

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { buildInput, type Seen } from '../../../src/decide/input.ts'
 import { buildTaskInput } from '../../../src/decide/opening.ts'
 import { repeatDigest } from '../../../src/decide/repeat.ts'
+import { Reading } from '../../../src/match/json-keys.ts'
 import { Refusal } from '../../../src/refusal.ts'
 import type { JudgedBody } from '../../../src/match/match.ts'
 import {
@@ -20,10 +21,13 @@ import {
   type QuestionSketch,
 } from '../../support/question.ts'
 
+/** Not JSON.parse: it may take an escaped key for one it saw before (nodejs/node#63785). */
+const parse = (text: string): any => new Reading(text).value() // oxlint-disable-line typescript/no-explicit-any
+
 const setting = { mode: 'enforce', environment: 'test' } as const
 const seen = (facts = sketchFacts()): Seen => ({ facts, now: 1_790_000_000_000, revision: 'r1' })
 const build = (question: QuestionSketch = {}, facts = sketchFacts()) => buildInput(sketchQuestion(question), seen(facts), setting)
-const parsed = (question: QuestionSketch = {}, facts = sketchFacts()) => JSON.parse(build(question, facts).record)
+const parsed = (question: QuestionSketch = {}, facts = sketchFacts()) => parse(build(question, facts).record)
 const asked = (call: CallSketch) => parsed({ call: sketchCall(call) })
 const codeOf = (attempt: () => unknown): string => {
   try {
@@ -106,11 +110,12 @@ describe('the input of policy', () => {
       judged: true,
     }
     const { engine, record } = build({ target: sketchTarget({ body }) })
-    const whole = JSON.parse(engine)
+    const whole = parse(engine)
     expect(whole.request.body).toEqual({ kind: 'json', sha256: 'ab', size: 13, judged: true, parsed: { amount: 12 } })
     expect(whole.tool.args_sha256).toBe('ab')
     delete whole.request.body.parsed
-    expect(JSON.parse(record)).toEqual(whole)
+    expect(parse(record)).toEqual(whole)
+    expect(() => JSON.parse(record)).not.toThrow()
   })
 
   it.each([
@@ -121,13 +126,13 @@ describe('the input of policy', () => {
   ] as const)('has no document that was not judged: %o', (body) => {
     const { engine, record } = build({ target: sketchTarget({ body }) })
     expect(engine).toBe(record)
-    expect(JSON.parse(engine)).toMatchObject({ request: { body: { kind: body.kind, judged: body.judged } }, tool: { args_sha256: null } })
+    expect(parse(engine)).toMatchObject({ request: { body: { kind: body.kind, judged: body.judged } }, tool: { args_sha256: null } })
     expect(engine).not.toContain('late')
   })
 
   it('tells a document that is null from one that is not there', () => {
     const body: JudgedBody = { kind: 'json', parsed: null, bytes: Buffer.from('null'), sha256: 'ab', size: 4, judged: true }
-    expect(JSON.parse(build({ target: sketchTarget({ body }) }).engine).request.body).toHaveProperty('parsed', null)
+    expect(parse(build({ target: sketchTarget({ body }) }).engine).request.body).toHaveProperty('parsed', null)
   })
 
   it('joins what the task read with what its caller read before, and keeps the taint of the task apart', () => {
@@ -150,7 +155,7 @@ describe('the input of policy', () => {
       failures: 2,
       spent: { calls: 9, eur: 1.5 },
     })
-    const { sequence, task } = JSON.parse(buildInput(question, seen(facts), setting).record)
+    const { sequence, task } = parse(buildInput(question, seen(facts), setting).record)
     expect(sequence).toMatchObject({ step: 9, counts: { 'crm.customer.read': 4 }, hosts: 2, repeats: 3, failures: 2, diverged: false })
     expect(sequence.last).toEqual(
       [6, 5, 4, 3, 0].map((ago, index) => ({ tool: ['t6', 't5', 't4', 't3', 't-2'][index], effect: 'read', egress: 'internal', ago })),
@@ -262,7 +267,8 @@ describe('hostile text', () => {
         expect(engine).toBe(record)
         expect(record.isWellFormed()).toBe(true)
         expect(record).not.toMatch(/(?<!\\)(\\\\)*\\ud[89a-f]/i)
-        const input = JSON.parse(record)
+        expect(() => JSON.parse(record)).not.toThrow()
+        const input = parse(record)
         expect(shape(input, freeForm).sort()).toEqual(closedShape)
         expect(input.request).toMatchObject({ method: wellFormed(one), host: wellFormed(two), path: wellFormed(three) })
         expect(input.caller.claims).toEqual({ sub: wellFormed(two), list: [wellFormed(three), 1, true, null, null] })
@@ -284,7 +290,7 @@ describe('hostile text', () => {
         } catch {
           return
         }
-        expect(Object.keys(JSON.parse(record, undefined).caller.claims).sort()).toEqual(keys.map(wellFormed).sort())
+        expect(Object.keys(parse(record).caller.claims).sort()).toEqual(keys.map(wellFormed).sort())
       }),
       { numRuns: 300 },
     )
@@ -309,7 +315,7 @@ describe('the input of a task', () => {
   it('holds the asked intent beside what its agent may have', () => {
     const agent = sketchAgent({ labels: { team: 'refunds' } })
     const intent = { ...sketchIntent, tools: ['crm.*'], budget: { calls: 5 }, prompt: 'sha256:00' }
-    const input = JSON.parse(
+    const input = parse(
       buildTaskInput(
         { action: 'resume', caller: sketchCaller(), agent, intent, ttl: 60_000, id: 't_1' },
         { now: 5, revision: 'r1' },
