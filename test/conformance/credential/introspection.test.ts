@@ -92,6 +92,15 @@ describe('token introspection (RFC 7662)', () => {
     expect(JSON.parse(ask(await tokenOf('mail'), basic('mailer', 'mail-secret')).body)).toMatchObject({ active: true })
   })
 
+  it('says inactive of a credential that another provider got, whatever its audience', async () => {
+    const other = new CredentialRig()
+    const lease = await other.lease()
+    const clients = introspectionClients({ crm: ProviderConfig.parse(settings.crm) }, providerServices(secrets).secret)
+    const beside = makeIntrospection({ clients, book: other.stage.book, clock: other.clock.now, ticks: other.clock.now })
+    const body = new URLSearchParams({ token: lease.secret.reveal() }).toString()
+    expect(beside?.({ authorization: asCrm, body }).body).toBe('{"active":false}')
+  })
+
   it.each([
     ['nonsense', () => 'nonsense'],
     ['a token with one letter changed', (text: string) => `${text.slice(0, -2)}${text.at(-2) === 'A' ? 'B' : 'A'}${text.slice(-1)}`],

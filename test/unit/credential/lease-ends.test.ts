@@ -96,6 +96,18 @@ describe('the end of a task', () => {
     expect(rig.rows().map(({ state }) => state)).toEqual(['revoked'])
   })
 
+  it('in the very tick of the answer leaves the call without a lease', async () => {
+    const rig = new CredentialRig()
+    rig.open()
+    const serve = rig.stage.book.serve.bind(rig.stage.book)
+    rig.stage.book.serve = (held) => {
+      const served = serve(held)
+      void rig.stage.revokeTask(task, 'completed')
+      return served
+    }
+    expect((await refusalOf(() => rig.stage.credential(permitFor())))?.code).toBe('task.ended')
+  })
+
   it('is seen in the state even before anyone says so', async () => {
     const rig = new CredentialRig()
     rig.issuer.auto = false

@@ -92,6 +92,13 @@ describe('a lease', () => {
     expect(rig.issuer.asked.map(({ wanted }) => wanted.ttl)).toEqual([60_000, 7000, 3000])
   })
 
+  it('is not had by a call whose task ends before the lease does', async () => {
+    const rig = new CredentialRig()
+    const first = await rig.lease()
+    const second = await rig.lease({ task: { expires: first.expires - 1 } })
+    expect(second.expires).toBe(first.expires - 1)
+  })
+
   it('is not asked for anew at the end of its task, when a fresh one would live no longer', async () => {
     const rig = new CredentialRig()
     const task = { expires: rig.clock.now() + 10_000 }

@@ -161,7 +161,12 @@ describe('an issuer that fails', () => {
     ['no JSON', () => new Response('canary-token <html>'), 'token request', true],
     ['JSON without a token', () => Response.json({ canary: 'canary-token' }), 'token request', true],
     ['a redirect', () => new Response(null, { status: 302, headers: { location: 'https://evil.example' } }), 'answered 302', false],
-    ['more than any token needs', () => new Response('x'.repeat(300_000)), 'token request', true],
+    [
+      'more than any token needs',
+      () => Response.json({ access_token: 'x'.repeat(300_000), token_type: 'Bearer', expires_in: 60 }),
+      'token request',
+      true,
+    ],
     [
       'a broken connection',
       () => {
@@ -238,6 +243,15 @@ describe('discovery', () => {
   it('says expiry when the issuer offers no revocation', async () => {
     const answers = { '/.well-known/openid-configuration': () => Response.json(metadata) }
     expect(await scripted({}, answers, { endpoints: undefined }).issue()).toMatchObject({ revocation: 'expiry', handle: null })
+  })
+
+  it('on loopback, in clear, never leads to an endpoint in clear elsewhere', async () => {
+    const local = 'http://127.0.0.1:9'
+    const document = { issuer: local, token_endpoint: 'http://login.acme.example/token' }
+    const answers = { '/.well-known/openid-configuration': () => Response.json(document) }
+    const { issue, sent } = scripted({}, answers, { endpoints: undefined, issuer: local })
+    expect((await refusalOf(issue))?.code).toBe('credential.unavailable')
+    expect(sent.map(({ url }) => new URL(url).origin)).toEqual([local])
   })
 
   it.each([
