@@ -1,8 +1,10 @@
 import { once } from 'node:events'
+import net from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { ClientGone, type Call } from '../../../src/listen/call.ts'
 import { Refusal } from '../../../src/refusal.ts'
-import { answers, echo, listenRig } from '../../support/listen-rig.ts'
+import { answers, echo, listenRig, wideLimits } from '../../support/listen-rig.ts'
+import { track } from '../../support/sockets.ts'
 
 const host = 'Host: localhost\r\n'
 const get = (path: string): string => `GET /crm${path} HTTP/1.1\r\n${host}\r\n`
@@ -53,16 +55,17 @@ describe('a connection', () => {
   })
 
   it('ends with a refusal that left a body unread; the client reads its answer although it is still sending', async () => {
-    await using rig = await listenRig({ handle: async (call) => call.refuse(new Refusal('decide.denied')) })
-    const client = await rig.client()
-    client.socket.write(post('Content-Length: 1000000\r\n'))
-    for (let sent = 0; sent < 500_000; sent += 50_000) client.socket.write('x'.repeat(50_000))
+    const limits = { ...wideLimits, body: 20_000_000 }
+    await using rig = await listenRig({ limits, handle: async (call) => call.refuse(new Refusal('decide.denied')) })
+    const client = track(net.connect({ port: rig.port, host: '127.0.0.1', allowHalfOpen: true }))
+    const send = (bytes: number): Promise<Error | null | undefined> =>
+      new Promise((resolve) => client.socket.write('x'.repeat(bytes), resolve))
+    client.socket.write(post('Content-Length: 20000000\r\n'))
     await client.until((text) => text.includes('"terminal":true'))
-    client.socket.write('x'.repeat(50_000))
+    for (let sent = 0; sent < 10; sent++) expect(await send(1_000_000)).toBeFalsy()
     client.socket.end()
     await client.closed
     expect(client.text()).toMatch(/^HTTP\/1\.1 403 [^]*\r\nConnection: close\r\n/)
-    expect((await rig.exchange(get('/a').replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')))[0]?.status).toBe(403)
   })
 
   it('carries no request that follows an unread body', async () => {
@@ -158,6 +161,19 @@ describe('a client that leaves', () => {
     expect(rig.seen.at(-1)?.target).toBe('/honest')
   })
 
+  it('right after CONNECT does not end the process', async () => {
+    await using rig = await listenRig()
+    for (let nth = 0; nth < 20; nth++) {
+      const client = await rig.client()
+      client.socket.write(`CONNECT localhost:1 HTTP/1.1\r\n${host}\r\n`)
+      if (nth % 2 === 0) await client.until((text) => text !== '')
+      client.socket.resetAndDestroy()
+      await client.closed
+    }
+    const [answer] = await rig.exchange(`GET /crm/honest HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    expect(answer?.status).toBe(200)
+  })
+
   it('does not end the process when its answer is written afterwards', async () => {
     const held = holding()
     await using rig = await listenRig({ handle: held.handle })
@@ -169,6 +185,7 @@ describe('a client that leaves', () => {
     call.outgoing.writeHead(200)
     call.outgoing.write('x')
     call.outgoing.end('y')
+    call.outgoing.write('z')
     call.refuse(new Refusal('internal'))
     const again = await rig.client()
     again.socket.write(get('/2'))
@@ -200,6 +217,23 @@ describe('a request that turns out malformed at its end', () => {
     await client.closed
     expect(client.text()).toMatch(/^HTTP\/1\.1 200 [^]*done$/)
     expect(malformed).toEqual(['shared: the request is not well-formed HTTP/1.1'])
+  })
+
+  it('while the answer to a whole request streams ends the connection after it', async () => {
+    const held = holding()
+    const broken = Promise.withResolvers<void>()
+    await using rig = await listenRig({ handle: held.handle, malformed: () => broken.resolve() })
+    const client = await rig.client()
+    client.socket.write(get('/1'))
+    const call = await held.next()
+    call.outgoing.writeHead(200, ['Content-Length', '4'])
+    call.outgoing.write('do')
+    await client.until((text) => text.endsWith('do'))
+    client.socket.write('GARBAGE\r\n\r\n')
+    await broken.promise
+    call.outgoing.end('ne')
+    await client.closed
+    expect(client.text()).toMatch(/^HTTP\/1\.1 200 [^]*done$/)
   })
 
   it('in the middle of an answer cuts the connection', async () => {
