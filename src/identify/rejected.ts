@@ -19,8 +19,8 @@ const reasons = {
 export type Rejection = keyof typeof reasons
 
 /** Makes an `identify.rejected` refusal: a fixed sentence for the agent, `detail` for the operator's record. */
-export function rejected(why: Rejection, detail: string, cause?: unknown): Refusal {
-  return new Refusal('identify.rejected', { reasons: [reasons[why]], detail, ...(cause === undefined ? {} : { cause }) })
+export function rejected(why: Rejection, detail: string): Refusal {
+  return new Refusal('identify.rejected', { reasons: [reasons[why]], detail })
 }
 
 /** Shows a name from a token or key document in `detail`: printable ASCII up to 80 characters, everything else as `?`. */

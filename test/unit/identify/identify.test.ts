@@ -222,6 +222,16 @@ describe('a token that was verified before', () => {
     expect(identify(bearer(tokens[0]!))).toBeInstanceOf(Promise)
   })
 
+  test('is not kept on the word of a source that cannot verify at present', async () => {
+    const source = countingSource(() => clock.now() + 1000)
+    source.turn = -1
+    const identify = makeIdentify({ sources: [source], clock: clock.now })
+    const token = issuer.mint()
+    await identify(bearer(token))
+    await identify(bearer(token))
+    expect(source.asked).toBe(2)
+  })
+
   test('is not kept when keys changed while it was verified', async () => {
     const source = countingSource(() => clock.now() + 1000)
     const changing: IdentitySource = {

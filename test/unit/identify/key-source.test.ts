@@ -222,6 +222,12 @@ describe('a new document', () => {
   })
 })
 
+test('readings asked for at the same time are one', async () => {
+  const rig = await overUrl(first.bundle())
+  await Promise.all([rig.keys.refresh(), rig.keys.refresh(), rig.keys.find('unknown')])
+  expect(rig.server.asked).toBe(2)
+})
+
 test('a closed source reads no more', async () => {
   const rig = await overUrl(first.bundle())
   rig.keys.close()

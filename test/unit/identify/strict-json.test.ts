@@ -1,0 +1,113 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { member, parseStrictJson, wholeNumber } from '../../../src/identify/strict-json.ts'
+
+describe('strict JSON', () => {
+  test('reads every object as JSON.parse does', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()), fc.nat(4), (object, indent) => {
+        const text = JSON.stringify(object, null, indent)
+        expect(parseStrictJson(text)).toEqual(JSON.parse(text))
+      }),
+    )
+  })
+
+  test('refuses a member named twice wherever it stands and however it is spelled', () => {
+    const name = fc.string({ unit: 'binary', minLength: 1 })
+    const wrap = fc.constantFrom<(inner: string) => string>(
+      (inner) => inner,
+      (inner) => `{"a":${inner}}`,
+      (inner) => `{"a":[1,{"b":"},{"},${inner}]}`,
+      (inner) => `{"a":{"a":{}},"b":${inner},"c":{"x":1}}`,
+    )
+    fc.assert(
+      fc.property(name, fc.jsonValue({ maxDepth: 2 }), wrap, fc.boolean(), (text, value, around, escaped) => {
+        const plain = JSON.stringify(text)
+        const second = escaped ? `"${escapeAll(text)}"` : plain
+        const twice = around(`{${plain}:${JSON.stringify(value)}, ${second} : null}`)
+        expect(() => JSON.parse(twice) as unknown).not.toThrow()
+        expect(() => parseStrictJson(twice)).toThrow(SyntaxError)
+      }),
+    )
+  })
+
+  test.each([
+    ['one name in several objects', '{"a":{"x":1},"b":{"x":1},"x":[{"x":1},{"x":1}]}'],
+    ['names that differ in case', '{"a":1,"A":2}'],
+    ['a value like a name', '{"a":"b","b":"a","c":["a","a"]}'],
+    ['quotes and brackets in texts', String.raw`{"a\"":"{\"a\":1,\"a\":1}","a":"]}","b":"\\"}`],
+    ['names of the prototype', '{"__proto__":1,"constructor":2,"toString":3,"hasOwnProperty":4}'],
+    ['an empty name', '{"":{"":1}}'],
+  ])('takes %s', (_, text) => {
+    expect(parseStrictJson(text)).toEqual(JSON.parse(text))
+  })
+
+  test.each(['', ' ', 'null', '1', '"x"', '[]', '{', '{}x', '{"a":1,}', '{a:1}', "{'a':1}", '{"a":01}', '{"a":"\t"}', '\ufeff{}', '{}\0'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseStrictJson(text)).toThrow(SyntaxError)
+    },
+  )
+
+  test.each([
+    ['a byte that starts nothing', [0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]],
+    ['an overlong slash', [0x7b, 0x22, 0xc0, 0xaf, 0x22, 0x3a, 0x31, 0x7d]],
+    ['a surrogate', [0x7b, 0x22, 0xed, 0xa0, 0x80, 0x22, 0x3a, 0x31, 0x7d]],
+    ['a byte order mark', [0xef, 0xbb, 0xbf, 0x7b, 0x7d]],
+    ['UTF-16', [0x7b, 0, 0x7d, 0]],
+  ])('refuses bytes with %s', (_, bytes) => {
+    expect(() => parseStrictJson(Uint8Array.from(bytes))).toThrow(SyntaxError)
+  })
+
+  test('takes 64 levels and refuses 65', () => {
+    const nest = (levels: number): string => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`
+    expect(() => parseStrictJson(nest(64))).not.toThrow()
+    expect(() => parseStrictJson(nest(65))).toThrow(SyntaxError)
+  })
+
+  test('throws nothing but SyntaxError', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.string({ unit: fc.constantFrom(...Array.from('{}[]":,\\u0a1')) })), (text) => {
+        try {
+          parseStrictJson(text)
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
+
+describe('members', () => {
+  test('are own ones alone', () => {
+    const object = parseStrictJson('{"__proto__":{"sub":"x"},"a":1}')
+    expect(member(object, 'sub')).toBeUndefined()
+    expect(member(object, 'toString')).toBeUndefined()
+    expect(member(object, 'a')).toBe(1)
+    expect(member(object, '__proto__')).toEqual({ sub: 'x' })
+  })
+})
+
+describe('whole numbers', () => {
+  test('keep every digit', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(2n ** 64n), max: 2n ** 64n }), (number) => {
+        expect(wholeNumber(`{"n":${number},"x":{"n":1}}`, 'n')).toBe(number)
+      }),
+    )
+  })
+
+  test('are null when absent, also when only nested or inherited', () => {
+    expect(wholeNumber('{"a":{"n":1}}', 'n')).toBeNull()
+    expect(wholeNumber('{"__proto__":{"n":1}}', 'n')).toBeNull()
+  })
+
+  test.each(['"1"', '1.0', '1e2', 'null', '{}', `1${'0'.repeat(40)}`])('are refused when they are %s', (value) => {
+    expect(() => wholeNumber(`{"n":${value}}`, 'n')).toThrow(SyntaxError)
+  })
+})
+
+function escapeAll(text: string): string {
+  return Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')
+}
