@@ -99,6 +99,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
 
   /** What it throws, undici hands to `onResponseError` after it has destroyed the socket. */
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: Fields, phrase = ''): void {
+    if (this.#phase === 'over') return
     if (status < 200) return this.#inform(status)
     const { call, upstream, echoes, maxHeaders, upload, sweep } = this.#job
     this.#status = status

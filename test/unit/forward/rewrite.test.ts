@@ -120,11 +120,11 @@ describe('agentReference', () => {
         expect(resolved.pathname.startsWith('/crm/')).toBe(true)
         const direct = new URL(reference, 'https://crm.acme.example/api/customers/42?x=1')
         expect(direct.origin).toBe('https://crm.acme.example')
-        expect(`/api${resolved.pathname.slice(4)}${resolved.search}`.replace(/^\/api\/$/, '/api')).toBe(
-          `${direct.pathname}${direct.search}`.replace(/^\/api\/$/, '/api'),
-        )
+        // A base without its slash cannot be asked for through us: it comes back as the base with one.
+        const path = direct.pathname === '/api' ? '/api/' : direct.pathname
+        expect(`/api${resolved.pathname.slice(4)}${resolved.search}`).toBe(`${path}${direct.search}`)
       }),
-      { numRuns: 3000 },
+      { numRuns: 10_000 },
     )
   })
 })
