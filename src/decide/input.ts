@@ -3,7 +3,7 @@
 import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
-import type { Facts, TaskFacts } from '../state/state.ts'
+import type { Facts, Step, TaskFacts } from '../state/state.ts'
 import type { Question } from './decide.ts'
 import { exceeded, number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
 import { repeatDigest } from './repeat.ts'
@@ -112,17 +112,25 @@ const mostSteps = 5
 const mostCounts = 64
 
 function sequenceText(question: Question, facts: TaskFacts, now: number): string {
-  const last = facts.last
-    .slice(-mostSteps)
-    .map(
-      ({ tool, effect, egress, at }) =>
-        `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)},"ago":${number(Math.max(0, now - at), 'ago')}}`,
-    )
+  let last = ''
+  for (const step of facts.last.slice(-mostSteps)) last += `${last === '' ? '' : ','}${stepText(step, now)}`
   return (
-    `{"step":${number(facts.step, 'step')},"last":[${last.join(',')}],"counts":${countsText(facts, question.target.tool.name)}` +
+    `{"step":${number(facts.step, 'step')},"last":[${last}],"counts":${countsText(facts, question.target.tool.name)}` +
     `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"hosts":${facts.hosts.length},"repeats":${facts.repeats[repeatDigest(question)] ?? 0}` +
     `,"failures":${number(facts.failures, 'failures')},"diverged":false}`
   )
+}
+
+/** Step → its members but for its age: a step is seen by the five calls after it. */
+const steps = new WeakMap<Step, string>()
+
+function stepText(step: Step, now: number): string {
+  let members = steps.get(step)
+  if (members === undefined) {
+    members = `"tool":${text(step.tool, caps.name)},"effect":${text(step.effect, caps.name)},"egress":${text(step.egress, caps.name)}`
+    steps.set(step, members)
+  }
+  return `{${members},"ago":${number(Math.max(0, now - step.at), 'ago')}}`
 }
 
 /** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */

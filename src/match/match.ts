@@ -50,8 +50,8 @@ export interface MatchOptions {
 /**
  * Compiles the catalogue of every route; throws an Error naming the route and tool that cannot be compiled.
  *
- * The stage throws `match.unroutable` when no route leads there, `listen.malformed` for a header that would choose another
- * operation than the one judged, and what reading a judged body refuses. It answers in the same tick unless a body is read.
+ * The stage throws `match.unroutable` when no route leads there or a path names no resource, and what reading a judged body refuses.
+ * It answers in the same tick unless a body is read.
  */
 export function makeMatch(options: MatchOptions): Match {
   const limits: BodyLimits = { judged: options.judgedBody, json: options.caps ?? jsonCaps }
@@ -60,7 +60,6 @@ export function makeMatch(options: MatchOptions): Match {
     const { kind, route } = call.address
     const found = kind === 'route' && route !== null ? compiled.get(route) : undefined
     if (found === undefined) throw new Refusal('match.unroutable')
-    checkOverrides(call, found.overrides)
     const operation = found.catalogue(call)
     if (operation === null) return { ...found.rest, body: call.length === 0 ? noBody : streamedBody(call) }
     const named = describe(found.route, operation, call)
@@ -76,24 +75,14 @@ interface CompiledRoute {
   readonly catalogue: Catalogue
   /** What a call is that no tool describes; only its body is missing. */
   readonly rest: Omit<Target, 'body'>
-  /** Headers that would name another operation and that this route does not list. */
-  readonly overrides: readonly string[]
 }
-
-const overrides = ['x-http-method-override', 'x-http-method', 'x-method-override', 'x-original-url', 'x-rewrite-url']
 
 function compileRoute(route: Route): CompiledRoute {
   const rest = { route, tool: uncatalogued(route.name), params: {}, resource: null, debit: Object.freeze({ calls: 1 }) }
   try {
-    return { route, catalogue: compileCatalogue(route), rest, overrides: overrides.filter((name) => !route.selects.includes(name)) }
+    return { route, catalogue: compileCatalogue(route), rest }
   } catch (cause) {
     throw new Error(`route ${route.name}: ${cause instanceof Error ? cause.message : 'malformed'}`, { cause })
-  }
-}
-
-function checkOverrides(call: Call, refused: readonly string[]): void {
-  for (const name of refused) {
-    if (call.header(name) !== undefined) throw new Refusal('listen.malformed', { reasons: [`the header ${name} is not accepted here`] })
   }
 }
 

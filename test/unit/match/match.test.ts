@@ -49,15 +49,6 @@ describe('match', () => {
     expect(await codeOf(() => matcher()(address))).toBe('match.unroutable')
   })
 
-  it('refuses headers that would choose another operation, unless the route selects by them', async () => {
-    const override = [['X-HTTP-Method-Override', 'DELETE']] as const
-    expect(await codeOf(() => matcher()({ headers: override }))).toBe('listen.malformed')
-    expect(await codeOf(() => matcher({ selects: ['x-http-method-override'] })({ headers: override }))).toBe('matched')
-    expect(await codeOf(() => matcher({ selects: ['x-http-method-override'] })({ headers: [['x-original-url', '/']] }))).toBe(
-      'listen.malformed',
-    )
-  })
-
   describe('a resource', () => {
     const named = (match: string, resource: string, target: string) => matcher({ tools: [sketchTool({ match, resource })] })({ target })
 
