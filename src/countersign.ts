@@ -11,17 +11,17 @@ import { Refusal } from './refusal.ts'
 
 /** The stages of the request path, in order. The order is the security property: it is fixed, not configured. */
 export interface Stages {
-  record(call: Call): Entry
-  identify(call: Call): Caller | Promise<Caller>
-  task(call: Call, caller: Caller): Task | Promise<Task>
-  match(call: Call, task: Task): Target | Promise<Target>
+  readonly record: (call: Call) => Entry
+  readonly identify: (call: Call) => Caller | Promise<Caller>
+  readonly task: (call: Call, caller: Caller) => Task | Promise<Task>
+  readonly match: (call: Call, task: Task) => Target | Promise<Target>
   /** Synchronous by type: nobody can hide I/O in policy. */
-  decide(question: Question): Decision
-  approve(decision: Decision): Permit | Promise<Permit>
-  credential(permit: Permit): Lease | null | Promise<Lease | null>
-  forward(permit: Permit, lease: Lease | null): Promise<Outcome>
+  readonly decide: (question: Question) => Decision
+  readonly approve: (decision: Decision) => Permit | Promise<Permit>
+  readonly credential: (permit: Permit) => Lease | null | Promise<Lease | null>
+  readonly forward: (permit: Permit, lease: Lease | null) => Promise<Outcome>
   /** The call is over: it is no longer counted or registered as open work. */
-  done(call: Call): void
+  readonly done: (call: Call) => void
 }
 
 /**

@@ -6,33 +6,13 @@ import { makeMetrics } from './admin/metrics.ts'
 import { serve, type Serving } from './admin/serve.ts'
 import { personTasks } from './admin/tasks.ts'
 import { placeOf } from './config/catalogue.ts'
-import { stateKey, tokenKey } from './config/keys.ts'
-import type { Env, Loaded } from './config/load.ts'
-import { generateSigningKey, readSigningKey } from './credential/keys.ts'
-import { makeCredential } from './credential/lend.ts'
-import { Permit } from './decide/permit.ts'
-import { idSource } from './id.ts'
+import type { Loaded } from './config/load.ts'
+import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
 import { listen, type Listening } from './listen/proxy.ts'
-import { openLedgerKey } from './record/key.ts'
-import { openRecorder } from './record/recorder.ts'
-import { openSink } from './record/registry.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
-import { Revoke } from './revoke.ts'
-import { makeSeal } from './state/seal.ts'
-import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import { watchExpiry } from './task/clock.ts'
-import { Tasks } from './task/tasks.ts'
-import { listenOptions, wire, type Foundation, type Log, type Wiring } from './wire.ts'
-
-/** What a sidecar is given from outside. */
-export interface Surroundings {
-  readonly env: Env
-  readonly log: Log
-  readonly version: string
-  /** Epoch ms; the system's by default. */
-  readonly clock?: () => number
-}
+import { listenOptions, wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
 export interface Sidecar {
@@ -52,90 +32,22 @@ export interface Sidecar {
 
 /** Opens state and ledger, deals with what an earlier process left, wires the stages and listens. Rejects when a part cannot be had. */
 export async function openSidecar(loaded: Loaded, around: Surroundings): Promise<Sidecar> {
-  const house = await furnish(loaded, around)
+  let house: House | null = null
+  const foundation = await layFoundation(loaded, around, () => house?.inForce ?? null)
   try {
+    house = new House(loaded, around.version, foundation)
     return await house.open()
   } catch (error) {
-    await house.close()
+    if (house) await house.close()
+    else await closeFoundation(foundation)
     throw error
   }
 }
 
-async function furnish(loaded: Loaded, around: Surroundings): Promise<House> {
-  const { config, folder } = loaded
-  const { log, env, version } = around
-  const clock = around.clock ?? Date.now
-  const newId = idSource(clock)
-  const { credential, record, task, listen: ports } = config
-  const at = (path: string): string => resolve(folder, path)
-  const dir = at(record.ledger.path)
-  const key = openLedgerKey({ path: at(record.ledger.key?.file ?? `${record.ledger.path}.key`), dir, log })
-  const seal = task.state.key === undefined ? null : makeSeal(stateKey(at(task.state.key.file)))
-  const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
-  const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
-  let house: House | null = null
-  try {
-    const recorder = await openRecorder({
-      dir,
-      ledgerId: key.name,
-      key: key.key,
-      labels: { id: key.name, version, ...record.labels },
-      durability: record.ledger.durability,
-      quota: record.ledger.quota,
-      segmentBytes: record.ledger.segment,
-      clock,
-      newId,
-      log,
-      flushState: () => state.flush(),
-      sinks: record.sinks.map((sink) => openSink(sink, { log })),
-      sinkOffsets: {
-        read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
-        write: async (sink, seq) => state.putNote(sink, String(seq)),
-      },
-      observe: (summary) => house?.observe(summary),
-    })
-    const revoke: Revoke = new Revoke((id, cause) => lender.revokeTask(id, cause))
-    const event: Foundation['recorder']['event'] = (told) => {
-      house?.metrics.event(told.kind)
-      return recorder.event(told)
-    }
-    const tasks = new Tasks({
-      state,
-      clock,
-      newId,
-      seal,
-      revision: () => house?.wiring.policy.revision ?? '',
-      judge: (question) => (house ?? unfinished()).wiring.judgeTask(question),
-      event,
-      ended: (id, cause) => revoke.taskEnded(id, cause),
-    })
-    const lender = makeCredential({
-      providers: new Map(),
-      state,
-      seal,
-      subjectToken: (row) => tasks.subjectToken(row),
-      clock,
-      newId,
-      check: (permit) => Permit.check(permit),
-      event,
-      log,
-    })
-    const issuer = credential.issuer ?? `http://${ports.health.at}`
-    house = new House(
-      loaded,
-      around,
-      { env, clock, newId, log, state, recorder, revoke, tasks, credential: lender, signingKey, issuer },
-      state,
-    )
-    return house
-  } catch (error) {
-    state.close()
-    throw error
-  }
-}
-
-function unfinished(): never {
-  throw new Error('a task was judged before the stages were wired')
+async function closeFoundation({ credential, recorder, state }: Foundation): Promise<void> {
+  await credential.close()
+  await recorder.close()
+  state.close()
 }
 
 /** The long-lived parts and the wiring in force. */
@@ -145,21 +57,19 @@ class House implements Sidecar {
   readonly metrics: ReturnType<typeof makeMetrics>
   /** Written by `reload` only; a call takes it once. */
   wiring: Wiring
-  readonly #state: SqliteState
   readonly #expiry: ReturnType<typeof watchExpiry>
   #listening: Listening | null = null
   #admin: Serving | null = null
   #health: Serving | null = null
   #closing = false
 
-  constructor(loaded: Loaded, around: Surroundings, foundation: Foundation, state: SqliteState) {
-    const { clock, log, recorder, tasks } = foundation
+  constructor(loaded: Loaded, version: string, foundation: Foundation) {
+    const { clock, log, recorder, state, tasks } = foundation
     this.foundation = foundation
-    this.#state = state
     this.ledger = { folder: resolve(loaded.folder, loaded.config.record.ledger.path), key: recorder.publicKey() }
     this.wiring = wire(loaded, foundation)
     this.metrics = makeMetrics({
-      version: around.version,
+      version,
       inFlight: () => this.#listening?.inFlight ?? 0,
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
@@ -235,15 +145,25 @@ class House implements Sidecar {
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
     await this.wiring.forward.close()
-    await this.foundation.credential.close()
+    await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
     await this.#admin?.close()
     await this.#health?.close()
     this.wiring.close()
     await this.foundation.recorder.close()
-    this.#state.close()
+    this.foundation.state.close()
   }
 
-  observe(summary: EntrySummary): void {
+  get inForce(): InForce {
+    const { policy, judgeTask } = this.wiring
+    return {
+      judgeTask,
+      revision: policy.revision,
+      observe: (summary) => this.#observe(summary),
+      told: ({ kind }) => this.metrics.event(kind),
+    }
+  }
+
+  #observe(summary: EntrySummary): void {
     const { route, tool, effect, code, status, durationMs, stageMs } = summary
     this.metrics.observe({
       route,
@@ -277,7 +197,7 @@ class House implements Sidecar {
       tasks: personTasks(state, tasks),
       clearSensitivity: async (caller, by, reason) => {
         await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
-        await state.clearSensitivity(caller)
+        state.clearSensitivity(caller)
       },
       tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
       newest: () => recorder.position().seq,

@@ -5,63 +5,33 @@ import { makeApprove } from './approve/approve.ts'
 import { makeSwap } from './approve/swap.ts'
 import { addressesOf, agentsOf, placeOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
-import type { Env, Loaded } from './config/load.ts'
+import type { Loaded } from './config/load.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
-import type { SigningKey } from './credential/keys.ts'
-import type { CredentialStage } from './credential/lend.ts'
 import { openProvider } from './credential/registry.ts'
 import { readBundle } from './decide/bundle.ts'
-import { makeDecide } from './decide/decide.ts'
+import { makeDecide, type DecideOptions } from './decide/decide.ts'
 import { openPolicy, type PolicyHost } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
+import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
-import type { NewId } from './id.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import { openSource } from './identify/registry.ts'
 import type { Call } from './listen/call.ts'
 import type { ListenOptions } from './listen/proxy.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
-import type { Route } from './match/route.ts'
-import type { OpenRecorder } from './record/recorder.ts'
-import type { Revoke } from './revoke.ts'
 import type { State } from './state/state.ts'
-import { agentRegistry, notLive } from './task/agents.ts'
+import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
-import type { Tasks } from './task/tasks.ts'
-
-/** Takes one line for the operator: members first, then the sentence. */
-export interface Log {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
-/** What outlives a configuration: state, ledger, leases, open work. */
-export interface Foundation {
-  readonly env: Env
-  readonly clock: () => number
-  readonly newId: NewId
-  readonly log: Log
-  readonly state: State
-  readonly recorder: OpenRecorder
-  readonly revoke: Revoke
-  readonly tasks: Tasks
-  readonly credential: CredentialStage
-  readonly signingKey: SigningKey
-  /** `iss` of what Countersign signs. */
-  readonly issuer: string
-}
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
 export interface Wiring {
   readonly loaded: Loaded
-  readonly stages: Stages
   /** Takes every call: the agent's own API, or the request path. Never rejects. */
   readonly handle: (call: Call) => Promise<void>
   readonly policy: PolicyHost
@@ -70,7 +40,6 @@ export interface Wiring {
   readonly introspect: Introspection | null
   readonly sources: readonly IdentitySource[]
   readonly forward: Forward
-  readonly routes: ReadonlyMap<string, Route>
   /** Lets go of what this wiring alone holds; calls in flight keep what they took. */
   close(): void
 }
@@ -83,51 +52,25 @@ const defaultBundle = new URL('../rego/policy.tar.gz', import.meta.url)
  * the configuration before it then stays in force.
  */
 export function wire(loaded: Loaded, on: Foundation): Wiring {
-  const { config, folder } = loaded
-  const { state, clock, log } = on
+  const { clock, log } = on
+  const { identify, decide } = loaded.config
   const open: { close(): unknown }[] = []
+  const kept = <Part extends { close(): unknown }>(part: Part): Part => {
+    open.push(part)
+    return part
+  }
   try {
-    const policy = openPolicy(readBundle(bundleBytes(loaded)), { clock, log })
-    open.push(policy)
-    const sources = config.identify.sources.map((source) =>
-      openSource(absolute(source, folder), { clock, log, fetch, audience: config.identify.audience }),
-    )
-    open.push(...sources)
-    const routes = routesOf(config)
-    const forward = makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) })
-    open.push(forward)
+    const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
+    const services = { clock, log, fetch, audience: identify.audience }
+    const sources = identify.sources.map((source) => kept(openSource(absolute(source, loaded.folder), services)))
+    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
     const providers = providersOf(loaded, on)
-    const setting = { engine: () => policy, log, mode: config.decide.mode, environment: config.decide.environment, clock }
-    const identify = makeIdentify({ sources, clock })
-    const registry = agentRegistry(agentsOf(config))
-    const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
-    const task = makeTask({ state, agents: () => registry, tasks: on.tasks, clock })
-    const stages: Stages = {
-      record: (call) => on.recorder.call(call),
-      identify,
-      task,
-      match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
-      decide,
-      approve: approveOf(on, decide),
-      credential: on.credential.credential,
-      forward: observed(forward, state),
-      done: (call) => {
-        on.revoke.close(call)
-        call.release()
-      },
-    }
-    const agentApi = makeAgentApi({
-      identify,
-      record: on.recorder,
-      tasks: on.tasks,
-      state,
-      agents: () => registry,
-      parseJson: (bytes) => readJson(bytes).value,
-      verifySubject: makeVerifySubject(subjectIssuers(loaded), clock),
-    })
+    const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
+    const agents = agentRegistry(agentsOf(loaded.config))
+    const stages = stagesOf(loaded, on, { sources, agents, setting, forward })
+    const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
-      stages,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
       policy,
       judgeTask: makeJudgeTask(setting),
@@ -135,7 +78,6 @@ export function wire(loaded: Loaded, on: Foundation): Wiring {
       introspect: introspectOf(loaded, on),
       sources,
       forward,
-      routes,
       close: () => {
         for (const source of sources) source.close()
         policy.close()
@@ -145,6 +87,46 @@ export function wire(loaded: Loaded, on: Foundation): Wiring {
     for (const part of open) part.close()
     throw error
   }
+}
+
+interface Parts {
+  readonly sources: readonly IdentitySource[]
+  readonly agents: AgentRegistry
+  readonly setting: Omit<DecideOptions, 'facts'>
+  readonly forward: Forward
+}
+
+/** One line a stage. */
+function stagesOf({ config }: Loaded, on: Foundation, { sources, agents, setting, forward }: Parts): Stages {
+  const { state, clock } = on
+  const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
+  return {
+    record: (call) => on.recorder.call(call),
+    identify: makeIdentify({ sources, clock }),
+    task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
+    match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
+    decide,
+    approve: approveOf(on, decide),
+    credential: on.credential.credential,
+    forward: observed(forward, state),
+    done: (call) => {
+      on.revoke.close(call)
+      call.release()
+    },
+  }
+}
+
+/** The agent's own API: the same identity and limits as its calls. */
+function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages: Stages; agents: AgentRegistry }): Wiring['handle'] {
+  return makeAgentApi({
+    identify: stages.identify,
+    record: on.recorder,
+    tasks: on.tasks,
+    state: on.state,
+    agents: () => agents,
+    parseJson: (bytes) => readJson(bytes).value,
+    verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
+  })
 }
 
 /** What listening needs of a configuration; `handle` is looked up per call, so that a swap takes the next one. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +11,8 @@ export interface Company {
   /** Fresh folder that holds everything the demonstration writes. */
   readonly folder: string
   readonly configFile: string
+  /** What the configuration takes from the environment. */
+  readonly env: Readonly<Record<string, string>>
   readonly issuer: DevelopmentIssuer
   readonly agent: string
   readonly audience: string
@@ -41,10 +43,18 @@ export async function foundCompany(): Promise<Company> {
   writeFileSync(join(folder, 'bundle.json'), issuer.bundle)
   writeFileSync(join(folder, 'crm-introspection.secret'), secret, { mode: 0o600 })
   const configFile = join(folder, 'countersign.yaml')
-  writeFileSync(configFile, configuration(agent, audience, ports, upstreams))
+  copyFileSync(new URL('../../examples/demonstration/countersign.yaml', import.meta.url), configFile)
   return {
     folder,
     configFile,
+    env: {
+      AGENT_PORT: String(ports[0]),
+      ADMIN_PORT: String(ports[1]),
+      HEALTH_PORT: String(ports[2]),
+      CRM_URL: upstreams.crm.url,
+      MAIL_URL: upstreams.mail.url,
+      PAYMENTS_URL: upstreams.payments.url,
+    },
     issuer,
     agent,
     audience,
@@ -76,73 +86,4 @@ function tryPort(port: number): Promise<number | null> {
       probe.close(() => resolve(address !== null && typeof address === 'object' ? address.port : null))
     })
   })
-}
-
-function configuration(agent: string, audience: string, ports: readonly number[], upstreams: Company['upstreams']): string {
-  return `version: 1
-listen:
-  agent:
-    - { at: "127.0.0.1:${ports[0]}" }
-  health: { at: "127.0.0.1:${ports[2]}" }
-admin: { at: "127.0.0.1:${ports[1]}", key: { file: admin.key } }
-
-identify:
-  audience: ${audience}
-  sources:
-    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }
-
-task:
-  state: { path: state/state.db, key: { file: state/state.key } }
-  agents:
-    - id: ${agent}
-      purpose: answer refund requests up to 200 EUR
-      owners: { business: refunds@acme.example, security: appsec@acme.example, incident: oncall@acme.example }
-      autonomy: bounded
-      intent:
-        tools: [crm.customer.read, crm.order.read, payments.refund.create, mail.send]
-        resources: ["customer:*", "order:*"]
-        data: [public, internal, personal]
-        egress: [internal, partner]
-        budget: { calls: 200, refunds_eur: 200 }
-        ttl: 30m
-
-decide: { environment: demonstration }
-
-credential:
-  providers:
-    crm: { type: jwt, audience: "https://crm.acme.example", ttl: 60s, introspect: { secret: { file: crm-introspection.secret } } }
-    payments: { type: jwt, audience: "https://payments.acme.example", ttl: 60s }
-    mail: { type: jwt, audience: "https://mail.partner.example", ttl: 60s }
-
-forward:
-  routes:
-    crm:
-      at: /crm
-      to: ${upstreams.crm.url}/api
-      reach: private
-      owner: crm-team@acme.example
-      credential: crm
-      tools:
-        - { name: crm.customer.read, match: "GET /customers/{id}", effect: read, risk: low, data: [personal], egress: internal, resource: "customer:{id}" }
-        - { name: crm.order.read, match: "GET /orders/{id}", effect: read, risk: low, data: [internal], egress: internal, resource: "order:{id}" }
-        - { name: crm.customer.delete, match: "DELETE /customers/{id}", effect: delete, risk: high, egress: internal, resource: "customer:{id}" }
-    payments:
-      at: /payments
-      to: ${upstreams.payments.url}
-      reach: private
-      owner: payments-team@acme.example
-      credential: payments
-      tools:
-        - { name: payments.refund.create, match: "POST /refunds", effect: write, risk: high, data: [internal], egress: internal, args: json, debit: { refunds_eur: /amount } }
-    mail:
-      at: /mail
-      to: ${upstreams.mail.url}
-      reach: private
-      credential: mail
-      tools:
-        - { name: mail.send, match: "POST /messages", effect: send, risk: medium, egress: partner, args: json, accepts: [public, internal] }
-
-record:
-  ledger: { path: ledger, key: { file: ledger.key } }
-`
 }

@@ -21,7 +21,7 @@ export interface DemonstrationOptions {
 export async function demonstrate(options: DemonstrationOptions): Promise<number> {
   const company = await foundCompany()
   try {
-    const sidecar = await options.open(loadConfig(company.configFile, {}))
+    const sidecar = await options.open(loadConfig(company.configFile, company.env))
     try {
       const teller = new Teller(company, sidecar, options)
       const asTold = await teller.tell()

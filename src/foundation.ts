@@ -1,0 +1,164 @@
+import { resolve } from 'node:path'
+import { stateKey, tokenKey } from './config/keys.ts'
+import type { Env, Loaded } from './config/load.ts'
+import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
+import { makeCredential, type CredentialStage } from './credential/lend.ts'
+import type { JudgeTask } from './decide/opening.ts'
+import { Permit } from './decide/permit.ts'
+import { idSource, type NewId } from './id.ts'
+import type { EntrySummary } from './record/entry.ts'
+import { openLedgerKey } from './record/key.ts'
+import type { LedgerEvent } from './record/record.ts'
+import { openRecorder, type OpenRecorder } from './record/recorder.ts'
+import { openSink } from './record/registry.ts'
+import { Revoke } from './revoke.ts'
+import { makeSeal } from './state/seal.ts'
+import { openSqlite, type SqliteState } from './state/sqlite.ts'
+import type { Seal } from './state/state.ts'
+import { Tasks } from './task/tasks.ts'
+
+/** Takes one line for the operator: members first, then the sentence. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+/** What a sidecar is given from outside. */
+export interface Surroundings {
+  readonly env: Env
+  readonly log: Log
+  readonly version: string
+  /** Epoch ms; the system's by default. */
+  readonly clock?: () => number
+}
+
+/** What outlives a configuration: state, ledger, leases, open work. */
+export interface Foundation {
+  readonly env: Env
+  readonly clock: () => number
+  readonly newId: NewId
+  readonly log: Log
+  readonly state: SqliteState
+  readonly recorder: OpenRecorder
+  readonly revoke: Revoke
+  readonly tasks: Tasks
+  readonly credential: CredentialStage
+  readonly signingKey: SigningKey
+  /** `iss` of what Countersign signs. */
+  readonly issuer: string
+}
+
+/** What of the wiring in force the foundation looks up when it is needed; there is none while it is laid. */
+export interface InForce {
+  readonly judgeTask: JudgeTask
+  readonly revision: string
+  readonly observe: (summary: EntrySummary) => void
+  readonly told: (event: LedgerEvent) => void
+}
+
+/** Opens state and ledger and closes what a crash left open. Rejects, with nothing left open, when a part cannot be had. */
+export async function layFoundation(loaded: Loaded, around: Surroundings, inForce: () => InForce | null): Promise<Foundation> {
+  const { config, folder } = loaded
+  const { log, env } = around
+  const clock = around.clock ?? Date.now
+  const newId = idSource(clock)
+  const at = (path: string): string => resolve(folder, path)
+  const { credential, record, task, listen } = config
+  const seal = task.state.key === undefined ? null : makeSeal(stateKey(at(task.state.key.file)))
+  const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
+  const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
+  try {
+    const recorder = await openLedger(loaded, around, { clock, newId, state, inForce })
+    const issuer = credential.issuer ?? `http://${listen.health.at}`
+    return {
+      env,
+      clock,
+      newId,
+      log,
+      state,
+      recorder,
+      signingKey,
+      issuer,
+      ...authority({ clock, newId, log, state, recorder, seal, inForce }),
+    }
+  } catch (error) {
+    state.close()
+    throw error
+  }
+}
+
+interface LedgerParts {
+  readonly clock: () => number
+  readonly newId: NewId
+  readonly state: SqliteState
+  readonly inForce: () => InForce | null
+}
+
+function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
+  const { clock, newId, state, inForce } = parts
+  const { ledger, labels, sinks } = config.record
+  const dir = resolve(folder, ledger.path)
+  const key = openLedgerKey({ path: resolve(folder, ledger.key?.file ?? `${ledger.path}.key`), dir, log })
+  return openRecorder({
+    dir,
+    ledgerId: key.name,
+    key: key.key,
+    labels: { id: key.name, version, ...labels },
+    durability: ledger.durability,
+    quota: ledger.quota,
+    segmentBytes: ledger.segment,
+    clock,
+    newId,
+    log,
+    flushState: () => state.flush(),
+    sinks: sinks.map((sink) => openSink(sink, { log })),
+    sinkOffsets: {
+      read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
+      write: async (sink, seq) => state.putNote(sink, String(seq)),
+    },
+    observe: (summary) => inForce()?.observe(summary),
+  })
+}
+
+interface AuthorityParts extends LedgerParts {
+  readonly log: Log
+  readonly recorder: OpenRecorder
+  readonly seal: Seal | null
+}
+
+/** Tasks, their leases and their open work: three parts that end each other. */
+function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' | 'credential'> {
+  const { clock, newId, log, state, recorder, seal, inForce } = parts
+  const event = (told: LedgerEvent): Promise<void> => {
+    inForce()?.told(told)
+    return recorder.event(told)
+  }
+  const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
+  const tasks = new Tasks({
+    state,
+    clock,
+    newId,
+    seal,
+    revision: () => inForce()?.revision ?? '',
+    judge: (question) => (inForce() ?? unwired()).judgeTask(question),
+    event,
+    ended: (task, cause) => revoke.taskEnded(task, cause),
+  })
+  const credential = makeCredential({
+    providers: new Map(),
+    state,
+    seal,
+    subjectToken: (row) => tasks.subjectToken(row),
+    clock,
+    newId,
+    check: (permit) => Permit.check(permit),
+    event,
+    log,
+  })
+  return { revoke, tasks, credential }
+}
+
+function unwired(): never {
+  throw new Error('a task was judged before the stages were wired')
+}
