@@ -1,7 +1,7 @@
 /** Reads the whole lines of a file in bounded memory. */
 
-import { readSync } from 'node:fs'
-import type { FileHandle } from 'node:fs/promises'
+import { read, readSync } from 'node:fs'
+import { promisify } from 'node:util'
 
 /** One line without its newline, and where it begins. `bytes` is only valid until the next line is asked for. */
 export interface RawLine {
@@ -65,14 +65,17 @@ export function* linesNow(fd: number, offset: number): Generator<RawLine> {
   }
 }
 
+// plain descriptors: a reader that its consumer forgets leaks one, where a FileHandle would end the process
+const readAt = promisify(read)
+
 /** Reads what has been appended since the last call; gives nothing when there is nothing. */
 export class LineReader {
-  readonly #file: FileHandle
+  readonly #fd: number
   readonly #splitter: LineSplitter
   #position: number
 
-  constructor(file: FileHandle, offset = 0) {
-    this.#file = file
+  constructor(fd: number, offset = 0) {
+    this.#fd = fd
     this.#position = offset
     this.#splitter = new LineSplitter(offset)
   }
@@ -85,7 +88,7 @@ export class LineReader {
   async *read(): AsyncGenerator<RawLine> {
     for (;;) {
       const chunk = Buffer.allocUnsafe(chunkBytes)
-      const { bytesRead } = await this.#file.read(chunk, 0, chunkBytes, this.#position)
+      const { bytesRead } = await readAt(this.#fd, chunk, 0, chunkBytes, this.#position)
       if (bytesRead === 0) return
       this.#position += bytesRead
       yield* this.#splitter.push(chunk.subarray(0, bytesRead))

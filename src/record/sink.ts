@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
 import type { Log } from './ledger.ts'
-import type { LedgerWatch } from './tail.ts'
+import type { LedgerWatch, TailLine } from './tail.ts'
 import { tail } from './tail.ts'
 
 /** A reader of the ledger that hands lines on. It is fed in order, each line at least once; the ledger is its buffer. */
@@ -60,6 +60,7 @@ export class SinkFeed {
   /** Set on closing: the last line it is to be given. */
   #until = Number.POSITIVE_INFINITY
   #running: Promise<void> = Promise.resolve()
+  #lines: AsyncGenerator<TailLine, void> | null = null
 
   private constructor(options: FeedOptions, from: number) {
     this.#options = options
@@ -91,6 +92,8 @@ export class SinkFeed {
       () => undefined,
     )
     await Promise.race([this.#running.then(() => sink.close()), deadline])
+    // a sink that hangs leaves the reader where it stands: end it from here
+    void this.#lines?.return()
     settled.abort()
     await this.#save()
   }
@@ -99,7 +102,8 @@ export class SinkFeed {
     const { dir, sink, watch, log, name } = this.#options
     while (!this.#stop.signal.aborted) {
       try {
-        for await (const { seq, line } of tail(dir, { fromSeq: this.#done + 1, follow: true, signal: this.#stop.signal, watch })) {
+        this.#lines = tail(dir, { fromSeq: this.#done + 1, follow: true, signal: this.#stop.signal, watch })
+        for await (const { seq, line } of this.#lines) {
           const taken = sink.write(line, seq)
           if (taken !== undefined) await taken
           this.#done = seq

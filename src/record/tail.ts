@@ -1,7 +1,6 @@
 /** Follows a ledger from any line on, in bounded memory: for sinks, for people, in this process or in another. */
 
-import { open } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { closeSync, openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { LineReader } from './lines.ts'
 import type { SegmentRow } from './segment.ts'
@@ -32,7 +31,7 @@ export interface TailLine {
 
 interface Cursor {
   readonly first: number
-  readonly file: FileHandle
+  readonly fd: number
   reader: LineReader
   /** Number of the next line in the file. */
   seq: number
@@ -46,7 +45,7 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
   let cursor: Cursor | null = null
   try {
     while (!stopped(options)) {
-      cursor ??= await openCursor(segmentHolding(dir, next))
+      cursor ??= openCursor(segmentHolding(dir, next))
       if (cursor !== null) {
         for await (const line of linesUpTo(cursor, options.watch?.position().seq ?? Number.POSITIVE_INFINITY)) {
           if (line.seq < next) continue
@@ -58,8 +57,8 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
         const later: SegmentRow | null = (options.watch?.position().seq ?? next) >= next ? segmentAfter(dir, cursor.first) : null
         if (later !== null) {
           if (cursor.sealed) {
-            await cursor.file.close()
-            cursor = await openCursor(later)
+            closeSync(cursor.fd)
+            cursor = openCursor(later)
             // lines that a writer took back after a failed write are there again, under the same numbers
             next = Math.min(next, later.first)
           } else cursor.sealed = true
@@ -70,7 +69,7 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
       await more(next, options)
     }
   } finally {
-    await cursor?.file.close()
+    if (cursor !== null) closeSync(cursor.fd)
   }
 }
 
@@ -79,7 +78,7 @@ async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine
   for await (const { bytes, offset } of cursor.reader.read()) {
     if (cursor.seq > most) {
       // written, not acknowledged: it may still be taken back, so it is read again later
-      cursor.reader = new LineReader(cursor.file, offset)
+      cursor.reader = new LineReader(cursor.fd, offset)
       return
     }
     const seq = cursor.seq
@@ -88,10 +87,10 @@ async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine
   }
 }
 
-async function openCursor(segment: SegmentRow | null): Promise<Cursor | null> {
+function openCursor(segment: SegmentRow | null): Cursor | null {
   if (segment === null) return null
-  const file = await open(segment.path, 'r')
-  return { first: segment.first, file, reader: new LineReader(file), seq: segment.first, sealed: false }
+  const fd = openSync(segment.path, 'r')
+  return { first: segment.first, fd, reader: new LineReader(fd), seq: segment.first, sealed: false }
 }
 
 function segmentHolding(dir: string, seq: number): SegmentRow | null {

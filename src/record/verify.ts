@@ -1,8 +1,7 @@
 /** Verifies a ledger, trusting nothing but the public key: chain, numbers, checkpoints, and an outcome for every decision. */
 
 import { hash } from 'node:crypto'
-import { statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { closeSync, openSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { genesis } from './chain.ts'
@@ -74,10 +73,10 @@ function pathsOf(source: string | readonly string[]): readonly string[] {
 }
 
 async function readFile(path: string, audit: LedgerAudit, last: boolean): Promise<void> {
-  const file = await open(path, 'r')
+  const fd = openSync(path, 'r')
   try {
     audit.begin(basename(path))
-    const reader = new LineReader(file)
+    const reader = new LineReader(fd)
     // a line without its end may be one that is being written just now: only one that stays so is torn
     const looks = last ? 5 : 1
     for (let look = 0; look < looks && (look === 0 || reader.unfinished > 0); look++) {
@@ -92,7 +91,7 @@ async function readFile(path: string, audit: LedgerAudit, last: boolean): Promis
     if (!(error instanceof RangeError)) throw error
     audit.unreadable(error.message)
   } finally {
-    await file.close()
+    closeSync(fd)
   }
 }
 

@@ -1,0 +1,114 @@
+import { createHash, createPrivateKey, generateKeyPairSync, verify } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { chainLine, genesis } from '../../../src/record/chain.ts'
+import { checkpointText, noteSigner, noteVerifier, parseCheckpoint } from '../../../src/record/checkpoint.ts'
+
+const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest()
+const { privateKey, publicKey } = generateKeyPairSync('ed25519')
+const name = 'ledger.acme.example/one'
+const stated = {
+  origin: name,
+  size: 41,
+  root: sha256('head').toString('base64'),
+  time: '2026-11-22T10:14:15.002Z',
+  durability: 'written',
+  record: sha256('line').toString('base64'),
+}
+
+describe('the chain', () => {
+  test('a line holds its number and the hash of the bytes before it', () => {
+    const part = { kind: 'event', id: 'e_1', rank: 'own', head: '{"custom":{"countersign":{', tail: ',"kind":"event"}}}' } as const
+    const first = chainLine(part, 1, genesis)
+    expect(first.text).toBe(`{"custom":{"countersign":{"seq":1,"prev":"sha256:${'0'.repeat(64)}","kind":"event"}}}`)
+    const second = chainLine(part, 2, first.hash)
+    expect(second.text).toContain(`"prev":"sha256:${sha256(first.text).toString('hex')}"`)
+    expect(second.bytes).toBe(Buffer.byteLength(second.text))
+  })
+})
+
+describe('checkpoints (C2SP signed-note, tlog-checkpoint)', () => {
+  test('the note is origin, size and root, then extension lines, a blank line and one signature line', () => {
+    const note = noteSigner(name, privateKey).sign(checkpointText(stated))
+    const [origin, size, root, time, durability, record, blank, signature, end] = note.split('\n')
+    expect([origin, size, root]).toEqual([name, '41', stated.root])
+    expect([time, durability, record]).toEqual([`time ${stated.time}`, 'durability written', `record ${stated.record}`])
+    expect([blank, end]).toEqual(['', ''])
+    expect(signature).toMatch(new RegExp(`^— ${name} [A-Za-z0-9+/]+=*$`))
+  })
+
+  test('the signature is Ed25519 over the text up to and with its last newline, after the key id', () => {
+    const note = noteSigner(name, privateKey).sign(checkpointText(stated))
+    const signed = Buffer.from(note.trimEnd().split(' ').at(-1) ?? '', 'base64')
+    const raw = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)
+    expect(signed.subarray(0, 4)).toEqual(sha256(Buffer.concat([Buffer.from(`${name}\n\u0001`), raw])).subarray(0, 4))
+    expect(verify(null, Buffer.from(checkpointText(stated)), publicKey, signed.subarray(4))).toBe(true)
+  })
+
+  test('a known key (RFC 8032 §7.1, test 1) gives a known verifier key and note', () => {
+    const seed = Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex')
+    const pkcs8 = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed])
+    const signer = noteSigner('ledger', createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }))
+    expect(signer.verifierKey).toBe('ledger+9053680f+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea')
+    expect(signer.sign('ledger\n0\n')).toBe(
+      'ledger\n0\n\n— ledger kFNoD/Zk4wAbWRW5FnE8rO4lgeZKVDXGly0bOy7NanUr3FEFFJ2KrRdBhweZc4msjXAinGjCRuFyzFBh+OkWKHwiEAQ=\n',
+    )
+  })
+
+  test('what was signed opens and reads back', () => {
+    const signer = noteSigner(name, privateKey)
+    const text = noteVerifier(signer.verifierKey).open(signer.sign(checkpointText(stated)), true)
+    expect(parseCheckpoint(text)).toEqual(stated)
+  })
+
+  test('no changed character opens, wherever it is', () => {
+    const signer = noteSigner(name, privateKey)
+    const note = signer.sign(checkpointText(stated))
+    const verifier = noteVerifier(signer.verifierKey)
+    for (let at = 0; at < note.length; at++) {
+      const other = note[at] === 'A' ? 'B' : 'A'
+      expect(() => verifier.open(note.slice(0, at) + other + note.slice(at + 1), true), `at ${at}`).toThrow(Error)
+    }
+  })
+
+  test('a signature whose base64 has stray bits is refused although it decodes to the same bytes', () => {
+    const signer = noteSigner(name, privateKey)
+    const note = signer.sign(checkpointText(stated))
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+    const last = note.lastIndexOf('=') - 1
+    const stray = note.slice(0, last) + alphabet[alphabet.indexOf(note[last] ?? '') + 1] + note.slice(last + 1)
+    expect(() => noteVerifier(signer.verifierKey).open(stray, true)).toThrow('not canonical')
+  })
+
+  test('signatures of other keys are passed over, unless exactly ours is wanted', () => {
+    const signer = noteSigner(name, privateKey)
+    const text = checkpointText(stated)
+    const witness = noteSigner('witness.partner.example', generateKeyPairSync('ed25519').privateKey)
+    const note = signer.sign(text) + witness.sign(text).slice(text.length + 1)
+    const verifier = noteVerifier(signer.verifierKey)
+    expect(verifier.open(note, false)).toBe(text)
+    expect(() => verifier.open(note, true)).toThrow('malformed')
+    expect(() => noteVerifier(witness.verifierKey).open(signer.sign(text), false)).toThrow('no signature by this key')
+  })
+
+  test.each([
+    ['nothing', ''],
+    ['a key of another kind', 'ledger+00000000+AgAA'],
+    ['a hash that is not its own', noteSigner(name, privateKey).verifierKey.replace(/\+[0-9a-f]{8}\+/, '+00000000+')],
+    ['too short a key', 'ledger+00000000+AQAA'],
+  ])('a verifier key that is %s is refused', (_, text) => expect(() => noteVerifier(text)).toThrow(Error))
+
+  test.each(['', 'a b', 'a+b', 'a\nb', 'é'])('a ledger cannot be called %j', (bad) =>
+    expect(() => noteSigner(bad, privateKey)).toThrow(Error),
+  )
+
+  test('a key of another algorithm cannot sign a ledger', () => {
+    expect(() => noteSigner(name, generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)).toThrow('Ed25519')
+  })
+
+  test.each([
+    ['a size with a leading zero', `${name}\n01\n${stated.root}\n`],
+    ['a negative size', `${name}\n-1\n${stated.root}\n`],
+    ['a root that is no hash', `${name}\n1\nAAAA\n`],
+    ['no last newline', `${name}\n1\n${stated.root}`],
+  ])('text with %s is no checkpoint', (_, text) => expect(() => parseCheckpoint(text)).toThrow('not a checkpoint'))
+})

@@ -1,0 +1,259 @@
+import { describe, expect, test } from 'vitest'
+import { Refusal } from '../../../src/refusal.ts'
+import type { EntrySummary } from '../../../src/record/entry.ts'
+import { sketchDecision, sketchOutcome, sketchOwnLease, sketchPermit } from '../../support/decision.ts'
+import { rigPerTest } from '../../support/ledger-rig.ts'
+import { sketchAgent, sketchCaller, sketchQuestion, sketchRow, sketchTarget } from '../../support/question.ts'
+
+const rigged = rigPerTest()
+
+describe('a permitted call', () => {
+  test('has exactly two lines: the decision before the effect, the outcome with the lease after it', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const id = await rig.permitted(recorder)
+    await recorder.close()
+    const own = rig.lines().filter((line) => line.decision_id === id)
+    expect(own.map((line) => line.custom.countersign.kind)).toEqual(['decision', 'outcome'])
+    expect(own[0]).toMatchObject({
+      timestamp: '2026-09-21T14:13:20.000Z',
+      labels: { id: 'side-1', version: '0.1.0' },
+      bundles: { countersign: { revision: 'r1' } },
+      path: 'countersign/decision',
+      input: { v: 1, request: { id } },
+      result: { effect: 'allow' },
+      requested_by: '127.0.0.1',
+      metrics: { timer_rego_query_eval_ns: 21_000 },
+      custom: {
+        countersign: {
+          caller: 'spiffe://acme.example/ns/support/sa/refund-agent',
+          method: 'jwt-svid',
+          confirmed: 'bearer',
+          task: sketchRow().id,
+          root: 'agent:spiffe://acme.example/ns/support/sa/refund-agent',
+          route: 'crm',
+          tool: 'crm.customer.read',
+          resource: 'customer:42',
+          downstream: 'crm.acme.example',
+          effect: 'allow',
+          rules: [],
+          controls: [],
+          owners: sketchAgent().owners,
+          body: { kind: 'none', sha256: null, size: 0, judged: true },
+        },
+      },
+    })
+    expect(own[1]?.custom.countersign).toMatchObject({
+      status: 200,
+      ended: 'complete',
+      bytes_in: 512,
+      bytes_out: 0,
+      dialled: '127.0.0.1:443',
+      lease: { id: sketchOwnLease().id, provider: 'crm', digest: sketchOwnLease().digest, revocation: 'expiry', standing: false },
+    })
+  })
+
+  test('never has its credential in a line', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    await rig.permitted(recorder)
+    await recorder.close()
+    expect(rig.text()).not.toContain('the-credential-itself')
+  })
+
+  test('records the final decision, not the one before it was held', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const call = rig.call()
+    const question = sketchQuestion({ call })
+    const entry = recorder.call(call)
+    entry.identified(question.caller)
+    entry.tasked(question.task)
+    entry.matched(question.target)
+    entry.decided(sketchDecision(question, { effect: 'ask', revision: 'before' }))
+    entry.permitted(sketchPermit(sketchDecision(question, { revision: 'after' })))
+    await entry.commit()
+    expect(rig.ofKind('decision')[0]).toMatchObject({ bundles: { countersign: { revision: 'after' } }, result: { effect: 'allow' } })
+  })
+
+  test('names rules, the union of their controls, and what observe mode turned into allow', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const call = rig.call({ headers: [['traceparent', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01']] })
+    const body = { kind: 'json', parsed: { a: 1 }, bytes: null, sha256: 'ab', size: 7, judged: true } as const
+    const onBehalfOf = { subject: 'u-17', issuer: 'https://login.acme.example' }
+    const task = { row: sketchRow({ onBehalfOf }), agent: sketchAgent() }
+    const question = sketchQuestion({ call, task, target: sketchTarget({ body }) })
+    const reason = (rule: string, controls: string[]) => ({ rule, severity: 'high', controls, message_agent: '', detail: {} }) as const
+    const reasons = [reason('a.rule', ['NHI5', 'ASI02']), reason('b.rule', ['ASI02'])]
+    const entry = recorder.call(call)
+    entry.identified(question.caller)
+    entry.tasked(task)
+    entry.matched(question.target)
+    entry.permitted(sketchPermit(sketchDecision(question, { observed: 'deny', reasons })))
+    await entry.commit()
+    expect(rig.ofKind('decision')[0]).toMatchObject({
+      erased: ['/input/request/body/parsed'],
+      trace_id: '4bf92f3577b34da6a3ce929d0e0e4736',
+      custom: { countersign: { observed: 'deny', rules: ['a.rule', 'b.rule'], controls: ['ASI02', 'NHI5'], root: 'user:u-17' } },
+    })
+  })
+
+  test('flags a standing credential', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const entry = rig.judged(recorder)
+    await entry.commit()
+    entry.leased(sketchOwnLease({ standing: true }))
+    entry.close(sketchOutcome())
+    await recorder.close()
+    expect(rig.ofKind('outcome')[0]?.custom.countersign).toMatchObject({ standing: true, lease: { standing: true } })
+  })
+
+  test('closes once, whatever is called after', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const entry = rig.judged(recorder)
+    await entry.commit()
+    entry.close(sketchOutcome())
+    entry.close(sketchOutcome())
+    await entry.refuse(new Refusal('forward.timeout'))
+    await recorder.close()
+    expect(rig.ofKind('outcome')).toHaveLength(1)
+  })
+
+  test('that fails after its commit has an outcome line with the code, written before the refusal is answered', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const entry = rig.judged(recorder)
+    await entry.commit()
+    const refusal = new Refusal('forward.timeout', { detail: 'no head in 60 s' })
+    expect(await entry.refuse(refusal)).toBe(refusal)
+    expect(rig.ofKind('outcome')[0]?.custom.countersign).toMatchObject({
+      status: null,
+      ended: 'refused',
+      code: 'forward.timeout',
+      refused: 504,
+    })
+    expect(rig.ofKind('refusal')).toHaveLength(0)
+  })
+
+  test.each([
+    ['cut', () => new Refusal('task.ended')],
+    ['client-gone', () => Object.assign(new Error('gone'), { name: 'ClientGone' })],
+  ])('whose work was aborted ended as %s', async (ended, reason) => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const abort = new AbortController()
+    const entry = rig.judged(recorder, rig.call({ signal: abort.signal }))
+    await entry.commit()
+    abort.abort(reason())
+    await entry.refuse(Refusal.from(abort.signal.reason))
+    expect(rig.ofKind('outcome')[0]?.custom.countersign).toMatchObject({ ended })
+  })
+})
+
+describe('a refused call', () => {
+  test('of a known caller has one line before its answer, with everything known by then', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const entry = rig.known(recorder)
+    await entry.refuse(new Refusal('task.missing', { reasons: ['name a task'], detail: 'two live tasks' }))
+    const [line] = rig.ofKind('refusal')
+    expect(line).toMatchObject({
+      path: 'countersign/refusal',
+      input: { v: 1, request: { method: 'GET', host: '127.0.0.1:7420', path: '/customers/42' } },
+      custom: {
+        countersign: {
+          caller: sketchCaller().id,
+          code: 'task.missing',
+          refused: 403,
+          fault: 'agent',
+          reasons: ['name a task'],
+          detail: 'two live tasks',
+        },
+      },
+    })
+  })
+
+  test('that policy judged keeps input and result', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const call = rig.call()
+    const question = sketchQuestion({ call })
+    const entry = recorder.call(call)
+    entry.identified(question.caller)
+    entry.tasked(question.task)
+    entry.matched(question.target)
+    entry.decided(sketchDecision(question, { effect: 'deny' }))
+    await entry.refuse(new Refusal('decide.denied'))
+    expect(rig.ofKind('refusal')[0]).toMatchObject({
+      path: 'countersign/decision',
+      input: { request: { id: call.id } },
+      result: { effect: 'deny' },
+      custom: { countersign: { effect: 'deny', code: 'decide.denied' } },
+    })
+  })
+
+  test('keeps neither its query nor the text of a bug', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const entry = recorder.call(rig.call({ target: '/customers?key=hunter2' }))
+    entry.identified(sketchCaller())
+    await entry.refuse(Refusal.from(new TypeError('cannot read hunter2')))
+    expect(rig.ofKind('refusal')[0]?.custom.countersign).toMatchObject({ code: 'internal', cause: 'TypeError' })
+    expect(rig.text()).not.toContain('hunter2')
+  })
+
+  test('is answered record.failed when its line cannot be written, and refuse does not reject', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    rig.trouble = (call) => (call === 'write' ? 'ENOSPC' : null)
+    const entry = rig.judged(recorder)
+    await expect(entry.commit()).rejects.toMatchObject({ code: 'record.failed' })
+    expect(await entry.refuse(new Refusal('record.failed'))).toMatchObject({ code: 'record.failed' })
+    expect(await rig.known(recorder).refuse(new Refusal('task.missing'))).toMatchObject({ code: 'record.failed', status: 503 })
+  })
+
+  test('cannot put a second line into the ledger, whatever its text', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const hostile = 'x\n{"decision_id":"forged"}\r\n\u2028\u2029\u001b[2J\u009b2J"}}}'
+    const before = rig.lines().length
+    const entry = recorder.call(Object.assign(rig.call(), { method: hostile, host: hostile, peer: hostile }))
+    entry.identified(sketchCaller({ id: `spiffe://acme.example/${hostile}` }))
+    await entry.refuse(new Refusal('match.unroutable', { reasons: [hostile], detail: hostile }))
+    await recorder.event({ kind: 'task.opened', by: hostile, task: hostile, detail: { hostile, custom: { countersign: { seq: 1 } } } })
+    expect(rig.lines()).toHaveLength(before + 2)
+    expect(rig.ofKind('refusal')[0]?.custom.countersign['detail']).toBe(hostile)
+    // oxlint-disable-next-line no-control-regex
+    expect(rig.text().replaceAll('\n', '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
+  })
+
+  test('has fields of bounded size', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const long = 'x'.repeat(100_000)
+    const entry = recorder.call(Object.assign(rig.call({ target: `/${long}` }), { method: long, host: long, peer: long }))
+    entry.identified(sketchCaller({ id: long }))
+    await entry.refuse(new Refusal('match.unroutable', { reasons: Array.from({ length: 100 }, () => long), detail: long }))
+    await recorder.event({ kind: 'x', by: 'clock', detail: { long } })
+    for (const line of rig.text().split('\n')) expect(line.length).toBeLessThan(20_000)
+  })
+})
+
+describe('metrics', () => {
+  test('hear of each finished call once, with route, tool, effect, code, status and times', async () => {
+    const rig = rigged()
+    const seen: EntrySummary[] = []
+    let now = 0
+    const recorder = await rig.open({ observe: (summary) => seen.push(summary), now: () => (now += 2) })
+    await rig.permitted(recorder)
+    await rig.known(recorder).refuse(new Refusal('task.missing'))
+    expect(seen).toMatchObject([
+      { route: 'crm', tool: 'crm.customer.read', effect: 'allow', code: null, status: 200 },
+      { route: 'crm', tool: null, effect: null, code: 'task.missing', status: 403 },
+    ])
+    expect(seen[0]?.stageMs).toEqual({ identify: 2, task: 2, match: 2, decide: 2, approve: 2, commit: 2, credential: 2, forward: 2 })
+  })
+})
