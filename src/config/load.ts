@@ -43,7 +43,7 @@ export function parseConfig(text: string, file: string, env: Env): Loaded {
   })
   if (found.length > 0) throw new ConfigFault(file, found)
   substitute(document, env, (code, path, message) => found.push(place(code, 'error', path, message)))
-  const parsed = configSchema.safeParse(document.toJS())
+  const parsed = configSchema.safeParse(document.toJS(), { reportInput: true })
   if (!parsed.success) found.push(...parsed.error.issues.flatMap((issue) => describe(issue, place)))
   else found.push(...agree(parsed.data, place))
   found.sort((a, b) => a.line - b.line || a.column - b.column)
@@ -102,14 +102,27 @@ function describe(issue: z.core.$ZodIssue, place: Place): Finding[] {
       return place('CS1204', 'error', [...issue.path, key], `unknown key "${key}"${close ? `, did you mean "${close}"?` : ''}`)
     })
   }
+  const name = issue.path.map(String).join('.')
+  if (issue.path.at(-1) === 'unsafe_standing') return [place('CS1310', 'error', issue.path, issue.message)]
+  if (isSecretPlace(issue))
+    return [place('CS1301', 'error', issue.path, `${name}: a secret never stands in the file: say { file: … } or { env: … }`)]
   if (issue.code === 'invalid_union' && issue.errors.length > 0) {
     const best = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? []
     if (best.length > 0) return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place))
   }
-  const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
-  const name = issue.path.map(String).join('.')
+  const missing = issue.message.endsWith('received undefined') || (issue.code === 'invalid_value' && issue.input === undefined)
   if (missing) return [place('CS1202', 'error', issue.path, `missing: ${name}`)]
   return [place('CS1201', 'error', issue.path, `${name}: ${issue.message}`)]
+}
+
+/** A plain value where only a reference to a secret may stand. */
+function isSecretPlace(issue: z.core.$ZodIssue): boolean {
+  const last = issue.path.at(-1)
+  return (
+    (last === 'secret' || last === 'value') &&
+    (issue.code === 'invalid_union' || issue.code === 'invalid_type') &&
+    !issue.message.endsWith('undefined')
+  )
 }
 
 function depth(issues: readonly z.core.$ZodIssue[]): number {
