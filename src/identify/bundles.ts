@@ -31,8 +31,9 @@ const spiffeUses: ReadonlySet<unknown> = new Set(['jwt-svid', 'x509-svid', 'wit-
 const longestKid = 256
 
 /**
- * Takes the text of a key document and its format (null: told by its members), gives the keys that verify JWT-SVIDs; throws `MalformedKeys`.
- * A bundle gives its `use: jwt-svid` keys, other uses are ignored (Trust Domain and Bundle §4.2.2). A JWKS gives keys with `use` absent or `sig`.
+ * Takes the text of a key document and its format (null: told by its members), gives the keys that verify JWT-SVIDs.
+ * Throws `MalformedKeys`. A bundle gives its `use: jwt-svid` keys, other uses are ignored (Trust Domain and Bundle §4.2.2);
+ * a JWKS gives keys with `use` absent or `sig`.
  * An unusable key is left out and named; the rest counts, because refusing the document would keep alive the keys that it withdraws.
  * A `kid` that two keys share, or none, refuses the document: nobody can say which key was meant.
  */

@@ -47,8 +47,8 @@ function open(settings: JwtSvidConfig, services: IdentifyServices): IdentitySour
   const { audience, clock, log } = services
   const trustDomain = settings.trust_domain
   if (audience === '') throw new Error('identify.audience is empty: every token would have to be refused')
-  // §3.2, App. A: a token for an audience as wide as the trust domain can be replayed at every service in it
-  if (audience === `spiffe://${trustDomain}`)
+  // JWT-SVID §3.2: a token for an audience as wide as the trust domain can be replayed at every service in it
+  if (audience === `spiffe://${trustDomain}` || audience === `spiffe://${trustDomain}/`)
     log.warn({ audience }, 'identify.audience is a whole trust domain: name this Countersign alone')
   const keys = new KeySource({
     document: keyDocument(settings.keys, services.fetch),

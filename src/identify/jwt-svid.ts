@@ -1,4 +1,4 @@
-/** Reads and checks JWT-SVIDs (JWT-SVID.md; RFC 7515 and 7519 beneath it). Nothing here fetches a key or trusts a claim before the signature. */
+/** Reads and checks JWT-SVIDs (JWT-SVID.md; RFC 7515 and 7519 beneath it). Nothing here fetches a key. */
 import { isAlgorithm, verifySignature } from './algorithms.ts'
 import type { Algorithm } from './algorithms.ts'
 import type { VerifyKey } from './keys.ts'
@@ -38,8 +38,8 @@ const longestKid = 256
 
 /**
  * Takes a token, gives what it says; throws `identify.rejected`.
- * JWT-SVID §5.1 compact form only; §2 no header but alg, kid, typ; §2.1 the nine algorithms, looked at first (§4); §2.3 typ JWT or JOSE;
- * §3 sub, aud and exp present and of their types. `kid` is required, base64url is canonical, no member is named twice.
+ * JWT-SVID §5.1 compact form only; §2 no header but alg, kid, typ; §2.1 the nine algorithms, looked at first (§4);
+ * §2.3 typ JWT or JOSE; §3 sub, aud and exp present and of their types. `kid` is required, base64url is canonical, no member is named twice.
  */
 export function readJwtSvid(token: string): ReadSvid {
   if (token.length > longestToken) throw rejected('malformed', 'longer than 8 KiB')
@@ -53,7 +53,10 @@ export function readJwtSvid(token: string): ReadSvid {
   }
 }
 
-/** Throws `identify.rejected` unless the token is for us and valid at `now`; at its `exp` it no longer is (JWT-SVID §3.2, §3.3, RFC 7519 §4.1). */
+/**
+ * Throws `identify.rejected` unless the token is for us and valid at `now` (JWT-SVID §3.2, §3.3, RFC 7519 §4.1.3 to §4.1.6).
+ * At its `exp` it no longer is: App. A would allow leeway, none is given.
+ */
 export function checkClaims(svid: ReadSvid, rules: SvidRules, now: number): void {
   if (now >= svid.expires) throw rejected('expired', `expired ${now - svid.expires} ms ago`)
   if (!svid.audience.includes(rules.audience)) throw rejected('audience', `meant for ${svid.audience.map(shown).join(', ').slice(0, 500)}`)
@@ -139,7 +142,7 @@ function readPart(part: string, what: string): Members {
   }
 }
 
-/** RFC 7515 §2: base64url without padding or white space. Encoding it again shows every other spelling, stray bits in the last letter too. */
+/** RFC 7515 §2: base64url without padding or white space. Encoding it again shows every other spelling, stray bits too. */
 function decode(part: string, what: string): Buffer {
   const bytes = Buffer.from(part, 'base64url')
   if (bytes.toString('base64url') !== part) throw rejected('malformed', `${what}: not canonical base64url`)

@@ -15,7 +15,10 @@ export const SourceConfig = z.discriminatedUnion('type', kinds.map((kind) => kin
 
 export type SourceConfig = z.infer<typeof SourceConfig>
 
-/** Opens a source from its checked settings: its keys start loading, `ready()` tells when they are there. Throws an Error for settings that can never work. */
+/**
+ * Opens a source from its checked settings: its keys start loading, `ready()` tells when they are there.
+ * Throws an Error for settings that can never work.
+ */
 export function openSource(config: SourceConfig, services: IdentifyServices): IdentitySource {
   const kind = kinds.find(({ type }) => type === config.type) as SourceKind<z.ZodType<SourceConfig>> | undefined
   if (!kind) throw new Error('identify.sources: unknown type')

@@ -30,7 +30,8 @@ export function isMembers(value: unknown): value is Members {
 
 /**
  * A whole number named `name`, with all its digits: a JSON number loses them above 2^53.
- * Takes text that `parseStrictJson` took; gives null when the outermost object has no such member. Throws SyntaxError when it is not a whole number.
+ * Takes text that `parseStrictJson` took; gives null when the outermost object has no such member.
+ * Throws SyntaxError when it is not a whole number.
  */
 export function wholeNumber(text: string, name: string): bigint | null {
   const keep = (key: string, value: unknown, context?: { readonly source?: string }): unknown =>

@@ -115,12 +115,15 @@ describe('JWT-SVID §3.2: aud is there and names us', () => {
     await expect(openedSource(issuer.bundle(), { audience: '' })).rejects.toThrow('audience')
   })
 
-  test('an audience as wide as the trust domain is pointed out to the operator', async () => {
-    const { log } = await openedSource(issuer.bundle(), { audience: 'spiffe://acme.example' })
-    expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
-      expect.stringContaining('whole trust domain'),
-    ])
-  })
+  test.each(['spiffe://acme.example', 'spiffe://acme.example/'])(
+    'one as wide as the trust domain is pointed out to the operator: %s',
+    async (wide) => {
+      const { log } = await openedSource(issuer.bundle(), { audience: wide })
+      expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
+        expect.stringContaining('whole trust domain'),
+      ])
+    },
+  )
 })
 
 describe('JWT-SVID §3.3, RFC 7519 §4.1.4: exp is there, is a whole number and lies ahead', () => {
