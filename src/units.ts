@@ -9,6 +9,11 @@ export const duration = z
   .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'must be a duration such as 500ms, 30s, 10m, 24h or 7d')
   .transform((text) => scale(text, durationUnits))
 
+/** A configured duration of at least `least` and at most `most` ms. */
+export function durationBetween(least: number, most: number) {
+  return duration.pipe(z.int().min(least).max(most))
+}
+
 /** A configured size such as `64KiB`; its value is bytes. */
 export const size = z
   .string()

@@ -1,7 +1,6 @@
 import { z } from 'zod'
 import { ProviderConfig } from '../credential/registry.ts'
 import { SourceConfig } from '../identify/registry.ts'
-import { duration } from '../units.ts'
 import { forwardConfig } from './forward.ts'
 import { adminConfig, listenConfig } from './listen.ts'
 import { recordConfig } from './record.ts'
@@ -21,7 +20,6 @@ const decideConfig = z.strictObject({
 const credentialConfig = z.strictObject({
   issuer: z.url().optional().describe('`iss` of the tokens that Countersign mints; default: the health URL.'),
   key: z.strictObject({ file: z.string() }).optional().describe('ES256 key for minted tokens and actor tokens; made at first start.'),
-  retry: duration.prefault('5m').describe('How long a failed revocation is retried before it is reported as failed.'),
   providers: z
     .record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), ProviderConfig)
     .default({})

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
-import { lifetime } from './lifetime.ts'
+import { durationBetween } from '../units.ts'
 import { Apply, placementOf } from './placement.ts'
 import { defineProvider, type ProviderServices } from './provider.ts'
 import { canonicalScopes, Scopes } from './scopes.ts'
@@ -16,7 +16,7 @@ export const JwtConfig = z
       .string()
       .regex(/^[\x21-\x7e]{1,512}$/, 'must be printable ASCII without spaces')
       .describe('`aud` of the tokens: the upstream itself.'),
-    ttl: lifetime(60_000).default(60_000).describe('Life of a token, at most 60s.'),
+    ttl: durationBetween(1000, 60_000).default(60_000).describe('Life of a token, at most 60s.'),
     scope: Scopes.describe('Scopes of the tokens; a decision may ask for fewer.'),
     introspect: z
       .strictObject({

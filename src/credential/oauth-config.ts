@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { lifetime } from './lifetime.ts'
+import { durationBetween } from '../units.ts'
 import { Apply } from './placement.ts'
 import { Scopes } from './scopes.ts'
 import { SecretRef } from './secret-ref.ts'
@@ -40,9 +40,11 @@ export const OauthConfig = z
     ),
     actor: z.boolean().default(true).describe('Names the calling agent to the issuer by a short-lived actor token (token-exchange).'),
     unsafe_opaque: z.boolean().default(false).describe('Uses a token although nobody can tell the audience it is good for.'),
-    ttl: lifetime(86_400_000).default(300_000).describe('Longest use of a lease.'),
-    surplus_ttl: lifetime(86_400_000).optional().describe('How much longer than asked a token may live that nothing can revoke.'),
-    timeout: lifetime(60_000, 50).default(5000).describe('Longest wait for one answer of the issuer.'),
+    ttl: durationBetween(1000, 86_400_000).default(300_000).describe('Longest use of a lease.'),
+    surplus_ttl: durationBetween(1000, 86_400_000)
+      .optional()
+      .describe('How much longer than asked a token may live that nothing can revoke.'),
+    timeout: durationBetween(50, 60_000).default(5000).describe('Longest wait for one answer of the issuer.'),
     apply: Apply,
   })
   .describe('Tokens of an OAuth 2 authorization server: client credentials, or token exchange (RFC 8693).')

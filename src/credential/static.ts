@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
-import { lifetime } from './lifetime.ts'
+import { durationBetween } from '../units.ts'
 import { Apply, placementOf } from './placement.ts'
 import { defineProvider, textOf, type ProviderServices } from './provider.ts'
 import { SecretRef } from './secret-ref.ts'
@@ -15,7 +15,7 @@ export const StaticConfig = z
     unsafe_standing: z
       .literal(true, 'this credential is standing: say unsafe_standing: true, or use oauth or jwt')
       .describe('Admits that this secret outlives every task.'),
-    ttl: lifetime(3_600_000).default(300_000).describe('How long a lease is used before the secret is read again.'),
+    ttl: durationBetween(1000, 3_600_000).default(300_000).describe('How long a lease is used before the secret is read again.'),
     apply: Apply,
   })
   .describe('A standing secret from a file or a variable, flagged in every record.')

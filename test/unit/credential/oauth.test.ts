@@ -216,7 +216,7 @@ describe('an issuer that fails', () => {
         new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error))),
     })
     const client = { id: 'countersign', authenticate: 'client_secret_basic', secret: { env: 'secret' } }
-    const slow = provider({ type: 'oauth', issuer, client, timeout: 50 }, services)
+    const slow = provider({ type: 'oauth', issuer, client, timeout: '50ms' }, services)
     expect((await refusalOf(() => slow.issue(wanted(), calm)))?.detail).toBe('discovery: TimeoutError')
   })
 })
