@@ -43,28 +43,34 @@ function common(refusal: Refusal, document: Document): string[] {
   // RFC 9110 §15.5.2: a 401 names the scheme
   if (refusal.code === 'identify.missing' || refusal.code === 'identify.rejected') headers.push('WWW-Authenticate', 'Bearer')
   if (refusal.retry === 'later') headers.push('Retry-After', '1')
+  // SDKs of model vendors try every 5xx again unless this says no, also a POST that the upstream has carried out
+  if (refusal.retry === 'never' && refusal.status >= 500) headers.push('X-Should-Retry', 'false')
   return headers
 }
 
 function shaped(refusal: Refusal, about: RefusedCall | null, shape: RefusalShape): Document {
   if (shape === 'aws-xml') return { type: 'application/xml', text: awsXml(refusal, about) }
-  const problem = problemOf(refusal, about)
-  if (shape === 'github') return { type: 'application/json; charset=utf-8', text: JSON.stringify(gitHub(refusal, problem)) }
-  if (shape === 'problem') return { type: 'application/problem+json', text: JSON.stringify(problem) }
-  const error = { code: -32001, message: refusal.title, data: problem }
+  if (shape === 'problem') return { type: 'application/problem+json', text: JSON.stringify(problemOf(refusal, about)) }
+  const facts = factsOf(refusal, about)
+  if (shape === 'github') return { type: 'application/json; charset=utf-8', text: JSON.stringify(gitHub(refusal, facts)) }
+  const error = { code: -32001, message: refusal.title, data: facts }
   return { type: 'application/json', text: JSON.stringify({ jsonrpc: '2.0', id: null, error }) }
 }
 
-/** RFC 9457. */
+/** RFC 9457, with the `error` member that SDKs of model vendors show and take to be all there is. */
 function problemOf(refusal: Refusal, about: RefusedCall | null): Record<string, unknown> {
+  return { ...factsOf(refusal, about), error: { message: sentence(refusal), type: refusal.code, code: refusal.code } }
+}
+
+function factsOf(refusal: Refusal, about: RefusedCall | null): Record<string, unknown> {
   const { code, title, status, reasons, retry } = refusal
   const known = about === null ? {} : about.task === null ? { call: about.call } : { call: about.call, task: about.task }
   return { type: `urn:countersign:refusal:${code}`, title, status, code, ...known, reasons, retry, terminal: retry === 'never' }
 }
 
 /** Octokit shows `message`; the rest is for whoever looks closer. */
-function gitHub(refusal: Refusal, problem: Record<string, unknown>): Record<string, unknown> {
-  const { type, title: _title, ...rest } = problem
+function gitHub(refusal: Refusal, facts: Record<string, unknown>): Record<string, unknown> {
+  const { type, title: _title, ...rest } = facts
   return { ...rest, message: sentence(refusal), documentation_url: type, status: String(refusal.status) }
 }
 

@@ -53,6 +53,7 @@ describe('a refusal', () => {
       reasons: ['personal <data> & more'],
       retry: 'never',
       terminal: true,
+      error: { message: 'Policy refused the call; personal <data> & more', type: 'decide.denied', code: 'decide.denied' },
     })
   })
 
@@ -106,6 +107,12 @@ describe('a refusal', () => {
     expect(header(send(denied, 'problem'), 'WWW-Authenticate')).toBeUndefined()
     expect(header(send(new Refusal('listen.overloaded'), 'problem'), 'Retry-After')).toBe('1')
     expect(header(send(denied, 'problem'), 'Retry-After')).toBeUndefined()
+  })
+
+  it('tells clients that try every 5xx again when another try changes nothing', () => {
+    expect(header(send(new Refusal('forward.redirect'), 'problem'), 'X-Should-Retry')).toBe('false')
+    expect(header(send(new Refusal('listen.overloaded'), 'problem'), 'X-Should-Retry')).toBeUndefined()
+    expect(header(send(denied, 'problem'), 'X-Should-Retry')).toBeUndefined()
   })
 
   it('closes the connection when it is the last', () => {
