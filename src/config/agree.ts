@@ -7,6 +7,7 @@ type Check = (config: Config, place: Place) => Finding[]
 /** What no single setting can show: names that must exist elsewhere, collisions, weakenings. Takes a well-formed configuration. */
 export const agree: Check = (config, place) => [
   ...listeners(config, place),
+  ...sources(config, place),
   ...routes(config, place),
   ...tools(config, place),
   ...agents(config, place),
@@ -24,6 +25,16 @@ const listeners: Check = ({ listen, admin }, place) => {
   if (!admin.at.startsWith('unix:') && !isLoopback(hostOf(admin.at)))
     found.push(place('CS1501', 'error', ['admin', 'at'], 'the admin port is plain HTTP: keep it on loopback or on a unix socket'))
   return found
+}
+
+/** One bundle per trust domain: two sources would be two (SPIFFE Federation §4.2). */
+const sources: Check = ({ identify }, place) => {
+  const names = identify.sources.map((source) => source.trust_domain)
+  return names.flatMap((name, index) =>
+    names.indexOf(name) === index
+      ? []
+      : [place('CS1402', 'error', ['identify', 'sources', index, 'trust_domain'], `trust domain "${name}" has a source already`)],
+  )
 }
 
 const routes: Check = ({ credential, forward }, place) => {

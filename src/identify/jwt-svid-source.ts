@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { z } from 'zod'
-import { duration } from './duration.ts'
+import { durationBetween } from '../units.ts'
 import type { Caller, IdentitySource, Presented } from './identify.ts'
 import { checkClaims, checkSignature, readJwtSvid } from './jwt-svid.ts'
 import type { ReadSvid, SvidRules } from './jwt-svid.ts'
@@ -30,9 +30,9 @@ const config = z
       .describe('The one trust domain whose workloads these keys prove.'),
     keys: z.union([file, url]).describe('Its SPIFFE bundle or JWKS.'),
     format: z.enum(['bundle', 'jwks']).optional().describe('Default: bundle when the document has SPIFFE members, else jwks.'),
-    max_lifetime: duration(1000, 86_400_000).optional().describe('Tokens valid for longer are refused.'),
-    leeway: duration(0, 30_000).default(5000).describe('How far nbf and iat may lie ahead of our clock; never given to exp.'),
-    max_age: duration(10_000, 604_800_000).default(3_600_000).describe('How long keys serve when they cannot be read again.'),
+    max_lifetime: durationBetween(1000, 86_400_000).optional().describe('Tokens valid for longer are refused.'),
+    leeway: durationBetween(0, 30_000).default(5000).describe('How far nbf and iat may lie ahead of our clock; never given to exp.'),
+    max_age: durationBetween(10_000, 604_800_000).default(3_600_000).describe('How long keys serve when they cannot be read again.'),
   })
   .describe('JWT-SVIDs of one trust domain, verified with keys from a file or URL.')
 

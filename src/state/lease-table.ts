@@ -3,7 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { LeaseRow, LeaseState } from './state.ts'
 
 /** Nothing is owed for a lease in one of these. */
-const closedStates: ReadonlySet<LeaseState> = new Set(['revoked', 'expired', 'discarded'])
+const closedStates: ReadonlySet<LeaseState> = new Set(['revoked', 'expired', 'discarded', 'orphaned'])
 
 export class LeaseTable {
   /** Open leases by id and by task. Written by `put` only. */
@@ -19,8 +19,10 @@ export class LeaseTable {
         ' ON CONFLICT (id) DO UPDATE SET state = excluded.state, expires = excluded.expires, row = excluded.row',
     )
     this.#get = db.prepare('SELECT row FROM leases WHERE id = ?')
-    this.#closed = db.prepare("SELECT row FROM leases WHERE state IN ('revoked', 'expired', 'discarded') AND (?1 IS NULL OR task = ?1)")
-    const open = db.prepare("SELECT row FROM leases WHERE state NOT IN ('revoked', 'expired', 'discarded')")
+    this.#closed = db.prepare(
+      "SELECT row FROM leases WHERE state IN ('revoked', 'expired', 'discarded', 'orphaned') AND (?1 IS NULL OR task = ?1)",
+    )
+    const open = db.prepare("SELECT row FROM leases WHERE state NOT IN ('revoked', 'expired', 'discarded', 'orphaned')")
     for (const { row } of open.all()) this.#keep(decode(row))
   }
 

@@ -165,7 +165,7 @@ describe('JWT-SVID §3.3, RFC 7519 §4.1.4: exp is there, is a whole number and 
   })
 
   test('no leeway ever reaches past exp', async () => {
-    const generous = await identifyFor(issuer, clock, { leeway: 30_000 })
+    const generous = await identifyFor(issuer, clock, { leeway: '30s' })
     expect(await told({ exp: seconds, iat: seconds - 60 }, generous)).toBe(expired)
   })
 })
@@ -180,10 +180,10 @@ describe('RFC 7519 §4.1.5 and §4.1.6, JWT-SVID App. A: nbf and iat may lie ahe
   })
 
   test('the leeway is a setting of at most 30 s', async () => {
-    const strict = await identifyFor(issuer, clock, { leeway: 0 })
+    const strict = await identifyFor(issuer, clock, { leeway: '0s' })
     expect(await told({ nbf: seconds }, strict)).toBeNull()
     expect(await told({ nbf: seconds + 1 }, strict)).toBe(early)
-    await expect(identifyFor(issuer, clock, { leeway: 30_001 })).rejects.toThrow()
+    await expect(identifyFor(issuer, clock, { leeway: '30001ms' })).rejects.toThrow()
     await expect(identifyFor(issuer, clock, { leeway: '31s' })).rejects.toThrow()
   })
 
