@@ -12,9 +12,20 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { capabilities } from './capabilities.ts'
 
+/** A folder of sources, what is compiled of them, and where it is kept. */
+interface Source {
+  readonly folder: string
+  readonly bundle: string
+}
+
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const rego = join(root, 'rego')
-const bundlePath = join(rego, 'policy.tar.gz')
+const builtinsFolder = join(root, 'test/conformance/policy/builtins')
+const sources: readonly Source[] = [
+  { folder: rego, bundle: join(rego, 'policy.tar.gz') },
+  // What the host's builtins are tested through.
+  { folder: builtinsFolder, bundle: join(builtinsFolder, 'builtins.tar.gz') },
+]
 const capabilitiesPath = join(rego, 'capabilities.json')
 const entrypoints = ['countersign/decision', 'countersign/task']
 
@@ -42,29 +53,30 @@ function run(tool: string, check: boolean): void {
     'a policy test failed, or a line is not covered',
   )
   console.log(`policy: formatted, checked, tested (coverage ${JSON.parse(tests).coverage} %)`)
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
+  const scratch = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
   try {
     // Compilers of different Go releases pack differently; what they pack is the same, byte for byte.
-    settle(bundlePath, build(tool, join(folder, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
+    for (const source of sources)
+      settle(source.bundle, build(tool, source.folder, join(scratch, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(scratch, { recursive: true })
   }
 }
 
 /** Names of files are in the bundle and in the module: always from the same folder, by the same relative path. */
-function build(tool: string, target: string): Uint8Array {
-  const flags = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--capabilities', 'capabilities.json']
+function build(tool: string, folder: string, target: string): Uint8Array {
+  const flags = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--capabilities', capabilitiesPath]
   const named = entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint])
-  ask(tool, ['build', ...flags, ...named, '--revision', revision(), '--output', target], 'rego/ does not compile')
+  ask(tool, ['build', ...flags, ...named, '--revision', revision(folder), '--output', target], `${folder} does not compile`, folder)
   return readFileSync(target)
 }
 
 /** The same sources give the same revision, wherever and whenever they are built. */
-function revision(): string {
+function revision(folder: string): string {
   const hash = createHash('sha256')
-  const sources = globSync('countersign/**/*.rego', { cwd: rego }).filter((path) => !path.endsWith('_test.rego'))
-  for (const path of ['.manifest', ...sources.sort()]) {
-    const bytes = readFileSync(join(rego, path))
+  const paths = globSync('countersign/**/*.rego', { cwd: folder }).filter((path) => !path.endsWith('_test.rego'))
+  for (const path of ['.manifest', ...paths.sort()]) {
+    const bytes = readFileSync(join(folder, path))
     hash.update(`${path.replaceAll('\\', '/')}\n${bytes.length}\n`).update(bytes)
   }
   return hash.digest('hex').slice(0, 12)
@@ -96,9 +108,9 @@ function findOpa(): string | null {
   return places.find((place) => spawnSync(place, ['version']).status === 0) ?? null
 }
 
-function ask(tool: string, args: readonly string[], complaint: string): string {
+function ask(tool: string, args: readonly string[], complaint: string, cwd = rego): string {
   try {
-    return execFileSync(tool, args, { cwd: rego, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024 })
+    return execFileSync(tool, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 64 * 1024 * 1024 })
   } catch (error) {
     const said = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
     throw new Error(`${said}${complaint}`, { cause: error })

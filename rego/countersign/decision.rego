@@ -14,7 +14,11 @@ import data.countersign.lib
 # title: The decision on one call
 # description: Takes input v1 of one call and gives decision v1.
 # entrypoint: true
-decision := lib.decision(_effect, (_denials | call.ask), _approval)
+decision := lib.decision(_effect, _findings) if _effect != "ask"
+
+decision := object.union(lib.decision("ask", _findings), {"approval": _approval}) if _effect == "ask"
+
+_findings := _denials | call.ask
 
 _effect := lib.effect(_denials, call.ask, _holds)
 
@@ -65,7 +69,9 @@ _approval := {
 #     nist_ai_rmf: [MANAGE 1.3]
 #   message: no rule allows this call
 #   remediation: Compare the input of the call with rego/schemas/input.json.
-_unexplained contains lib.finding(rego.metadata.rule(), {}) if {
+_default_deny := rego.metadata.rule()
+
+_unexplained contains lib.finding(_default_deny, {}) if {
 	not _holds
 	count(agent.deny) == 0
 	count(call.deny) == 0

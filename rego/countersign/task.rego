@@ -8,7 +8,7 @@ import data.countersign.opening
 # title: The decision on a task
 # description: Takes the input of a task that is opened or resumed and gives decision v1; there is nothing to ask about.
 # entrypoint: true
-task := lib.decision(_task_effect, _task_denials, null)
+task := lib.decision(_task_effect, _task_denials)
 
 _task_effect := lib.effect(_task_denials, set(), _task_holds)
 
@@ -39,7 +39,9 @@ _task_denials := (agent.deny | opening.deny) | _task_unexplained
 #     nist_ai_rmf: [MANAGE 1.3]
 #   message: no rule allows this task
 #   remediation: Compare the input of the task with rego/schemas/task.json.
-_task_unexplained contains lib.finding(rego.metadata.rule(), {}) if {
+_default_task_deny := rego.metadata.rule()
+
+_task_unexplained contains lib.finding(_default_task_deny, {}) if {
 	not _task_holds
 	count(agent.deny) == 0
 	count(opening.deny) == 0

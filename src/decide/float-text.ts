@@ -1,6 +1,6 @@
 /** Floating-point numbers in the words of Go's `strconv.FormatFloat`, with exact rounding, half to even. */
 
-export type FloatForm = 'e' | 'E' | 'f' | 'g' | 'G'
+export type FloatForm = 'b' | 'e' | 'E' | 'f' | 'g' | 'G' | 'x' | 'X'
 
 /** Significant digits without trailing zeros, and the place of the point: 0.`digits` × 10^`point`. */
 interface Decimal {
@@ -13,6 +13,11 @@ export function formatFloat(value: number, form: FloatForm, precision: number | 
   const sign = value < 0 || Object.is(value, -0) ? '-' : ''
   const magnitude = Math.abs(value)
   if (form === 'f') return sign + fixed(magnitude, precision)
+  if (form === 'x' || form === 'X') return sign + hexadecimal(magnitude, precision, form)
+  if (form === 'b') {
+    const { mantissa, exponent } = binary(magnitude)
+    return `${sign}${mantissa}p${exponent < 0 ? '' : '+'}${exponent}`
+  }
   if (form === 'e' || form === 'E') {
     const decimal = precision === null ? shortest(magnitude) : rounded(magnitude, precision + 1)
     return sign + exponential(decimal, precision ?? Math.max(decimal.digits.length - 1, 0), form)
@@ -76,13 +81,8 @@ function rounded(magnitude: number, count: number): Decimal {
 
 /** magnitude × 10^power as an integer, half to even, from the exact binary value. */
 function scaled(magnitude: number, power: number): bigint {
-  const bits = new DataView(new ArrayBuffer(8))
-  bits.setFloat64(0, magnitude)
-  const raw = bits.getBigUint64(0)
-  const stored = Number(raw >> 52n)
-  const fraction = raw & ((1n << 52n) - 1n)
-  const exponent = Math.max(stored, 1) - 1075
-  let numerator = stored === 0 ? fraction : fraction | (1n << 52n)
+  const { mantissa, exponent } = binary(magnitude)
+  let numerator = mantissa
   let denominator = 1n
   if (exponent >= 0) numerator <<= BigInt(exponent)
   else denominator <<= BigInt(-exponent)
@@ -92,4 +92,39 @@ function scaled(magnitude: number, power: number): bigint {
   const twice = (numerator % denominator) * 2n
   const up = twice > denominator || (twice === denominator && quotient % 2n === 1n)
   return up ? quotient + 1n : quotient
+}
+
+/** The exact value: mantissa × 2^exponent. */
+function binary(magnitude: number): { readonly mantissa: bigint; readonly exponent: number } {
+  const bits = new DataView(new ArrayBuffer(8))
+  bits.setFloat64(0, magnitude)
+  const raw = bits.getBigUint64(0)
+  const stored = Number(raw >> 52n)
+  const fraction = raw & ((1n << 52n) - 1n)
+  return { mantissa: stored === 0 ? fraction : fraction | (1n << 52n), exponent: Math.max(stored, 1) - 1075 }
+}
+
+/** `0x1.8p+01`: one bit before the point. */
+function hexadecimal(magnitude: number, precision: number | null, letter: 'x' | 'X'): string {
+  let { mantissa, exponent } = binary(magnitude)
+  exponent = magnitude === 0 ? 0 : exponent + 52
+  for (; mantissa !== 0n && mantissa < 1n << 52n; exponent--) mantissa <<= 1n
+  if (precision !== null && precision < 13) mantissa = cut(mantissa, BigInt(4 * (13 - precision)))
+  if (mantissa >= 1n << 53n) {
+    mantissa >>= 1n
+    exponent++
+  }
+  const all = mantissa.toString(16).padStart(14, '0')
+  const fraction = precision === null ? all.slice(1).replace(/0+$/, '') : all.slice(1).slice(0, precision).padEnd(precision, '0')
+  const text = `0x${all.charAt(0)}${fraction === '' ? '' : '.'}${fraction}p${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`
+  return letter === 'X' ? text.toUpperCase() : text
+}
+
+/** The last `bits` bits made zero, half to even. */
+function cut(value: bigint, bits: bigint): bigint {
+  const unit = 1n << bits
+  const rest = value % unit
+  const down = value - rest
+  const up = rest * 2n > unit || (rest * 2n === unit && (down / unit) % 2n === 1n)
+  return up ? down + unit : down
 }

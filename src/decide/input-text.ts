@@ -7,7 +7,7 @@ export const mostInputText = 512 * 1024
 /** Nesting the engine surely survives; its own end is somewhere beyond 1,000. */
 export const mostInputDepth = 256
 
-const quoteUnit = 0x22
+const quote = 0x22
 const backslash = 0x5c
 
 /**
@@ -20,16 +20,15 @@ export function checkInputText(text: string): void {
   if (!text.isWellFormed()) throw new EngineFailure('the input is not well-formed')
   if (text.charCodeAt(0) !== 0x7b) throw new EngineFailure('the input is not an object')
   let depth = 0
-  let escape = nextEscape(text, 0)
   const last = text.length - 1
+  // One bit apart: `[` and `{`, `]` and `}`.
   for (let at = 0; at <= last; at++) {
     const unit = text.charCodeAt(at)
-    if (unit === quoteUnit) {
-      at = endOfString(text, at, escape)
-      if (escape < at) escape = nextEscape(text, at)
-    } else if (unit === 0x7b || unit === 0x5b) {
+    if (unit === quote) {
+      at = endOfString(text, at)
+    } else if ((unit | 0x20) === 0x7b) {
       if (++depth > mostInputDepth) throw new EngineFailure('the input is nested too deeply')
-    } else if (unit === 0x7d || unit === 0x5d) {
+    } else if ((unit | 0x20) === 0x7d) {
       depth--
       if (depth <= 0 && (depth < 0 || at !== last)) throw new EngineFailure('the input is more than one document')
     }
@@ -37,19 +36,12 @@ export function checkInputText(text: string): void {
   if (depth !== 0) throw new EngineFailure('the input has no end')
 }
 
-function nextEscape(text: string, from: number): number {
-  const at = text.indexOf('\\', from)
-  return at === -1 ? text.length : at
-}
-
-/** The place of the closing quote. `escape` is the first backslash after `start`: before it no character needs a look. */
-function endOfString(text: string, start: number, escape: number): number {
-  const close = text.indexOf('"', start + 1)
-  if (close !== -1 && close < escape) return close
-  let at = escape
+/** The place of the closing quote. */
+function endOfString(text: string, start: number): number {
+  let at = start + 1
   while (at < text.length) {
     const unit = text.charCodeAt(at)
-    if (unit === quoteUnit) return at
+    if (unit === quote) return at
     if (unit !== backslash) at++
     else at = endOfEscape(text, at)
   }

@@ -92,6 +92,7 @@ class TermReader {
   }
 
   term(): Term {
+    while (this.#text[this.#at] === ' ') this.#at++
     const first = this.#text[this.#at]
     if (first === '"') return { kind: 'string', value: this.#string() }
     if (first === '[') return { kind: 'array', items: this.#items(']') }

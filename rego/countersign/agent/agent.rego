@@ -39,7 +39,9 @@ live if input.agent.lifecycle == "live"
 #     nist_ai_rmf: [GOVERN 2.1]
 #   message: this agent may not act until people answer for it
 #   remediation: Name a business, a security and an incident owner in the agent's registration.
-deny contains lib.finding(rego.metadata.rule(), {"missing": missing}) if {
+_owners_missing := rego.metadata.rule()
+
+deny contains lib.finding(_owners_missing, {"missing": missing}) if {
 	not owned
 	missing := [duty | some duty in _duties; not input.agent.owners[duty]]
 }
@@ -61,4 +63,6 @@ deny contains lib.finding(rego.metadata.rule(), {"missing": missing}) if {
 #     nist_ai_rmf: [GOVERN 1.7]
 #   message: this agent is not live
 #   remediation: Set the agent's lifecycle to live once its owners have approved it.
-deny contains lib.finding(rego.metadata.rule(), {"lifecycle": object.get(input, ["agent", "lifecycle"], null)}) if not live
+_agent_not_live := rego.metadata.rule()
+
+deny contains lib.finding(_agent_not_live, {"lifecycle": object.get(input, ["agent", "lifecycle"], null)}) if not live

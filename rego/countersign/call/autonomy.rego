@@ -58,7 +58,9 @@ _autonomous_read if {
 #     nist_ai_rmf: [GOVERN 3.2, MAP 3.5]
 #   message: this agent needs a person for this kind of call
 #   remediation: Have a person approve it, or raise the agent's autonomy.
-ask contains lib.finding(rego.metadata.rule(), {"autonomy": input.agent.autonomy, "risk": input.tool.risk}) if {
+_autonomy_needs_person := rego.metadata.rule()
+
+ask contains lib.finding(_autonomy_needs_person, {"autonomy": input.agent.autonomy, "risk": input.tool.risk}) if {
 	input.agent.autonomy == "supervised"
 	input.tool.risk == "medium"
 	input.tool.effect != "read"
@@ -82,7 +84,9 @@ ask contains lib.finding(rego.metadata.rule(), {"autonomy": input.agent.autonomy
 #     nist_ai_rmf: [GOVERN 3.2, MAP 3.5]
 #   message: a call of this risk needs a person
 #   remediation: Have a person approve it.
-ask contains lib.finding(rego.metadata.rule(), {"autonomy": autonomy, "risk": input.tool.risk}) if {
+_risk_high_needs_person := rego.metadata.rule()
+
+ask contains lib.finding(_risk_high_needs_person, {"autonomy": autonomy, "risk": input.tool.risk}) if {
 	_high_needs_person
 	autonomy := object.get(input, ["agent", "autonomy"], null)
 }

@@ -37,7 +37,9 @@ body_judged if {
 #     nist_ai_rmf: [MANAGE 1.3]
 #   message: the body of this call could not be judged
 #   remediation: Send a smaller body, or catalogue the operation as one that is judged (`args json`).
-deny contains lib.finding(rego.metadata.rule(), {"size": size}) if {
+_body_not_judged := rego.metadata.rule()
+
+deny contains lib.finding(_body_not_judged, {"size": size}) if {
 	not body_judged
 	size := object.get(input, ["request", "body", "size"], null)
 }

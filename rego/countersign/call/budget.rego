@@ -43,7 +43,9 @@ _within("calls", amount) if {
 #     nist_ai_rmf: [MEASURE 2.4, MANAGE 4.1]
 #   message: a budget of the task would be exceeded
 #   remediation: Open a task with a larger budget, within the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"meters": meters}) if {
+_budget_exceeded := rego.metadata.rule()
+
+deny contains lib.finding(_budget_exceeded, {"meters": meters}) if {
 	not affordable
 	meters := lib.few([meter | some meter, amount in input.task.budget.debit; not _within(meter, amount)])
 }

@@ -41,12 +41,14 @@ _sent_accepted if {
 #     nist_ai_rmf: [MEASURE 2.10, MANAGE 4.1]
 #   message: this destination may not receive what was read before
 #   remediation: Have the destination approved for the data class (`accepts`), or clear what the caller has read.
-deny contains lib.finding(rego.metadata.rule(), {"egress": egress, "beyond": classes}) if {
+_data_beyond_destination := rego.metadata.rule()
+
+deny contains lib.finding(_data_beyond_destination, {"egress": egress, "beyond": classes}) if {
 	not data_received
 	egress := object.get(input, ["tool", "egress"], null)
 	carried := array.concat(
 		[class | some class in input.task.sensitivity],
 		[class | input.tool.effect != "read"; some class in input.tool.data],
 	)
-	classes := lib.few(sort(lib.beyond(carried, object.get(input, ["tool", "accepts"], null))))
+	classes := lib.few(lib.beyond(carried, object.get(input, ["tool", "accepts"], null)))
 }

@@ -45,7 +45,9 @@ egress_intended if input.tool.egress in input.task.intent.egress
 #     nist_ai_rmf: [MAP 3.3]
 #   message: this operation is not in the catalogue
 #   remediation: Describe the operation as a tool of its route.
-deny contains lib.finding(rego.metadata.rule(), {"route": object.get(input, ["tool", "route"], null)}) if not catalogued
+_tool_uncatalogued := rego.metadata.rule()
+
+deny contains lib.finding(_tool_uncatalogued, {"route": object.get(input, ["tool", "route"], null)}) if not catalogued
 
 # METADATA
 # title: The tool is within the intent
@@ -65,7 +67,9 @@ deny contains lib.finding(rego.metadata.rule(), {"route": object.get(input, ["to
 #     nist_ai_rmf: [MAP 3.3, MANAGE 1.3]
 #   message: the task did not declare this tool
 #   remediation: Open a task whose intent names the tool, or widen the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"tool": object.get(input, ["tool", "name"], null)}) if not tool_intended
+_intent_tool := rego.metadata.rule()
+
+deny contains lib.finding(_intent_tool, {"tool": object.get(input, ["tool", "name"], null)}) if not tool_intended
 
 # METADATA
 # title: The resource is within the intent
@@ -85,7 +89,9 @@ deny contains lib.finding(rego.metadata.rule(), {"tool": object.get(input, ["too
 #     nist_ai_rmf: [MAP 3.3, MANAGE 1.3]
 #   message: the task did not declare this resource
 #   remediation: Open a task whose intent names the resource.
-deny contains lib.finding(rego.metadata.rule(), {"resource": object.get(input, ["tool", "resource"], null)}) if {
+_intent_resource := rego.metadata.rule()
+
+deny contains lib.finding(_intent_resource, {"resource": object.get(input, ["tool", "resource"], null)}) if {
 	not resource_intended
 }
 
@@ -107,9 +113,11 @@ deny contains lib.finding(rego.metadata.rule(), {"resource": object.get(input, [
 #     nist_ai_rmf: [MAP 3.3, MEASURE 2.10]
 #   message: the task did not declare this kind of data
 #   remediation: Open a task whose intent names the data class.
-deny contains lib.finding(rego.metadata.rule(), {"data": classes}) if {
+_intent_data := rego.metadata.rule()
+
+deny contains lib.finding(_intent_data, {"data": classes}) if {
 	not data_intended
-	classes := lib.few(sort(lib.beyond(input.tool.data, input.task.intent.data)))
+	classes := lib.few(lib.beyond(input.tool.data, input.task.intent.data))
 }
 
 # METADATA
@@ -130,4 +138,6 @@ deny contains lib.finding(rego.metadata.rule(), {"data": classes}) if {
 #     nist_ai_rmf: [MANAGE 2.4]
 #   message: the task did not declare this kind of destination
 #   remediation: Open a task whose intent names the egress.
-deny contains lib.finding(rego.metadata.rule(), {"egress": object.get(input, ["tool", "egress"], null)}) if not egress_intended
+_intent_egress := rego.metadata.rule()
+
+deny contains lib.finding(_intent_egress, {"egress": object.get(input, ["tool", "egress"], null)}) if not egress_intended

@@ -27,4 +27,6 @@ fresh if input.sequence.repeats < _most_repeats
 #     nist_ai_rmf: [MEASURE 2.4, MANAGE 4.1]
 #   message: this very call was made too often in this task
 #   remediation: Look for a loop in the agent; a new task starts the count again.
-deny contains lib.finding(rego.metadata.rule(), {"repeats": object.get(input, ["sequence", "repeats"], null)}) if not fresh
+_sequence_repeats := rego.metadata.rule()
+
+deny contains lib.finding(_sequence_repeats, {"repeats": object.get(input, ["sequence", "repeats"], null)}) if not fresh

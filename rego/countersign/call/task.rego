@@ -36,7 +36,9 @@ delegated if input.delegation.verified == true
 #     nist_ai_rmf: [MAP 3.3]
 #   message: the task of this call is not active
 #   remediation: Open a new task, or resume the paused one.
-deny contains lib.finding(rego.metadata.rule(), {"state": object.get(input, ["task", "state"], null)}) if not task_active
+_task_not_active := rego.metadata.rule()
+
+deny contains lib.finding(_task_not_active, {"state": object.get(input, ["task", "state"], null)}) if not task_active
 
 # METADATA
 # title: A delegation is proven
@@ -56,4 +58,6 @@ deny contains lib.finding(rego.metadata.rule(), {"state": object.get(input, ["ta
 #     nist_ai_rmf: [GOVERN 3.2]
 #   message: the delegation of this task is not proven
 #   remediation: Hand the task on through Countersign, so that each step of the chain is signed.
-deny contains lib.finding(rego.metadata.rule(), {"root": object.get(input, ["delegation", "root"], null)}) if not delegated
+_delegation_unverified := rego.metadata.rule()
+
+deny contains lib.finding(_delegation_unverified, {"root": object.get(input, ["delegation", "root"], null)}) if not delegated

@@ -5,8 +5,9 @@ package countersign.lib
 
 # METADATA
 # description: >-
-#   What one rule found. `meta` is `rego.metadata.rule()` of the rule itself; `detail` is for the operator's record
-#   only, the agent reads nothing but the `message` of the annotation.
+#   What one rule found. `meta` is the rule's annotation, which stands on a constant of its own: the compiler builds
+#   annotations before the body of the rule that asks for them, so every call would pay for every rule. `detail` is
+#   for the operator's record only, the agent reads nothing but the `message` of the annotation.
 finding(meta, detail) := {
 	"rule": meta.custom.id,
 	"severity": meta.custom.severity,
@@ -18,8 +19,8 @@ finding(meta, detail) := {
 }
 
 # METADATA
-# description: The first of a list. A detail needs an example, not all that an agent can make long.
-few(items) := array.slice(items, 0, 8)
+# description: The first of some items. A detail needs an example, not all that an agent can make long.
+few(items) := array.slice(sort(items), 0, 8)
 
 # METADATA
 # description: Control ids as the decision carries them. A MAESTRO layer is named with its framework, "L3" alone says nothing.
@@ -52,23 +53,10 @@ effect(denials, asks, holds) := "ask" if {
 
 # METADATA
 # description: The decision document, v1. Reasons are sorted, for the engine lists sets in the order of their hashes.
-decision(chosen, findings, approval) := {
-	"v": 1,
-	"effect": chosen,
-	"reasons": sort(findings),
-	"obligations": [],
-	"approval": approval,
-	"labels": {},
-} if {
-	chosen == "ask"
-}
-
-decision(chosen, findings, _) := {
+decision(chosen, findings) := {
 	"v": 1,
 	"effect": chosen,
 	"reasons": sort(findings),
 	"obligations": [],
 	"labels": {},
-} if {
-	chosen != "ask"
 }

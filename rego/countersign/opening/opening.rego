@@ -98,7 +98,9 @@ holds if {
 #     nist_ai_rmf: [MAP 1.1, MAP 3.3]
 #   message: the task asks for tools that this agent may not use
 #   remediation: Ask for less, or widen the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"tools": tools}) if {
+_intent_tool := rego.metadata.rule()
+
+deny contains lib.finding(_intent_tool, {"tools": tools}) if {
 	not tools_within
 	tools := lib.few([tool | some tool in input.task.intent.tools; not lib.any_matches(input.agent.intent.tools, tool)])
 }
@@ -121,7 +123,9 @@ deny contains lib.finding(rego.metadata.rule(), {"tools": tools}) if {
 #     nist_ai_rmf: [MAP 1.1, MAP 3.3]
 #   message: the task asks for resources that this agent may not touch
 #   remediation: Ask for less, or widen the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"resources": resources}) if {
+_intent_resource := rego.metadata.rule()
+
+deny contains lib.finding(_intent_resource, {"resources": resources}) if {
 	not resources_within
 	resources := lib.few([resource |
 		some resource in input.task.intent.resources
@@ -147,9 +151,11 @@ deny contains lib.finding(rego.metadata.rule(), {"resources": resources}) if {
 #     nist_ai_rmf: [MAP 3.3, MEASURE 2.10]
 #   message: the task asks for kinds of data that this agent may not touch
 #   remediation: Ask for less, or widen the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"data": classes}) if {
+_intent_data := rego.metadata.rule()
+
+deny contains lib.finding(_intent_data, {"data": classes}) if {
 	not data_within
-	classes := lib.few(sort(lib.beyond(input.task.intent.data, input.agent.intent.data)))
+	classes := lib.few(lib.beyond(input.task.intent.data, input.agent.intent.data))
 }
 
 # METADATA
@@ -170,7 +176,9 @@ deny contains lib.finding(rego.metadata.rule(), {"data": classes}) if {
 #     nist_ai_rmf: [MANAGE 2.4]
 #   message: the task asks for destinations that this agent may not reach
 #   remediation: Ask for less, or widen the agent's declared intent.
-deny contains lib.finding(rego.metadata.rule(), {"egress": egress}) if {
+_intent_egress := rego.metadata.rule()
+
+deny contains lib.finding(_intent_egress, {"egress": egress}) if {
 	not egress_within
 	egress := lib.few([kind | some kind in input.task.intent.egress; not kind in input.agent.intent.egress])
 }
@@ -193,7 +201,9 @@ deny contains lib.finding(rego.metadata.rule(), {"egress": egress}) if {
 #     nist_ai_rmf: [MAP 3.3, MANAGE 4.1]
 #   message: the task asks for a larger budget than this agent has
 #   remediation: Ask for less, or raise the agent's budget.
-deny contains lib.finding(rego.metadata.rule(), {"meters": meters}) if {
+_intent_budget := rego.metadata.rule()
+
+deny contains lib.finding(_intent_budget, {"meters": meters}) if {
 	not budget_within
 	meters := lib.few([meter | some meter, amount in input.task.intent.budget; not _affordable(meter, amount)])
 }
@@ -215,4 +225,6 @@ deny contains lib.finding(rego.metadata.rule(), {"meters": meters}) if {
 #     nist_ai_rmf: [MAP 1.1, MAP 3.3]
 #   message: the task asks to live longer than this agent's tasks may
 #   remediation: Ask for a shorter life.
-deny contains lib.finding(rego.metadata.rule(), {"ttl": object.get(input, ["task", "ttl"], null)}) if not ttl_within
+_intent_ttl := rego.metadata.rule()
+
+deny contains lib.finding(_intent_ttl, {"ttl": object.get(input, ["task", "ttl"], null)}) if not ttl_within

@@ -1,0 +1,278 @@
+import * as fc from 'fast-check'
+import { afterEach, describe, expect, it } from 'vitest'
+import { BundleFault, readBundle } from '../../../src/decide/bundle.ts'
+import { EngineFailure } from '../../../src/decide/engine.ts'
+import { PolicyInstance, type Mould } from '../../../src/decide/instance.ts'
+import { openPolicy, type PolicyHost, type PolicyOptions } from '../../../src/decide/module.ts'
+import {
+  allowedInput,
+  builtinsPolicyBytes,
+  defaultPolicyBytes,
+  filesOf,
+  openHost,
+  packBundle,
+  patched,
+  quietLog,
+} from '../../support/policy-rig.ts'
+
+const hosts: PolicyHost[] = []
+
+function open(bytes: Uint8Array = defaultPolicyBytes, options: Partial<PolicyOptions> = {}): PolicyHost {
+  const host = openHost(bytes, options)
+  hosts.push(host)
+  return host
+}
+
+function mould(bytes: Uint8Array): Mould {
+  const bundle = readBundle(bytes)
+  return {
+    module: new WebAssembly.Module(bundle.wasm),
+    data: bundle.data,
+    initialPages: 32,
+    maxPages: 1024,
+    clock: () => 1000,
+    print: () => undefined,
+  }
+}
+
+const allowed = JSON.stringify(allowedInput())
+
+afterEach(() => {
+  for (const host of hosts.splice(0)) host.close()
+})
+
+describe('evaluating', () => {
+  it('answers the document of the first result, parsed', () => {
+    expect(open().evaluate('countersign/decision', allowed)).toEqual({ v: 1, effect: 'allow', reasons: [], obligations: [], labels: {} })
+  })
+
+  it('gives the same result for the same input, every time', () => {
+    const host = open()
+    const once = JSON.stringify(host.evaluate('countersign/decision', '{}'))
+    for (let n = 0; n < 50; n++) expect(JSON.stringify(host.evaluate('countersign/decision', '{}'))).toBe(once)
+  })
+
+  it('judges a parsed body of 256 KiB, and the next input is none the wiser', () => {
+    const host = open()
+    const input = allowedInput()
+    const text = JSON.stringify({
+      ...input,
+      request: {
+        ...Object(input['request']),
+        body: { kind: 'json', parsed: 'ü'.repeat(130_000), sha256: 'ab', size: 260_002, judged: true },
+      },
+    })
+    expect(host.evaluate('countersign/decision', text)).toMatchObject({ effect: 'allow' })
+    expect(host.evaluate('countersign/decision', '{}')).toMatchObject({ effect: 'deny' })
+    expect(host.replaced).toBe(0)
+  })
+
+  it('gives one moment to the whole of an evaluation and another to the next', () => {
+    let now = 5
+    const host = open(builtinsPolicyBytes, { clock: () => now++ })
+    const asked = '{"call":"time.now_ns","args":[]}'
+    const before = now
+    expect(host.evaluate('countersign/decision', asked)).toEqual({ effect: 'deny', gives: [0] })
+    host.evaluate('countersign/decision', asked)
+    expect(now).toBe(before + 2)
+  })
+
+  it('does not take __proto__ for anything but a name', () => {
+    const text = allowed.replace('"headers":{', '"headers":{"__proto__":"x","constructor":"y",')
+    expect(open().evaluate('countersign/decision', text)).toMatchObject({ effect: 'allow' })
+    expect(Object.getPrototypeOf({})).toBe(Object.prototype)
+  })
+
+  it('agrees with the SDK on any input', () => {
+    const instance = new PolicyInstance(mould(defaultPolicyBytes))
+    const numbers = [...instance.entrypoints.values()]
+    const pieces = allowedInput()
+    const input = fc.record(
+      Object.fromEntries(
+        Object.entries(pieces).map(([key, value]) => [
+          key,
+          fc.oneof({ weight: 4, arbitrary: fc.constant(value) }, fc.jsonValue({ maxDepth: 3 })),
+        ]),
+      ),
+      { requiredKeys: [] },
+    )
+    fc.assert(
+      fc.property(fc.oneof(input, fc.dictionary(fc.string(), fc.jsonValue())), fc.constantFrom(...numbers), (document, number) => {
+        const text = JSON.stringify(document)
+        expect(JSON.parse(instance.evaluate(number, text))).toEqual(instance.evaluateBySdk(number, JSON.parse(text)))
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('hostile input', () => {
+  const deep = (levels: number): string => `{"a":${'['.repeat(levels)}${']'.repeat(levels)}}`
+
+  it('is refused before it reaches the engine', () => {
+    const host = open()
+    const refused = [
+      '',
+      'null',
+      '[]',
+      '"x"',
+      '{',
+      '{"a":"',
+      '{"a":"\\',
+      '{"a":"\\"}',
+      '{} ',
+      '{}{}',
+      '{"a":1}}',
+      '{"a":"\ud800"}',
+      '{"a":"\udc00\ud800"}',
+      '{"a":"\\ud800"}',
+      '{"a":"\\uDC00"}',
+      '{"a":"\\ud800\\u0041"}',
+      '{"a":"\\ud800\\ud800"}',
+      deep(256),
+      `{"a":"${'x'.repeat(512 * 1024)}"}`,
+    ]
+    for (const text of refused) expect(() => host.evaluate('countersign/decision', text), text.slice(0, 40)).toThrow(EngineFailure)
+    expect(host.replaced).toBe(0)
+  })
+
+  it('is no more than what it must be', () => {
+    const host = open()
+    const taken = ['{"a":"\\ud83d\\ude00"}', '{"a":"\u{1f600}"}', '{"a":"\\\\ud800"}', '{"a":"[{\\"]"}', '{"a":"\\u0000"}', deep(255)]
+    for (const text of taken) expect(host.evaluate('countersign/decision', text), text.slice(0, 40)).toMatchObject({ effect: 'deny' })
+    expect(host.replaced).toBe(0)
+  })
+
+  it('never costs an instance when it is text of JSON', () => {
+    const host = open()
+    fc.assert(
+      fc.property(fc.jsonValue({ stringUnit: 'binary', depthSize: 'large' }), (value) => {
+        expect(host.evaluate('countersign/decision', JSON.stringify({ request: value, task: value }))).toMatchObject({ effect: 'deny' })
+      }),
+      { numRuns: 200 },
+    )
+    expect(host.replaced).toBe(0)
+  })
+
+  it('that is not even JSON inside is no input to the engine, and denied', () => {
+    expect(open().evaluate('countersign/decision', '{"v":01,nonsense}')).toMatchObject({ effect: 'deny' })
+  })
+})
+
+describe('an evaluation that throws', () => {
+  const aborting = '{"a":"\\ud800"}'
+
+  it('ruins its instance after some hundred times', () => {
+    const instance = new PolicyInstance(mould(defaultPolicyBytes))
+    const number = instance.entrypoints.get('countersign/decision') ?? -1
+    let ruined = 0
+    for (let n = 0; n < 3000; n++) {
+      try {
+        instance.evaluate(number, aborting)
+      } catch {
+        ruined++
+      }
+    }
+    expect(ruined).toBe(3000)
+    expect(() => instance.evaluate(number, allowed)).toThrow(/memory access out of bounds/)
+  })
+
+  const conflicting = '{"call":"conflict"}'
+  const sound = '{"call":"hex.encode","args":["a"]}'
+
+  it('costs its instance and nothing else, 3,000 times over', () => {
+    const log = quietLog()
+    const host = open(builtinsPolicyBytes, { log })
+    for (let n = 0; n < 3000; n++) expect(() => host.evaluate('countersign/decision', conflicting)).toThrow(EngineFailure)
+    expect(host.replaced).toBe(3000)
+    expect(host.evaluate('countersign/decision', sound)).toEqual({ effect: 'deny', gives: ['61'] })
+    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3000)
+  })
+
+  it('is followed by a spare that was made when nothing waited', async () => {
+    const host = open(builtinsPolicyBytes)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(() => host.evaluate('countersign/decision', conflicting)).toThrow(EngineFailure)
+    expect(host.evaluate('countersign/decision', sound)).toEqual({ effect: 'deny', gives: ['61'] })
+  })
+
+  it('is what an input gets that needs more memory than there may be', () => {
+    const host = open(defaultPolicyBytes, { maxMemoryPages: 33 })
+    const large = `{"a":[${'1,'.repeat(200_000)}1]}`
+    for (let n = 0; n < 3; n++) expect(() => host.evaluate('countersign/decision', large)).toThrow(EngineFailure)
+    expect(host.evaluate('countersign/decision', allowed)).toMatchObject({ effect: 'allow' })
+  })
+
+  it('is what a policy gets that calls what the host refused to lend', () => {
+    // Reached only by an instance made without activation: a bundle that asks for it is refused.
+    const instance = new PolicyInstance(mould(withModule(builtinsPolicyBytes, 'crypto.sha256', 'crypto.sha999')))
+    expect(() =>
+      instance.evaluate(instance.entrypoints.get('countersign/decision') ?? -1, '{"call":"crypto.sha999","args":["a"]}'),
+    ).toThrow(/does not have/)
+  })
+})
+
+describe('memory', () => {
+  it('that grew far is retired with its instance', () => {
+    const host = open()
+    const large = `{"a":[${'1,'.repeat(250_000)}1]}`
+    expect(host.evaluate('countersign/decision', large)).toMatchObject({ effect: 'deny' })
+    expect(host.replaced).toBe(1)
+    expect(host.evaluate('countersign/decision', allowed)).toMatchObject({ effect: 'allow' })
+  })
+})
+
+describe('activation', () => {
+  const refused = (bytes: Uint8Array, message: RegExp): void => {
+    expect(() => open(bytes)).toThrow(BundleFault)
+    expect(() => open(bytes)).toThrow(message)
+  }
+
+  it('says which revision is in force', () => {
+    const bundle = readBundle(defaultPolicyBytes)
+    const host = openPolicy(bundle, { clock: () => 1, log: quietLog() })
+    hosts.push(host)
+    expect([host.revision, host.digest]).toEqual([bundle.revision, bundle.digest])
+  })
+
+  it('refuses a bundle that claims every package', () => {
+    for (const roots of [[''], ['/'], [], ['countersign', '']]) {
+      refused(withFile(defaultPolicyBytes, '.manifest', JSON.stringify({ roots, wasm: [] })), /claims every package/)
+    }
+  })
+
+  it('refuses a module that is none, or imports what no policy needs', () => {
+    refused(withFile(defaultPolicyBytes, 'policy.wasm', 'wasm?'), /not a module/)
+    refused(withModule(defaultPolicyBytes, 'opa_abort', 'opa_abert'), /imports env\.opa_abert/)
+  })
+
+  it('refuses a module of another interface', () => {
+    refused(withModule(defaultPolicyBytes, 'opa_value_dump', 'opa_value_dumb'), /does not export opa_value_dump/)
+    refused(withModule(defaultPolicyBytes, [0x7f, 0x00, 0x41, 0x03, 0x0b], [0x7f, 0x00, 0x41, 0x09, 0x0b]), /ABI 1\.9/)
+  })
+
+  it('refuses a policy that calls a builtin the host does not lend, by name', () => {
+    refused(withModule(builtinsPolicyBytes, 'crypto.sha256', 'crypto.sha999'), /calls crypto\.sha999/)
+  })
+
+  it('refuses a policy without one of the entrypoints', () => {
+    refused(withModule(defaultPolicyBytes, 'countersign/task', 'countersign/tusk'), /does not answer countersign\/task/)
+  })
+
+  it('refuses a policy that allows what says nothing', () => {
+    refused(withModule(builtinsPolicyBytes, 'deny', 'okay'), /must deny \{\}, it says "okay"/)
+  })
+
+  it('refuses a policy that needs more memory than it may have', () => {
+    expect(() => open(defaultPolicyBytes, { maxMemoryPages: 31 })).toThrow(/cannot be instantiated/)
+  })
+})
+
+function withFile(bytes: Uint8Array, path: string, content: string | Uint8Array): Uint8Array {
+  return packBundle({ ...filesOf(bytes), [path]: content })
+}
+
+function withModule(bytes: Uint8Array, from: string | readonly number[], to: string | readonly number[]): Uint8Array {
+  const binary = (text: string | readonly number[]): Uint8Array => (typeof text === 'string' ? Buffer.from(text) : Uint8Array.from(text))
+  return withFile(bytes, 'policy.wasm', patched(readBundle(bytes).wasm, binary(from), binary(to)))
+}
