@@ -153,6 +153,7 @@ describe('the strict JSON reader', () => {
 
   it.each([
     ['quotes and backslashes', `"${'\\\\'.repeat(60_000)}${'\\"'.repeat(60_000)}"`],
+    ['colons before an escape', `"n"${':'.repeat(2_000_000)}"\\n"`],
     ['colons after an escape', `"\\n"${':'.repeat(250_000)}`],
     ['colons in a string after an escape', `["\\n","${':'.repeat(250_000)}"]`],
     ['escaped keys', `{${Array.from({ length: 20_000 }, (_, at) => `"\\n${at}":0`).join(',')}}`],
