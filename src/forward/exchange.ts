@@ -118,7 +118,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     // undici flushes its parser with empty chunks after every pause.
     if (chunk.length === 0 || head === null || head.length === 0 || this.#phase !== 'reading') return
     const { outgoing } = this.#job.call
-    if (outgoing.destroyed) return // its abort is on the way
+    if (outgoing.destroyed) return this.#settle('client-gone')
     this.#bytesIn += chunk.length
     this.#touched = this.#job.sweep.tick
     if (this.#bytesIn === head.length && (this.#job.upload?.done ?? true)) {
@@ -166,7 +166,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   }
 
   expire(tick: number): void {
-    const { head, idle } = this.#job.upstream.route.timeouts
+    const { connect, head, idle } = this.#job.upstream.route.timeouts
     const still = tick - this.#touched
     switch (this.#phase) {
       case 'sending':
@@ -185,7 +185,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
       case 'flushing':
         if (still > ticksOf(idle)) this.#settle('client-gone')
         return
-      case 'connecting': // timed by the dialler
+      case 'connecting':
+        // The dialler times each attempt; this ends a line that never gets to use what it dialled.
+        if (still > ticksOf(2 * connect))
+          this.#fail(new Refusal('forward.unreachable', { detail: 'no connection stood in time' }), 'upstream-gone')
+        return
       case 'over':
         return
     }
@@ -208,13 +212,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
 
   #end(): void {
     if (this.#phase === 'over') return
-    this.#job.call.outgoing.end()
+    const { outgoing } = this.#job.call
+    if (!outgoing.destroyed) outgoing.end()
     this.#flush()
   }
 
   /** The exchange is over when the kernel has the last byte, not when we have: until then a cut must still cut. */
   #flush(): void {
     const { outgoing } = this.#job.call
+    if (outgoing.destroyed) return this.#settle('client-gone')
     if (outgoing.writableLength === 0) return this.#settle('complete')
     this.#phase = 'flushing'
     this.#touched = this.#job.sweep.tick
@@ -231,7 +237,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (this.#phase === 'over') return
     const { call, upload, sha256 } = this.#job
     this.#over()
-    if (ended !== 'complete') sever(call)
     this.#resolve({
       status: this.#status,
       ended,
@@ -240,6 +245,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
       bodySha256: upload === null ? sha256 : upload.sha256,
       dialled: this.#dialled,
     })
+    if (ended !== 'complete') sever(call, this.#head)
   }
 
   #over(): void {
@@ -274,14 +280,18 @@ function flushHead(call: Call): void {
   if (!outgoing.destroyed && !outgoing.writableEnded) outgoing.flushHeaders()
 }
 
-/** Ends the agent's connection so that a part of an answer is never taken for the whole: a body that only the end of the connection ends is reset. */
-function sever(call: Call): void {
+/**
+ * Ends the agent's connection so that a part of an answer is never taken for the whole: a body that only the end
+ * of the connection ends is reset. The socket is taken from the request, since an answer that waits for an earlier one has none.
+ */
+function sever(call: Call, head: Head | null): void {
   const { outgoing } = call
   if (outgoing.destroyed) return
-  const { socket } = outgoing
-  const delimited = outgoing.chunkedEncoding || outgoing.hasHeader('content-length')
-  if (!delimited && socket !== null && 'resetAndDestroy' in socket && !('encrypted' in socket)) socket.resetAndDestroy()
+  const { socket } = call.incoming
+  const open = head !== null && head.length === null && !outgoing.chunkedEncoding
+  if (open && socket.localPort !== undefined && !('encrypted' in socket)) socket.resetAndDestroy()
   outgoing.destroy()
+  socket.destroy()
 }
 
 function timedOut(detail: string): Refusal {

@@ -68,6 +68,7 @@ interface Site {
 export function makeForward(options: ForwardOptions): Forward {
   const sites = new Map<Route, Site>()
   const sweep = new Sweep()
+  let closed = false
   const siteOf = (route: Route): Site => {
     const known = sites.get(route)
     if (known !== undefined) return known
@@ -80,6 +81,7 @@ export function makeForward(options: ForwardOptions): Forward {
       // The executor's throw is the promise's rejection: one promise per call, no async function.
       new Promise((resolve, reject) => {
         options.check(permit)
+        if (closed) throw new Refusal('listen.draining')
         const { call, target } = permit.decision.question
         const { upstream, lines } = siteOf(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
@@ -99,6 +101,7 @@ export function makeForward(options: ForwardOptions): Forward {
       }),
     reconfigure: (routes) => retire(sites, new Set(routes)),
     close: async () => {
+      closed = true
       for (const timed of sweep.all) if (timed instanceof Exchange) timed.cut(new Refusal('listen.draining'))
       sweep.close()
       await Promise.all([...sites.values()].map((site) => site.lines.close()))

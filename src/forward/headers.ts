@@ -32,7 +32,7 @@ const ended: ReadonlySet<string> = new Set([
  */
 export function upstreamHeaders(call: Call, upstream: Upstream, length: number | null): string[] {
   const given = call.headers
-  const list: string[] = ['host', upstream.authority]
+  const list: string[] = upstream.host === null ? [] : ['host', upstream.host]
   const named = namedByConnection(given)
   for (let index = 0; index + 1 < given.length; index += 2) {
     const name = given[index] ?? ''

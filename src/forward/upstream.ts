@@ -5,8 +5,8 @@ export interface Upstream {
   readonly route: Route
   /** Host name to resolve and to name in the TLS handshake; no brackets. */
   readonly hostname: string
-  /** The Host header. */
-  readonly authority: string
+  /** The Host header; null when it is the one undici derives from the origin. */
+  readonly host: string | null
   /** Lower-case authorities by which the upstream may name itself in links. */
   readonly selves: readonly string[]
   readonly basePath: string
@@ -24,5 +24,6 @@ export function describeUpstream(route: Route): Upstream {
     selves.add(authority.toLowerCase().replace(/:\d+$/, ''))
     if (!/:\d+$/.test(authority)) selves.add(`${authority.toLowerCase()}:${port}`)
   }
-  return { route, hostname: bare, authority, selves: [...selves], basePath, credentialed: route.credential !== null }
+  const host = new URL(route.to.origin).host === authority ? null : authority
+  return { route, hostname: bare, host, selves: [...selves], basePath, credentialed: route.credential !== null }
 }

@@ -362,12 +362,44 @@ describe('streams', () => {
     expect(await rig.end(1)).toMatchObject({ ended: 'client-gone' })
   })
 
+  test('a name that never resolves is unreachable after the time to connect', async () => {
+    const to = {
+      origin: 'http://crm.acme.example',
+      scheme: 'http',
+      authority: 'crm.acme.example',
+      hostname: 'crm.acme.example',
+      port: 80,
+      basePath: '',
+    } as const
+    const never = new Promise<never>(() => undefined)
+    const { rig } = await pair(() => undefined, {
+      route: { to, timeouts: { connect: 200, head: 5000, idle: 5000 } },
+      forward: { lookup: () => never },
+    })
+    expect(await (await fetch(rig.url)).json()).toMatchObject({ code: 'forward.unreachable' })
+  })
+
+  test('an answer that waits behind an earlier one on the same connection is cut with it', async () => {
+    const { rig } = await pair(async (connection) => {
+      const request = await connection.until(head)
+      connection.socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n')
+      if (request.includes('/second')) connection.socket.destroy()
+    })
+    const client = await rawClient(rig.port)
+    client.socket.write('GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n')
+    await client.closed
+    await rig.end(1)
+    expect(rig.ends.map((end) => ('ended' in end ? end.ended : end.code)).sort()).toEqual(['client-gone', 'upstream-gone'])
+    expect(client.text()).not.toMatch(/\r\n0\r\n\r\n/)
+  })
+
   test('closing cuts what is under way', async () => {
     const { upstream, rig } = await pair(() => undefined)
     const answer = fetch(rig.url)
     await (await upstream.connection(0)).until(head)
     await rig.forward.close()
     expect(await (await answer).json()).toMatchObject({ code: 'listen.draining' })
+    expect(await (await fetch(rig.url)).json()).toMatchObject({ code: 'listen.draining' })
   })
 
   test('a reload ends idle connections of routes that are gone and leaves calls alone', async () => {

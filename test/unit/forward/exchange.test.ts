@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { describe, expect, test } from 'vitest'
 import { Exchange, type Job, type Observed } from '../../../src/forward/exchange.ts'
@@ -18,13 +18,9 @@ class Told extends EventEmitter {
   destroyed = false
   writableEnded = false
   chunkedEncoding = false
-  socket = null
   writeHead(status: number): void {
     this.headersSent = true
     this.told.push(`head ${status}`)
-  }
-  hasHeader(): boolean {
-    return true
   }
   flushHeaders(): void {}
   write(chunk: Buffer): boolean {
@@ -59,7 +55,7 @@ function sketch(upload: Upload | null = null): Sketch {
   const lines = new Lines({ origin: 'http://127.0.0.1:1', dial: () => () => undefined, headBytes: 1024 })
   const sweep = new Sweep()
   const job: Job = {
-    call: { ...call, outgoing: told as unknown as ServerResponse },
+    call: { ...call, outgoing: told as unknown as ServerResponse, incoming: { socket: told } as unknown as IncomingMessage },
     signal: abort.signal,
     upstream,
     lines,
