@@ -18,6 +18,7 @@ const ended: ReadonlySet<string> = new Set([
   'host',
   'content-length',
   'authorization',
+  'proxy-authorization',
   'x-api-key',
   'x-goog-api-key',
   'cookie',
