@@ -109,6 +109,7 @@ export class ChainFile {
   /** Forgets lines that were written and not acknowledged; gives their number of bytes. `mend` removes them from the disk. */
   takeBack(): number {
     const bytes = this.#written.offset - this.#acknowledged.offset
+    if (bytes > 0) this.#torn = true
     this.#written = this.#acknowledged
     return bytes
   }

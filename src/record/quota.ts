@@ -56,6 +56,10 @@ export class Quota {
     const now = this.#clock()
     if (Math.abs(now - this.#scanned) < rescanMs) return
     this.#scanned = now
-    this.#used = listSegments(this.#dir).reduce((sum, row) => sum + row.size, 0)
+    try {
+      this.#used = listSegments(this.#dir).reduce((sum, row) => sum + row.size, 0)
+    } catch {
+      // a folder that cannot be listed: the figure kept by counting still holds
+    }
   }
 }

@@ -11,6 +11,7 @@ import { CallEntry } from './entry.ts'
 import type { LedgerIo } from './ledger-io.ts'
 import type { Log } from './ledger.ts'
 import { Ledger } from './ledger.ts'
+import { lockFolder } from './lock.ts'
 import { OpaForm } from './opa.ts'
 import type { Entry, LedgerEvent, Recorder } from './record.ts'
 import type { Head, Recovered } from './recover.ts'
@@ -79,9 +80,19 @@ export interface OpenRecorder extends Recorder {
 const segmentBytes = 64 * 1024 * 1024
 const sinkGraceMs = 2000
 
-/** Rejects when the ledger cannot be read or written: without a record nothing may be served. */
+/** Rejects when the ledger cannot be read or written, or another process writes it: without a record nothing may be served. */
 export async function openRecorder(options: RecorderOptions): Promise<OpenRecorder> {
   mkdirSync(options.dir, { recursive: true, mode: 0o700 })
+  const unlock = lockFolder(options.dir)
+  try {
+    return await openLocked(options, unlock)
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function openLocked(options: RecorderOptions, unlock: () => void): Promise<OpenRecorder> {
   const recovered = recover(options.dir)
   const form = new OpaForm(options)
   const signer = noteSigner(options.ledgerId, options.key)
@@ -89,7 +100,7 @@ export async function openRecorder(options: RecorderOptions): Promise<OpenRecord
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
-    return new LedgerRecorder(options, ledger, form, feeds, signer.verifierKey)
+    return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: signer.verifierKey, unlock })
   } catch (error) {
     await ledger.close()
     throw error
@@ -116,21 +127,26 @@ function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: Record
   return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, log: options.log })
 }
 
-class LedgerRecorder implements OpenRecorder {
-  readonly #options: RecorderOptions
-  readonly #ledger: Ledger
-  readonly #form: OpaForm
-  readonly #feeds: readonly SinkFeed[]
-  readonly #verifierKey: string
-  readonly #rig: EntryRig
+interface RecorderParts {
+  readonly options: RecorderOptions
+  readonly ledger: Ledger
+  readonly form: OpaForm
+  readonly feeds: readonly SinkFeed[]
+  readonly verifierKey: string
+  readonly unlock: () => void
+}
 
-  constructor(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: readonly SinkFeed[], verifierKey: string) {
+class LedgerRecorder implements OpenRecorder {
+  readonly #parts: RecorderParts
+  readonly #ledger: Ledger
+  readonly #rig: EntryRig
+  #closed: Promise<void> | null = null
+
+  constructor(parts: RecorderParts) {
+    const { options, ledger, form } = parts
     const rate = options.unknownRate ?? { perSecond: 10, burst: 20 }
-    this.#options = options
+    this.#parts = parts
     this.#ledger = ledger
-    this.#form = form
-    this.#feeds = feeds
-    this.#verifierKey = verifierKey
     const unknown = new UnknownCallers({ ledger, form, rate, clock: options.clock })
     this.#rig = { ledger, form, unknown, now: options.now ?? (() => performance.now()), observe: options.observe ?? null }
   }
@@ -144,12 +160,12 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   event(event: LedgerEvent): Promise<void> {
-    return this.#ledger.append(this.#form.event(event, 'known'))
+    return this.#ledger.append(this.#rig.form.event(event, 'known'))
   }
 
   malformed(listener: string, reason: string): void {
     const event = { kind: 'request.malformed', by: 'unknown', detail: { listener, reason: reason.slice(0, 256) } }
-    void this.#rig.unknown.record(listener, 'listen.malformed', () => this.#form.event(event, 'unknown'))
+    void this.#rig.unknown.record(listener, 'listen.malformed', () => this.#rig.form.event(event, 'unknown'))
   }
 
   position(): Head {
@@ -157,7 +173,7 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   publicKey(): string {
-    return this.#verifierKey
+    return this.#parts.verifierKey
   }
 
   subscribe(listener: (seq: number) => void): () => void {
@@ -165,16 +181,22 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   tail(options: RecorderTail): AsyncGenerator<TailLine, void> {
-    return tail(this.#options.dir, { ...options, fromSeq: options.fromSeq ?? this.position().seq + 1, watch: this.#ledger })
+    return tail(this.#parts.options.dir, { ...options, fromSeq: options.fromSeq ?? this.position().seq + 1, watch: this.#ledger })
   }
 
   checkpoint(): Promise<void> {
     return this.#ledger.checkpoint()
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     await this.#rig.unknown.close()
     await this.#ledger.close()
-    await Promise.all(this.#feeds.map((feed) => feed.close(sinkGraceMs)))
+    this.#parts.unlock()
+    await Promise.all(this.#parts.feeds.map((feed) => feed.close(sinkGraceMs)))
   }
 }

@@ -100,6 +100,7 @@ export class SinkFeed {
 
   async #run(): Promise<void> {
     const { dir, sink, watch, log, name } = this.#options
+    let failing = false
     while (!this.#stop.signal.aborted) {
       try {
         this.#lines = tail(dir, { fromSeq: this.#done + 1, follow: true, signal: this.#stop.signal, watch })
@@ -107,11 +108,17 @@ export class SinkFeed {
           const taken = sink.write(line, seq)
           if (taken !== undefined) await taken
           this.#done = seq
+          failing = false
           if (seq >= this.#until) this.#stop.abort()
           if ((seq - this.#from) % saveEvery === saveEvery - 1) await this.#save()
         }
       } catch (error) {
-        log.warn({ sink: name, seq: this.#done + 1, cause: error instanceof Error ? error.name : 'unknown' }, 'a record sink took no line')
+        if (!failing)
+          log.warn(
+            { sink: name, seq: this.#done + 1, cause: error instanceof Error ? error.name : 'unknown' },
+            'a record sink took no line',
+          )
+        failing = true
         await delay(this.#options.retryMs ?? 1000, undefined, { signal: this.#stop.signal }).catch(() => undefined)
       }
     }

@@ -9,7 +9,8 @@ import { defineSink } from './sink.ts'
 export interface LineDestination {
   /** False: full, wait for `drain`. */
   write(text: string): boolean
-  once(event: string, listener: () => void): unknown
+  on(event: 'error', listener: (error: unknown) => void): unknown
+  once(event: 'drain' | 'close', listener: () => void): unknown
   end(): void
 }
 
@@ -19,21 +20,30 @@ export const stdout = defineSink({
   open: () => lineSink('stdout', pino.destination({ fd: 1, sync: false })),
 })
 
-/** A sink that writes lines to a destination and waits when it is full. */
+/** A sink that writes lines to a destination and waits when it is full; once the destination failed, every line is turned down. */
 export function lineSink(type: string, destination: LineDestination): RecordSink {
+  let failure: Error | null = null
+  let fail: ((error: Error) => void) | null = null
+  destination.on('error', (error) => {
+    failure = error instanceof Error ? error : new Error('the destination failed')
+    fail?.(failure)
+  })
+  const told = (event: 'drain' | 'close') =>
+    new Promise<void>((resolve, reject) => {
+      fail = reject
+      destination.once(event, resolve)
+    })
   return {
     type,
-    write: (line) => (destination.write(`${line}\n`) ? undefined : told(destination, 'drain')),
+    write: (line) => {
+      if (failure !== null) throw failure
+      return destination.write(`${line}\n`) ? undefined : told('drain')
+    },
     close: async () => {
-      const finished = told(destination, 'close')
+      if (failure !== null) return
+      const closed = told('close')
       destination.end()
-      await finished
+      await closed
     },
   }
-}
-
-function told(destination: LineDestination, event: string): Promise<void> {
-  return new Promise((resolve) => {
-    destination.once(event, resolve)
-  })
 }

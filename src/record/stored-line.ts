@@ -1,3 +1,5 @@
+import type { LineKind } from './chain.ts'
+
 /** What the ledger itself needs to know of a stored line. */
 export interface StoredLine {
   readonly id: string
@@ -6,12 +8,15 @@ export interface StoredLine {
   readonly time: number
   /** Hex. */
   readonly prev: string
-  readonly kind: string
+  readonly kind: LineKind
   /** Present on checkpoints. */
   readonly note: string | null
   readonly open: readonly (readonly [seq: number, id: string])[] | null
   readonly openFrom: number | null
 }
+
+/** Closed: a kind that is not known could be a checkpoint made unreadable. */
+const kinds: readonly LineKind[] = ['decision', 'outcome', 'refusal', 'event', 'checkpoint']
 
 /** Reads a line; null when it is not a well-formed ledger line. */
 export function readStored(text: string): StoredLine | null {
@@ -25,9 +30,9 @@ export function readStored(text: string): StoredLine | null {
   const id = member(event, 'decision_id')
   const seq = member(own, 'seq')
   const prev = member(own, 'prev')
-  const kind = member(own, 'kind')
+  const kind = kinds.find((one) => one === member(own, 'kind'))
   if (typeof id !== 'string' || typeof seq !== 'number' || !Number.isSafeInteger(seq) || seq < 1) return null
-  if (typeof prev !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(prev) || typeof kind !== 'string') return null
+  if (typeof prev !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(prev) || kind === undefined) return null
   const note = member(own, 'checkpoint')
   const openFrom = member(own, 'open_from')
   const time = member(event, 'timestamp')

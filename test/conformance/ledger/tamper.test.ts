@@ -73,16 +73,22 @@ describe('a tampered ledger', () => {
 
   test('with any bit flipped is detected, and the line it is in is named', async () => {
     const whole = Buffer.from(text(lines))
+    // half of them in the last line, a checkpoint, which nothing after it vouches for
+    const last = whole.length - Buffer.byteLength(lines.at(-1) ?? '') - 1
     await fc.assert(
-      fc.asyncProperty(fc.nat(whole.length - 1), fc.nat(7), async (byte, bit) => {
-        const bytes = Buffer.from(whole)
-        bytes.writeUInt8(bytes.readUInt8(byte) ^ (1 << bit), byte)
-        const { ok, firstBad } = await judged(bytes)
-        const line = whole.subarray(0, byte).toString('latin1').split('\n').length
-        expect(ok).toBe(false)
-        // a newline that is gone joins two lines: the first of them is the bad one
-        expect(firstBad?.seq).toBe(line)
-      }),
+      fc.asyncProperty(
+        fc.oneof(fc.nat(whole.length - 1), fc.integer({ min: last, max: whole.length - 1 })),
+        fc.nat(7),
+        async (byte, bit) => {
+          const bytes = Buffer.from(whole)
+          bytes.writeUInt8(bytes.readUInt8(byte) ^ (1 << bit), byte)
+          const { ok, firstBad } = await judged(bytes)
+          const line = whole.subarray(0, byte).toString('latin1').split('\n').length
+          expect(ok).toBe(false)
+          // a newline that is gone joins two lines: the first of them is the bad one
+          expect(firstBad?.seq).toBe(line)
+        },
+      ),
       { numRuns: 600 },
     )
   }, 120_000)

@@ -136,6 +136,29 @@ describe('a full disk', () => {
   })
 })
 
+describe('a group that fails after its checkpoint was written', () => {
+  test('takes the checkpoint back from the disk too', async () => {
+    for (let n = 1; n <= 6; n++) {
+      const rig = rigged()
+      let left = Number.POSITIVE_INFINITY
+      const clock = () => {
+        left -= 1
+        if (left === 0) throw new Error('the clock stopped')
+        return rig.now
+      }
+      const recorder = await rig.open({ durability: 'synced', quota: 20_000, clock, retryMs: 3_600_000 })
+      while (!recorder.failed) await recorder.event({ kind: 'x', by: 'clock', detail: {} }).catch(() => undefined)
+      rig.now += 2000
+      left = n
+      const event = async () => recorder.event({ kind: 'x', by: 'clock', detail: {} })
+      await Promise.allSettled([recorder.checkpoint(), event()])
+      left = Number.POSITIVE_INFINITY
+      await recorder.close()
+      expect(await verifyLedger(rig.dir, recorder.publicKey()), `at ${n}`).toMatchObject({ ok: true, firstBad: null })
+    }
+  })
+})
+
 describe('a failed sync', () => {
   test('is never tried again on its descriptor: the segment is cut back and a new one begun', async () => {
     const rig = rigged()

@@ -104,13 +104,25 @@ describe('segments', () => {
   })
 })
 
+describe('a ledger folder', () => {
+  test('has one writer at a time: a second one is turned away before it writes a byte', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const before = rig.text()
+    await expect(rig.open()).rejects.toThrow('another process writes the ledger')
+    expect(rig.text()).toBe(before)
+    await recorder.close()
+    await rig.open()
+  })
+})
+
 describe('checkpoints', () => {
   test('come by the clock while lines are written, and not while nothing is', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const rig = rigged()
     const recorder = await rig.open({ checkpointMs: 10_000 })
     const seen = () => rig.ofKind('checkpoint').length
-    await rig.permitted(recorder)
+    await recorder.event({ kind: 'x', by: 'clock', detail: {} })
     vi.advanceTimersByTime(10_000)
     await until(() => seen() === 2)
     const { seq } = recorder.position()

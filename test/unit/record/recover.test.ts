@@ -21,6 +21,7 @@ describe('opening a ledger after a crash', () => {
     const recorder = await rig.open()
     await rig.permitted(recorder)
     await recorder.event({ kind: 'x', by: 'clock', detail: {} })
+    const head = recorder.position()
     const whole = statSync(rig.segments()[0] ?? '').size
     await recorder.event({ kind: 'task.opened', by: 'clock', detail: {} })
     const bytes = readFileSync(rig.segments()[0] ?? '')
@@ -28,6 +29,8 @@ describe('opening a ledger after a crash', () => {
       const copy = rigged()
       crash(rig, copy)
       truncateSync(copy.segments()[0] ?? '', size)
+      expect(recover(copy.dir)).toMatchObject({ head, dropped: size - whole, damaged: null })
+      if (size % 16 !== 0 && size > whole + 1 && size < bytes.length - 1) continue
       const again = await copy.open()
       expect(copy.events()).toEqual(['ledger.opened', 'x', ...(size === whole ? [] : ['ledger.recovered']), 'ledger.opened'])
       const dropped = copy.lines().find((line) => line.custom.countersign['event'] === 'ledger.recovered')
@@ -35,7 +38,7 @@ describe('opening a ledger after a crash', () => {
       await again.close()
       expect(await verifyLedger(copy.dir, again.publicKey())).toMatchObject({ ok: true, firstBad: null })
     }
-  }, 60_000)
+  })
 
   test.each([
     ['zeros', Buffer.alloc(4096)],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { SinkConfig, openSink } from '../../../src/record/registry.ts'
 import type { RecordSink, SinkOffsets } from '../../../src/record/sink.ts'
+import type { LineDestination } from '../../../src/record/stdout.ts'
 import { lineSink } from '../../../src/record/stdout.ts'
 import { rigPerTest, until } from '../../support/ledger-rig.ts'
 
@@ -22,6 +23,33 @@ class KeptSink implements RecordSink {
 
   async close(): Promise<void> {
     this.closed = true
+  }
+}
+
+class FakeDestination implements LineDestination {
+  readonly written: string[] = []
+  readonly #listeners = new Map<string, (error: unknown) => void>()
+  full = false
+
+  write(text: string): boolean {
+    this.written.push(text)
+    return !this.full
+  }
+
+  on(event: string, listener: (error: unknown) => void): void {
+    this.#listeners.set(event, listener)
+  }
+
+  once(event: string, listener: () => void): void {
+    this.#listeners.set(event, listener)
+  }
+
+  end(): void {
+    this.happen('close')
+  }
+
+  happen(event: string): void {
+    this.#listeners.get(event)?.(null)
   }
 }
 
@@ -75,22 +103,28 @@ describe('sinks', () => {
   })
 
   test('stdout writes the line as it is stored and waits for a full destination to drain', async () => {
-    const written: string[] = []
-    const waiting = new Map<string, () => void>()
-    let full = true
-    const sink = lineSink('stdout', {
-      write: (text) => (written.push(text), !full),
-      once: (event, listener) => waiting.set(event, listener),
-      end: () => waiting.get('close')?.(),
-    })
+    const destination = new FakeDestination()
+    const sink = lineSink('stdout', destination)
+    destination.full = true
     let taken = false
     const first = Promise.resolve(sink.write('{"a":1}', 1)).then(() => (taken = true))
     await Promise.resolve()
-    expect([written, taken]).toEqual([['{"a":1}\n'], false])
-    waiting.get('drain')?.()
+    expect([destination.written, taken]).toEqual([['{"a":1}\n'], false])
+    destination.happen('drain')
     await first
-    full = false
+    destination.full = false
     expect(sink.write('{"b":2}', 2)).toBeUndefined()
+    await sink.close()
+  })
+
+  test('a destination that fails turns lines down and does not end the process', async () => {
+    const destination = new FakeDestination()
+    const sink = lineSink('stdout', destination)
+    destination.full = true
+    const waiting = sink.write('{"a":1}', 1)
+    destination.happen('error')
+    await expect(waiting).rejects.toThrow('the destination failed')
+    expect(() => sink.write('{"a":1}', 1)).toThrow('the destination failed')
     await sink.close()
   })
 
