@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { isMap, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml'
+import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from 'yaml'
 import type { z } from 'zod'
 import { agree } from './agree.ts'
 import { ConfigFault, type Finding, type FindingCode } from './findings.ts'
@@ -86,12 +86,18 @@ function substitute(document: Document, env: Env, report: (code: FindingCode, pa
         if (whole.startsWith('$$')) return whole.slice(1)
         const value = env[name]
         if (value !== undefined) return value
-        const pair = ancestors.findLast((ancestor) => 'key' in ancestor)
-        const at = pair && 'key' in pair && isScalar(pair.key) ? [String(pair.key.value)] : []
-        report('CS1110', at, `environment variable ${name} is not set`)
+        report('CS1110', pathOf(node, ancestors), `environment variable ${name} is not set`)
         return ''
       })
     },
+  })
+}
+
+/** Keys and indexes that lead from the top to a node. */
+function pathOf(node: unknown, ancestors: readonly unknown[]): PropertyKey[] {
+  return ancestors.flatMap((ancestor, depth): PropertyKey[] => {
+    if (isPair(ancestor) && isScalar(ancestor.key)) return [String(ancestor.key.value)]
+    return isSeq(ancestor) ? [ancestor.items.indexOf(ancestors[depth + 1] ?? node)] : []
   })
 }
 

@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import { ConfigFault, type Finding } from '../../../src/config/findings.ts'
+import { parseConfig } from '../../../src/config/load.ts'
+
+const good = `version: 1
+identify:
+  audience: spiffe://acme.example/countersign
+  sources:
+    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }
+task:
+  state: { path: state.db }
+  agents:
+    - id: spiffe://acme.example/agent
+      purpose: test
+      owners: { business: a@acme.example, security: b@acme.example, incident: c@acme.example }
+      autonomy: bounded
+      intent: { tools: [crm.order.read] }
+credential:
+  providers:
+    crm: { type: jwt, audience: "https://crm.acme.example", ttl: 30s }
+forward:
+  routes:
+    crm:
+      at: /crm
+      to: https://crm.acme.example/api
+      credential: crm
+      tools:
+        - { name: crm.order.read, match: "GET /orders/{id}", effect: read, risk: low, egress: internal, resource: "order:{id}" }
+record:
+  ledger: { path: ledger }
+`
+
+/** Findings of `good` with a piece replaced. */
+function findings(from: string, to: string, env: Record<string, string> = {}): readonly Finding[] {
+  if (!good.includes(from)) throw new Error(`the good configuration has no ${from}`)
+  try {
+    return parseConfig(
+      good.replace(from, () => to),
+      'countersign.yaml',
+      env,
+    ).findings
+  } catch (error) {
+    if (error instanceof ConfigFault) return error.findings
+    throw error
+  }
+}
+
+const brief = (found: readonly Finding[]): string[] => found.map(({ line, code, path }) => `${line} ${code} ${path}`)
+
+describe('a good configuration', () => {
+  test('has nothing to remark, and defaults are filled in', () => {
+    const { config, findings: found } = parseConfig(good, 'countersign.yaml', {})
+    expect(found).toEqual([])
+    expect(config.listen.limits).toMatchObject({ headers: 32_768, body: 10_485_760, judged_body: 262_144, header_time: 10_000 })
+    expect(config.credential.providers['crm']).toMatchObject({ ttl: 30_000 })
+    expect(config.task.agents[0]).toMatchObject({ lifecycle: 'live', intent: { ttl: 1_800_000, data: ['public'] } })
+  })
+
+  test('takes plain values from the environment, and $${ stands for itself', () => {
+    const { config } = parseConfig(
+      good.replace('purpose: test', () => 'purpose: "${WHY} $${X}"'),
+      'f',
+      { WHY: 'refunds' },
+    )
+    expect(config.task.agents[0]?.purpose).toBe('refunds ${X}')
+  })
+})
+
+describe('each problem is named with its place', () => {
+  test.each<[string, string, string, string]>([
+    ['an unknown key', 'purpose: test', 'porpose: test', '10 CS1204 task.agents.0.porpose'],
+    ['an unknown top-level key', 'version: 1', 'version: 1\nrecords: {}', '2 CS1204 records'],
+    ['a wrong value', 'autonomy: bounded', 'autonomy: wild', '12 CS1201 task.agents.0.autonomy'],
+    ['a duration without a unit', 'ttl: 30s', 'ttl: 30', '16 CS1201 credential.providers.crm.ttl'],
+    ['a life that is too long', 'ttl: 30s', 'ttl: 2m', '16 CS1201 credential.providers.crm.ttl'],
+    [
+      'a literal secret',
+      'type: jwt, audience: "https://crm.acme.example", ttl: 30s',
+      'type: static, value: hunter2, unsafe_standing: true',
+      '16 CS1301 credential.providers.crm.value',
+    ],
+    [
+      'a standing credential that is not owned up to',
+      'type: jwt, audience: "https://crm.acme.example", ttl: 30s',
+      'type: static, value: { env: KEY }',
+      '16 CS1310 credential.providers.crm.unsafe_standing',
+    ],
+    ['a variable that is not set', 'purpose: test', 'purpose: ${NOPE}', '10 CS1110 task.agents.0.purpose'],
+    ['a credential that is nowhere', 'credential: crm\n', 'credential: crn\n', '22 CS1401 forward.routes.crm.credential'],
+    ['a route without a way in', 'at: /crm\n', 'owner: a\n', '19 CS1402 forward.routes.crm'],
+    ['a reserved prefix', 'at: /crm\n', 'at: /t\n', '20 CS1402 forward.routes.crm.at'],
+    ['a user in an upstream URL', 'https://crm.acme.example/api', 'https://u:p@crm.acme.example/api', '21 CS1201 forward.routes.crm.to'],
+    ['a credential in clear', 'to: https://crm', 'to: http://crm', '21 CS1501 forward.routes.crm.to'],
+    ['a resource of nothing', 'order:{id}', 'order:{no}', '24 CS1401 forward.routes.crm.tools.0.resource'],
+    [
+      'a pointer into an unread body',
+      'egress: internal,',
+      'egress: internal, debit: { eur: /amount },',
+      '24 CS1403 forward.routes.crm.tools.0.debit',
+    ],
+    [
+      'a plain listener beyond loopback',
+      'version: 1',
+      'version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420" } ] }',
+      '2 CS1501 listen.agent.0.at',
+    ],
+    ['an admin port beyond loopback', 'version: 1', 'version: 1\nadmin: { at: "0.0.0.0:7421" }', '2 CS1501 admin.at'],
+    ['broken YAML', 'version: 1', 'version: [1', '2 CS1101 '],
+  ])('%s', (_name, from, to, expected) => {
+    expect(brief(findings(from, to))).toContain(expected)
+  })
+
+  test('a slip gets a suggestion', () => {
+    expect(findings('tools: [crm', 'tool: [crm').map(({ message }) => message)).toContain('unknown key "tool", did you mean "tools"?')
+  })
+
+  test('two sources of one trust domain are refused: bundles are never merged', () => {
+    const twice = '    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }\n'
+    expect(brief(findings(twice, twice + twice))).toContain('6 CS1402 identify.sources.1.trust_domain')
+  })
+
+  test('all problems come at once, in the order of the file', () => {
+    const found = findings('purpose: test', 'porpose: test\n      lifecycle: dead')
+    expect(found.length).toBeGreaterThanOrEqual(3)
+    expect(found.map(({ line }) => line)).toEqual(found.map(({ line }) => line).toSorted((a, b) => a - b))
+  })
+})
+
+describe('what is good enough is still remarked', () => {
+  test('an agent without its three owners would be refused', () => {
+    expect(findings(', incident: c@acme.example', '')).toMatchObject([{ code: 'CS1601', severity: 'warning' }])
+  })
+
+  test('a tool that no route has', () => {
+    expect(findings('[crm.order.read]', '[crm.order.read, mail.send]')).toMatchObject([{ code: 'CS1401', severity: 'warning' }])
+  })
+
+  test('every weakening', () => {
+    const found = findings('credential: crm\n', 'credential: crm\n      unsafe_observe: true\n')
+    expect(found).toMatchObject([{ code: 'CS1901', severity: 'note', line: 23, path: 'forward.routes.crm.unsafe_observe' }])
+  })
+})
