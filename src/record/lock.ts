@@ -8,10 +8,11 @@ import { DatabaseSync } from 'node:sqlite'
 export function lockFolder(dir: string): () => void {
   const database = new DatabaseSync(join(dir, 'lock'))
   try {
-    database.exec('BEGIN EXCLUSIVE')
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
   } catch (error) {
     database.close()
-    throw new Error(`another process writes the ledger in ${dir}`, { cause: error })
+    const locked = error instanceof Error && error.message.includes('locked')
+    throw new Error(locked ? `another process writes the ledger in ${dir}` : `the ledger in ${dir} cannot be locked`, { cause: error })
   }
   return () => database.close()
 }
