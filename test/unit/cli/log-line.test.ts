@@ -1,0 +1,84 @@
+import { describe, expect, test } from 'vitest'
+import { LogWriter, readLogLine, type LogLine } from '../../../src/cli/log-line.ts'
+
+function line(own: Record<string, unknown>, event: Record<string, unknown> = {}): LogLine {
+  const stored = { decision_id: 'c_1', timestamp: '2026-11-22T10:14:02.118000Z', ...event, custom: { countersign: { seq: 1, ...own } } }
+  const read = readLogLine(JSON.stringify(stored))
+  if (read === null) throw new Error('not a ledger line')
+  return read
+}
+
+const caller = 'spiffe://acme.example/ns/support/sa/refund-agent'
+const decision = {
+  kind: 'decision',
+  caller,
+  task: 't_01JD0000000000000000000A7Q',
+  route: 'crm',
+  tool: 'crm.order.read',
+  downstream: 'crm.acme.example',
+}
+const request = { input: { request: { method: 'GET', path: '/orders/1042' } } }
+const plain = (): LogWriter => new LogWriter({ colour: false, wide: false })
+
+describe('the compact line', () => {
+  test('is one for a decision and its outcome, with the lease and how it will end', () => {
+    const writer = plain()
+    expect(writer.push(line(decision, request))).toBe(null)
+    const lease = { id: 'l_01JD0000000000000000000B8R', provider: 'crm', revocation: 'issuer', standing: false }
+    const printed = writer.push(line({ ...decision, kind: 'outcome', status: 200, ended: 'complete', duration_ms: 8.04, lease }))
+    expect(printed).toBe(
+      '10:14:02.118  ✓  refund-agent    t_01JD…0A7Q     GET crm.order.read  → crm.acme.example  lease l_01JD…0B8R (crm, revoke at issuer)  200  8.0 ms',
+    )
+  })
+
+  test('marks a refusal and a question to a person, with rules and short control ids', () => {
+    const refusal = {
+      ...decision,
+      kind: 'refusal',
+      code: 'decide.denied',
+      rules: ['data.beyond-destination'],
+      controls: ['AML.T0086', 'ASI02', 'NHI5'],
+    }
+    expect(plain().push(line(refusal, request))).toContain(
+      '✗  refund-agent    t_01JD…0A7Q     GET crm.order.read  → crm.acme.example  data.beyond-destination (ASI02 NHI5)',
+    )
+    expect(plain().push(line({ ...refusal, code: 'approve.required' }, request))).toContain('⏸')
+  })
+
+  test('says how a call ended that did not complete, and that a credential is standing', () => {
+    const writer = plain()
+    writer.push(line(decision, request))
+    const lease = { id: 'l_1', provider: 'mail', revocation: 'discard', standing: true }
+    const printed = writer.push(line({ ...decision, kind: 'outcome', status: null, ended: 'cut', code: 'task.ended', lease }))
+    expect(printed).toMatch(/✗.*task\.ended.*discarded here, standing.*cut/)
+  })
+
+  test('shows an outcome whose decision was not seen, events, and passes checkpoints over', () => {
+    expect(plain().push(line({ ...decision, kind: 'outcome', status: 204, ended: 'complete' }))).toContain('204')
+    expect(plain().push(line({ kind: 'event', event: 'task.opened', by: caller, task: 't_1' }))).toContain('task.opened')
+    expect(plain().push(line({ kind: 'checkpoint' }))).toBe(null)
+  })
+})
+
+describe('what an agent wrote', () => {
+  test.each(['\u001b[31mred', '\u001b]0;title\u0007', '\r\nfake line', '\u202egnp', '\u2028', '\u009b2J'])(
+    'never moves the cursor: %j',
+    (hostile) => {
+      for (const wide of [false, true]) {
+        const writer = new LogWriter({ colour: true, wide })
+        const hurt = line(
+          { kind: 'refusal', code: 'match.unroutable', caller: `spiffe://acme.example/${hostile}`, task: hostile, detail: hostile },
+          { input: { request: { method: hostile, path: hostile } } },
+        )
+        const printed = writer.push(hurt) ?? ''
+        // what is left of escape sequences is our own colours
+        expect(printed.replaceAll(/\u001b\[\d{1,2}m/g, '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+        expect(printed).not.toContain('\u001b[31mred')
+      }
+    },
+  )
+})
+
+test.each(['', 'x', '[]', '{}', 'null', '{"custom":{}}', '{"custom":{"countersign":1}}'])('%j is not a ledger line', (text) => {
+  expect(readLogLine(text)).toBe(null)
+})
