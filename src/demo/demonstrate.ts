@@ -6,7 +6,7 @@ import { LogWriter, readLogLine } from '../cli/log-line.ts'
 import { verifyLedger } from '../record/verify.ts'
 import type { Sidecar } from '../sidecar.ts'
 import { foundCompany, svidSeconds, type Company } from './company.ts'
-import { anonymous, calls, curlLine, makeCall, opening, type Seen, type Step } from './story.ts'
+import { anonymous, calls, curlLine, makeCall, opening, read, type Seen, type Step } from './story.ts'
 
 export interface DemonstrationOptions {
   /** End after the story. */
@@ -79,7 +79,7 @@ class Teller {
     this.#say(
       [
         `TASK=$(${curlLine(opening, this.#port, this.#company)} | sed -E 's/.*"id":"([^"]*)".*/\\1/')`,
-        curlLine({ ...opening, method: 'GET', path: '/t/$TASK/crm/orders/1042' }, this.#port, this.#company).replace(/ --json '[^']*'/, ''),
+        curlLine({ ...read, path: `/t/$TASK${read.path}` }, this.#port, this.#company),
         `curl -s http://127.0.0.1:${ports.get('health')}/metrics | grep ^countersign_calls`,
         `npm run -s cs -- task ls ${admin}`,
         `npm run -s cs -- evidence verify ${folder}/ledger --key ${folder}/ledger/ledger.pub`,

@@ -47,15 +47,17 @@ export const anonymous: Step = {
   expect: { status: 401, code: 'identify.missing' },
 }
 
+export const read: Step = {
+  title: 'The order is read, with a credential that the agent never saw',
+  text: 'Identity and intent hold, so Countersign mints a token for this task, this tool and this upstream, and puts it on the call.',
+  method: 'GET',
+  path: '/crm/orders/1042',
+  expect: { status: 200 },
+}
+
 /** The calls under the task, in order. */
 export const calls: readonly Step[] = [
-  {
-    title: 'The order is read, with a credential that the agent never saw',
-    text: 'Identity and intent hold, so Countersign mints a token for this task, this tool and this upstream, and puts it on the call.',
-    method: 'GET',
-    path: '/crm/orders/1042',
-    expect: { status: 200 },
-  },
+  read,
   {
     title: 'A call outside the intent is refused',
     text: 'The agent may do many things; deleting a customer is not what this task is for.',
@@ -144,9 +146,9 @@ function seen(status: number, call: string | string[] | undefined, text: string)
 /** The call as a line for a terminal; the identity is read from the file that is kept fresh. */
 export function curlLine(step: Step, proxyPort: number, company: Company): string {
   const parts = ['curl -s']
-  if (step.method !== 'GET') parts.push(`-X ${step.method}`)
+  if (step.method !== 'GET' && (step.method !== 'POST' || step.body === undefined)) parts.push(`-X ${step.method}`)
   if (step.identified !== false) parts.push(`-H "Authorization: Bearer $(cat ${company.folder}/agent.jwt)"`)
-  if (step.body !== undefined) parts.push(`--json '${JSON.stringify(step.body)}'`)
+  if (step.body !== undefined) parts.push(`-H 'Content-Type: application/json' -d '${JSON.stringify(step.body)}'`)
   parts.push(`http://127.0.0.1:${proxyPort}${step.path}`)
   return parts.join(' ')
 }
