@@ -1,5 +1,5 @@
 /** A request body that streams from the agent: what undici reads instead of the message itself, which it would take apart. */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash, hash, type Hash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Refusal } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
@@ -13,13 +13,15 @@ export class UploadBroken extends Error {
 }
 
 /**
- * Passes chunks through without keeping any; undici pauses and resumes it, and so the agent's socket.
+ * Passes chunks through without queueing any; undici pauses and resumes it, and so the agent's socket.
  * It ends only when the body was whole: anything else is an `error`, on which undici destroys the upstream's socket
  * before the request is complete there.
  */
 export class Upload extends EventEmitter {
   readonly #call: Call
-  readonly #hash: Hash = createHash('sha256')
+  /** The first chunk, until a second one makes a running digest worth its price: most bodies are one chunk. */
+  #first: Buffer | null = null
+  #hash: Hash | null = null
   #started = false
   #bytes = 0
   #stalled = false
@@ -41,9 +43,10 @@ export class Upload extends EventEmitter {
     return this.#stalled
   }
 
-  /** Lower-case hex of the whole body; null when it was not whole. */
+  /** Lower-case hex of the whole body; null when it was not whole. Asked for once, when the exchange is over. */
   get sha256(): string | null {
-    return this.done ? this.#hash.copy().digest('hex') : null
+    if (!this.done) return null
+    return this.#hash === null ? hash('sha256', this.#first ?? '', 'hex') : this.#hash.digest('hex')
   }
 
   /** undici's sign of a stream; nothing is ever piped. */
@@ -100,7 +103,7 @@ export class Upload extends EventEmitter {
   readonly #chunk = (chunk: Buffer): void => {
     this.#bytes += chunk.length
     if (this.#bytes > this.#call.limit) return this.#fail(new Refusal('listen.too-large'))
-    this.#hash.update(chunk)
+    this.#digest(chunk)
     this.emit('data', chunk)
   }
 
@@ -112,6 +115,15 @@ export class Upload extends EventEmitter {
 
   readonly #broken = (): void => {
     if (!this.done) this.#fail(new UploadBroken())
+  }
+
+  #digest(chunk: Buffer): void {
+    if (this.#hash !== null) this.#hash.update(chunk)
+    else if (this.#first === null) this.#first = chunk
+    else {
+      this.#hash = createHash('sha256').update(this.#first).update(chunk)
+      this.#first = null
+    }
   }
 
   #fail(fault: Error): void {
