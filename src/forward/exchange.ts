@@ -2,6 +2,7 @@
 import type { Dispatcher } from 'undici'
 import { Refusal } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
+import { flushHead, sever, writeHead } from './deliver.ts'
 import { refusalOf } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
@@ -263,35 +264,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     this.#line = null
     if (line !== null) this.#job.lines.drop(line)
   }
-}
-
-function writeHead(call: Call, head: Head): boolean {
-  try {
-    if (head.phrase === null) call.outgoing.writeHead(head.status, head.list)
-    else call.outgoing.writeHead(head.status, head.phrase, head.list)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function flushHead(call: Call): void {
-  const { outgoing } = call
-  if (!outgoing.destroyed && !outgoing.writableEnded) outgoing.flushHeaders()
-}
-
-/**
- * Ends the agent's connection so that a part of an answer is never taken for the whole: a body that only the end
- * of the connection ends is reset. The socket is taken from the request, since an answer that waits for an earlier one has none.
- */
-function sever(call: Call, head: Head | null): void {
-  const { outgoing } = call
-  if (outgoing.destroyed) return
-  const { socket } = call.incoming
-  const open = head !== null && head.length === null && !outgoing.chunkedEncoding
-  if (open && socket.localPort !== undefined && !('encrypted' in socket)) socket.resetAndDestroy()
-  outgoing.destroy()
-  socket.destroy()
 }
 
 function timedOut(detail: string): Refusal {
