@@ -214,13 +214,17 @@ class House implements Sidecar {
   }
 }
 
-/** What only a restart can change. */
-function places({ config, folder }: Loaded): Readonly<Record<string, string>> {
-  const at = (path: string): string => resolve(folder, path)
-  return {
-    'task.state': at(config.task.state.path),
-    'record.ledger': at(config.record.ledger.path),
-    admin: config.admin.at,
-    'listen.health': config.listen.health.at,
+/** What only a restart can change, as comparable text. */
+function places({ config }: Loaded): Readonly<Record<string, string>> {
+  const { admin, credential, listen, record, task } = config
+  const fixed = {
+    'task.state': task.state,
+    'task.memory': task.memory,
+    record,
+    admin,
+    'listen.health': listen.health,
+    'credential.key': credential.key,
+    'credential.issuer': credential.issuer,
   }
+  return Object.fromEntries(Object.entries(fixed).map(([name, value]) => [name, JSON.stringify(value) ?? '']))
 }
