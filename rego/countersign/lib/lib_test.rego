@@ -26,6 +26,15 @@ test_an_asked_pattern_is_within_a_granted_one_that_is_wider if {
 	not lib.any_matches([], "a")
 }
 
+test_patterns_taken_apart_cover_what_they_match if {
+	granted := lib.taken_apart(["x", "a.*", "b*"])
+	every name in ["x", "a.*", "a.b", "a.b.*", "b", "bc*", "y", "a", "a*", "*", "xx", null] {
+		covered := [name | lib.covers(granted, name)]
+		matched := [name | lib.any_matches(["x", "a.*", "b*"], name)]
+		covered == matched
+	}
+}
+
 test_classes_beyond_what_is_allowed if {
 	lib.beyond(["public", "internal", "personal"], ["internal"]) == {"personal"}
 	lib.beyond(["public"], null) == set()

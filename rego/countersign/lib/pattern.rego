@@ -20,6 +20,24 @@ any_matches(patterns, name) if {
 }
 
 # METADATA
+# description: >-
+#   Patterns taken apart once, for `covers` to hold many names against. An agent chooses how many names it asks for,
+#   and an evaluation cannot be interrupted.
+taken_apart(patterns) := {
+	"names": {pattern | some pattern in patterns},
+	"stems": [trim_suffix(pattern, "*") | some pattern in patterns; endswith(pattern, "*")],
+}
+
+# METADATA
+# description: The same as `any_matches`, on patterns taken apart.
+covers(granted, name) if name in granted.names
+
+covers(granted, name) if {
+	some stem in granted.stems
+	startswith(name, stem)
+}
+
+# METADATA
 # description: The classes of `classes` that are neither public nor in `allowed`; nothing is allowed by a null.
 beyond(classes, allowed) := {class |
 	some class in classes

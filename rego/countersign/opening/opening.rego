@@ -8,12 +8,16 @@ package countersign.opening
 
 import data.countersign.lib
 
+_tools := lib.taken_apart(input.agent.intent.tools)
+
+_resources := lib.taken_apart(input.agent.intent.resources)
+
 default tools_within := false
 
 tools_within if {
 	is_array(input.task.intent.tools)
 	every tool in input.task.intent.tools {
-		lib.any_matches(input.agent.intent.tools, tool)
+		lib.covers(_tools, tool)
 	}
 }
 
@@ -22,7 +26,7 @@ default resources_within := false
 resources_within if {
 	is_array(input.task.intent.resources)
 	every resource in input.task.intent.resources {
-		lib.any_matches(input.agent.intent.resources, resource)
+		lib.covers(_resources, resource)
 	}
 }
 
@@ -102,7 +106,7 @@ _intent_tool := rego.metadata.rule()
 
 deny contains lib.finding(_intent_tool, {"tools": tools}) if {
 	not tools_within
-	tools := lib.few([tool | some tool in input.task.intent.tools; not lib.any_matches(input.agent.intent.tools, tool)])
+	tools := lib.few([tool | some tool in input.task.intent.tools; not lib.covers(_tools, tool)])
 }
 
 # METADATA
@@ -129,7 +133,7 @@ deny contains lib.finding(_intent_resource, {"resources": resources}) if {
 	not resources_within
 	resources := lib.few([resource |
 		some resource in input.task.intent.resources
-		not lib.any_matches(input.agent.intent.resources, resource)
+		not lib.covers(_resources, resource)
 	])
 }
 

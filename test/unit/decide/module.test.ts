@@ -195,22 +195,6 @@ describe('an evaluation that throws', () => {
   const conflicting = '{"call":"conflict"}'
   const sound = '{"call":"hex.encode","args":["a"]}'
 
-  it('costs its instance and nothing else, 3,000 times over', () => {
-    const log = quietLog()
-    const host = open(builtinsPolicyBytes, { log })
-    let failures = 0
-    for (let n = 0; n < 3000; n++) {
-      try {
-        host.evaluate('countersign/decision', conflicting)
-      } catch (error) {
-        if (error instanceof EngineFailure) failures++
-      }
-    }
-    expect([failures, host.replaced]).toEqual([3000, 3000])
-    expect(host.evaluate('countersign/decision', sound)).toEqual({ effect: 'deny', gives: ['61'] })
-    expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(3000)
-  }, 60_000)
-
   it('is followed by a spare that was made when nothing waited', async () => {
     const host = open(builtinsPolicyBytes)
     await new Promise((resolve) => setImmediate(resolve))

@@ -1,0 +1,102 @@
+import { readFileSync } from 'node:fs'
+import { afterAll, describe, expect, it } from 'vitest'
+import { buildInput } from '../../../src/decide/input.ts'
+import { buildTaskInput } from '../../../src/decide/opening.ts'
+import { faultsOf, type JsonSchema } from '../../support/json-schema.ts'
+import { allowedInput, defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
+import {
+  sketchAgent,
+  sketchCall,
+  sketchCaller,
+  sketchFacts,
+  sketchIntent,
+  sketchQuestion,
+  sketchRoute,
+  sketchRow,
+  sketchTarget,
+  sketchTool,
+} from '../../support/question.ts'
+
+const schemaOf = (name: string): JsonSchema =>
+  JSON.parse(readFileSync(new URL(`../../../rego/schemas/${name}.json`, import.meta.url), 'utf8'))
+const input = schemaOf('input')
+const task = schemaOf('task')
+const setting = { mode: 'enforce', environment: 'test' } as const
+const seen = { now: 1_790_000_000_000, revision: 'r1' }
+
+describe('what policy reads', () => {
+  const host = openHost(defaultPolicyBytes)
+  afterAll(() => host.close())
+
+  const plain = sketchQuestion()
+  const rich = sketchQuestion({
+    call: sketchCall({
+      method: 'POST',
+      target: '/messages?a=1&a=2&b',
+      headers: [
+        ['Content-Type', 'application/json'],
+        ['X-Op', 'send'],
+      ],
+    }),
+    caller: sketchCaller({ issuer: 'https://login.acme.example', expires: Infinity, claims: { groups: ['a', { b: 1.5 }], ok: true } }),
+    task: {
+      row: sketchRow({
+        implicit: true,
+        onBehalfOf: { subject: 'u', issuer: 'https://login.acme.example' },
+        intent: { ...sketchIntent, prompt: 'sha256:00' },
+      }),
+      agent: sketchAgent({ owners: null, labels: { team: 'support' } }),
+    },
+    target: sketchTarget({
+      route: sketchRoute({ selects: ['x-op'] }),
+      tool: sketchTool({ name: 'mail.send', effect: 'send', egress: 'partner', accepts: ['public'], args: 'json' }),
+      resource: null,
+      body: { kind: 'json', parsed: { to: ['x'] }, bytes: Buffer.from('{}'), sha256: 'ab', size: 2, judged: true },
+      debit: { calls: 1, eur: 2.5 },
+    }),
+  })
+  const facts = sketchFacts(
+    {
+      last: [{ tool: 'crm.customer.read', effect: 'read', egress: 'internal', at: 1_789_999_999_000 }],
+      counts: { a: 1 },
+      spent: { calls: 3 },
+      sensitivity: ['personal'],
+    },
+    { sensitivity: { internal: 1 } },
+  )
+
+  it('about a call is what rego/schemas/input.json says', () => {
+    for (const question of [plain, rich]) {
+      const text = buildInput(question, { ...seen, facts }, setting).engine
+      expect(faultsOf(input, JSON.parse(text))).toEqual([])
+    }
+  })
+
+  it('about a task is what rego/schemas/task.json says', () => {
+    const asked = { caller: sketchCaller(), agent: sketchAgent(), intent: sketchIntent, ttl: 60_000 }
+    for (const opening of [{ action: 'open', ...asked } as const, { action: 'resume', id: 't_1', ...asked } as const]) {
+      const text = buildTaskInput(opening, seen, setting)
+      expect(faultsOf(task, JSON.parse(text))).toEqual([])
+      expect(host.evaluate('countersign/task', text)).toMatchObject({ effect: 'allow' })
+    }
+  })
+
+  it('is judged by the default policy as it was meant', () => {
+    const judge = (question: typeof plain) =>
+      host.evaluate('countersign/decision', buildInput(question, { ...seen, facts }, setting).engine)
+    expect(judge(plain)).toMatchObject({ effect: 'allow' })
+    const rules = Object(judge(rich)).reasons.map(({ rule }: { rule: string }) => rule)
+    expect(new Set(rules)).toEqual(new Set(['owners.missing', 'data.beyond-destination', 'budget.exceeded']))
+  })
+
+  it('is in no way open: an unknown, missing or wrong member is a fault', () => {
+    const sample = allowedInput()
+    expect(faultsOf(input, sample)).toEqual([])
+    expect(faultsOf(input, { ...sample, extra: 1 })).toEqual(['/extra: unknown'])
+    expect(faultsOf(input, { ...sample, agent: { ...Object(sample['agent']), autonomy: 'free' } })).toEqual([
+      '/agent/autonomy: "free" is not in the list',
+    ])
+    const { approval: _, ...without } = sample
+    expect(faultsOf(input, without)).toEqual(['/approval: missing'])
+  })
+})
