@@ -216,13 +216,13 @@ class House implements Sidecar {
 
 /** What only a restart can change, as comparable text. */
 function places({ config }: Loaded): Readonly<Record<string, string>> {
-  const { admin, credential, listen, record, task } = config
+  const { admin, credential, record, task } = config
   const fixed = {
     'task.state': task.state,
     'task.memory': task.memory,
     record,
     admin,
-    'listen.health': listen.health,
+    'listen.health': config.listen.health,
     'credential.key': credential.key,
     'credential.issuer': credential.issuer,
   }
