@@ -44,12 +44,14 @@ export function checkAnswers(instance: PolicyInstance): void {
   }
 }
 
-/** Nothing can interrupt an evaluation, so the largest input that may come is tried before it comes. The instance is done with then. */
+/** Nothing can interrupt an evaluation, so the largest input that may come is tried before it comes; its memory stays large, so the instance is not used again. */
 export function checkCost(instance: PolicyInstance, budgetMs: number): void {
   for (const entrypoint of needed) {
-    const started = performance.now()
+    // Time of this thread on a processor: a busy machine does not make a policy slow.
+    const started = process.threadCpuUsage()
     evaluate(instance, entrypoint, largest)
-    const took = performance.now() - started
+    const { user, system } = process.threadCpuUsage(started)
+    const took = (user + system) / 1000
     if (took > budgetMs)
       throw new BundleFault(`${entrypoint} takes ${Math.round(took)} ms for the largest input; ${budgetMs} ms is the most`)
   }

@@ -271,10 +271,12 @@ describe('activation', () => {
 
   it('refuses a policy that needs more memory than it may have', () => {
     expect(() => open(defaultPolicyBytes, { maxMemoryPages: 31 })).toThrow(/cannot be instantiated/)
-    expect(() => open(defaultPolicyBytes, { maxMemoryPages: 40 })).toThrow(/cannot judge/)
+    const unseen = withFile(defaultPolicyBytes, 'data.json', '{"seen":false}')
+    expect(() => open(unseen, { maxMemoryPages: 40 })).toThrow(/cannot judge/)
   })
 
   it('refuses a policy whose worst case is longer than its budget', () => {
+    open(defaultPolicyBytes)
     expect(() => open(defaultPolicyBytes, { budgetMs: 0 })).toThrow(/ms for the largest input/)
   })
 })
