@@ -51,6 +51,7 @@ function refuseUnlessAllowed({ effect, reasons: found }: Decision): void {
     case 'ask':
       throw new Refusal('approve.required', { reasons, retry: 'after-approval' })
     case 'defer':
-      throw new Refusal('approve.deferred', { reasons })
+      // no fact can be waited for yet, and unknown means no
+      throw new Refusal('decide.malformed', { detail: 'a decision to wait for a fact' })
   }
 }

@@ -95,9 +95,9 @@ function substitute(document: Document, env: Env, report: (code: FindingCode, pa
 
 /** Keys and indexes that lead from the top to a node. */
 function pathOf(node: unknown, ancestors: readonly unknown[]): PropertyKey[] {
-  return ancestors.flatMap((ancestor, depth): PropertyKey[] => {
+  return ancestors.flatMap((ancestor, index): PropertyKey[] => {
     if (isPair(ancestor) && isScalar(ancestor.key)) return [String(ancestor.key.value)]
-    return isSeq(ancestor) ? [ancestor.items.indexOf(ancestors[depth + 1] ?? node)] : []
+    return isSeq(ancestor) ? [ancestor.items.indexOf(ancestors[index + 1] ?? node)] : []
   })
 }
 

@@ -59,8 +59,7 @@ export function within(inner: Intent, outer: Intent): boolean {
 /** One line of text that is safe to show: no controls, no line or paragraph separators, no bidirectional controls, well-formed; else null. */
 export function readLine(value: unknown, longest: number): string | null {
   if (typeof value !== 'string' || value.length > longest || value.trim() === '' || !value.isWellFormed()) return null
-  // oxlint-disable-next-line no-control-regex -- controls are what is looked for
-  return /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/.test(value) ? null : value
+  return /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\ufeff]/u.test(value) ? null : value
 }
 
 function readList(name: ListName, body: Readonly<Record<string, unknown>>, declared: Intent, reasons: string[]): readonly string[] {

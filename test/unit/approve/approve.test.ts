@@ -77,7 +77,7 @@ describe('approve', () => {
   })
 
   it('refuses a deferral: no fact will come', () => {
-    expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('approve.deferred')
+    expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('decide.malformed')
   })
 
   it('lets only one of two calls judged on the same facts through, and judges the other again', () => {
