@@ -4,7 +4,11 @@ import { completion, ModelApi } from '../support/model-api.ts'
 import { agentId, anyTool, ask, routeTo, Running } from '../support/running.ts'
 
 const secret = 'sk-upstream-8c02d4'
-const question = { model: 'quick', max_tokens: 64, messages: [{ role: 'user', content: 'Was it paid?' }] } as const
+const question: Anthropic.MessageCreateParamsNonStreaming = {
+  model: 'quick',
+  max_tokens: 64,
+  messages: [{ role: 'user', content: 'Was it paid?' }],
+}
 
 /** A sidecar before a model API, its key lent in `x-api-key` as that vendor wants it. */
 function start(api: ModelApi, more: Parameters<typeof routeTo>[2] = {}): Promise<Running> {

@@ -4,7 +4,7 @@ import { completion, ModelApi } from '../support/model-api.ts'
 import { agentId, anyTool, ask, freeAgent, routeTo, Running } from '../support/running.ts'
 
 const secret = 'sk-upstream-1f9e7a'
-const question = { model: 'quick', messages: [{ role: 'user', content: 'Was it paid?' }] } as const
+const question: OpenAI.ChatCompletionCreateParamsNonStreaming = { model: 'quick', messages: [{ role: 'user', content: 'Was it paid?' }] }
 
 /** A sidecar before a model API, its key lent as bearer token. */
 function start(api: ModelApi, more: Parameters<typeof routeTo>[2] = {}): Promise<Running> {
