@@ -25,7 +25,12 @@ declare module 'oidc-provider' {
     readonly issuer: string
     readonly ClientCredentials: { new (properties: object): IssuedToken; find(token: string): Promise<IssuedToken | undefined> }
     callback(): (request: IncomingMessage, response: ServerResponse) => void
-    registerGrantType(name: string, handler: (...args: never[]) => Promise<void>, parameters: readonly string[], duplicates?: readonly string[]): void
+    registerGrantType(
+      name: string,
+      handler: (...args: never[]) => Promise<void>,
+      parameters: readonly string[],
+      duplicates?: readonly string[],
+    ): void
     on(event: string, listen: (...args: unknown[]) => void): void
   }
 
