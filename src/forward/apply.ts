@@ -2,6 +2,7 @@
 import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { Lease, Placement } from '../credential/credential.ts'
+import { spellingsOf } from './scrub.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Names that frame or route a message: no lease is placed there. */
@@ -21,7 +22,7 @@ export interface Applied {
   readonly headers: string[]
   /** Path and query of the request line. */
   readonly path: string
-  /** Spellings of the secret to look for in the answer's header. */
+  /** Spellings of the secret to look for in the answer. */
   readonly echoes: readonly string[]
 }
 
@@ -39,26 +40,26 @@ export function applyLease(lease: Lease | null, upstream: Upstream, headers: str
   }
   if (!upstream.credentialed) throw new Refusal('internal', { detail: 'a lease for a route without a credential' })
   if (lease.expires <= now) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has expired' })
-  return place(lease.placement, readable(lease.secret), headers, path)
+  return place(lease.placement, readable(lease.secret), spellingsOf(lease.secret), headers, path)
 }
 
-function place(placement: Placement, secret: string, headers: string[], path: string): Applied {
+function place(placement: Placement, secret: string, echoes: readonly string[], headers: string[], path: string): Applied {
   switch (placement.in) {
     case 'header': {
       const name = placement.name.toLowerCase()
       if (reserved.has(name)) throw unavailable(`a lease cannot be placed in ${name}`)
-      return { headers: replaced(headers, name, placement.prefix + secret), path, echoes: echoesOf(secret) }
+      return { headers: replaced(headers, name, placement.prefix + secret), path, echoes }
     }
     case 'basic': {
       const pair = Buffer.from(`${placement.user}:${secret}`).toString('base64')
-      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path, echoes: [pair, ...echoesOf(secret)] }
+      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path, echoes: [pair, ...echoes] }
     }
     case 'query': {
       if (hasParameter(path, placement.name)) {
         throw new Refusal('listen.malformed', { reasons: ['a query parameter carries the credential of this route: leave it out'] })
       }
       const parameter = `${encodeURIComponent(placement.name)}=${encodeURIComponent(secret)}`
-      return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter, echoes: echoesOf(secret) }
+      return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter, echoes }
     }
     default:
       throw unavailable('a placement that forward does not know')
@@ -74,11 +75,6 @@ function readable(secret: Secret): string {
     if (code < 0x20 || code > 0x7e) throw unavailable('the credential holds bytes that no header can carry')
   }
   return value
-}
-
-function echoesOf(secret: string): readonly string[] {
-  const encoded = encodeURIComponent(secret)
-  return encoded === secret ? [secret] : [secret, encoded]
 }
 
 function replaced(headers: readonly string[], name: string, value: string): string[] {

@@ -77,13 +77,18 @@ function guardedLookup(resolve: Lookup, reach: 'public' | 'private'): LookupFunc
 async function judged(resolve: Lookup, hostname: string, reach: 'public' | 'private'): Promise<ResolvedAddress[] | Refusal> {
   try {
     const addresses = await resolve(hostname)
-    if (addresses.length === 0) return new Refusal('forward.unreachable', { detail: 'the name has no address' })
+    if (addresses.length === 0) return unreachable('the name has no address')
     // One forbidden address condemns the answer: a name that mixes inside and outside is how rebinding looks.
     const bad = addresses.find((each) => !mayDial(each.address, reach))
     return bad === undefined ? [...addresses] : forbidden(bad.address)
   } catch {
-    return new Refusal('forward.unreachable', { detail: 'the name does not resolve' })
+    return unreachable('the name does not resolve')
   }
+}
+
+/** Nothing was sent: another try repeats no effect. */
+function unreachable(detail: string): Refusal {
+  return new Refusal('forward.unreachable', { retry: 'later', detail })
 }
 
 function forbidden(address: string): Refusal {

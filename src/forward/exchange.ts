@@ -6,6 +6,7 @@ import { flushHead, sever, writeHead } from './deliver.ts'
 import { refusalOf } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
+import type { Scrub } from './scrub.ts'
 import { ticksOf, type Sweep, type Timed } from './sweep.ts'
 import type { Upload } from './upload.ts'
 import type { Upstream } from './upstream.ts'
@@ -28,6 +29,8 @@ export interface Job {
   readonly lines: Lines
   readonly sweep: Sweep
   readonly echoes: readonly string[]
+  /** Masks the lent secret in the body; null where none was lent. */
+  readonly scrub: Scrub | null
   readonly maxHeaders: number
   /** The streaming body, or null. */
   readonly upload: Upload | null
@@ -114,20 +117,23 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (head.length !== 0) process.nextTick(flushHead, call)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, came: Buffer): void {
     const head = this.#head
     // undici flushes its parser with empty chunks after every pause.
-    if (chunk.length === 0 || head === null || head.length === 0 || this.#phase !== 'reading') return
-    const { outgoing } = this.#job.call
+    if (came.length === 0 || head === null || head.length === 0 || this.#phase !== 'reading') return
+    const { call, scrub } = this.#job
+    const { outgoing } = call
     if (outgoing.destroyed) return this.#settle('client-gone')
-    this.#bytesIn += chunk.length
+    this.#bytesIn += came.length
     this.#touched = this.#job.sweep.tick
-    if (this.#bytesIn === head.length && (this.#job.upload?.done ?? true)) {
+    const whole = this.#bytesIn === head.length
+    const chunk = scrub === null ? came : scrub.pass(came, whole)
+    if (whole && (this.#job.upload?.done ?? true)) {
       this.#ended = true
       outgoing.end(chunk)
       return
     }
-    if (!outgoing.write(chunk) && outgoing.writableLength > queueLimit) this.#pause(controller)
+    if (chunk.length > 0 && !outgoing.write(chunk) && outgoing.writableLength > queueLimit) this.#pause(controller)
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Fields): void {
@@ -213,8 +219,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
 
   #end(): void {
     if (this.#phase === 'over') return
-    const { outgoing } = this.#job.call
-    if (!outgoing.destroyed) outgoing.end()
+    const { call, scrub } = this.#job
+    const held = scrub?.rest()
+    if (!call.outgoing.destroyed && held !== undefined && held.length > 0) call.outgoing.end(held)
+    else if (!call.outgoing.destroyed) call.outgoing.end()
     this.#flush()
   }
 

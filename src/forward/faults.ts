@@ -8,7 +8,11 @@ import { Refusal, type Code } from '../refusal.ts'
 export function refusalOf(error: Error, dialled: string | null): Refusal {
   if (error instanceof Refusal) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
-  return new Refusal(meaning(error, code), { detail: `${code} ${dialled ?? 'before a connection stood'}` })
+  const means = meaning(error, code)
+  // before a connection stood nothing was sent: another try repeats no effect
+  if (dialled === null && means === 'forward.unreachable')
+    return new Refusal(means, { retry: 'later', detail: `${code} before a connection stood` })
+  return new Refusal(means, { detail: `${code} ${dialled ?? 'before a connection stood'}` })
 }
 
 function meaning(error: Error, code: string): Code {

@@ -12,6 +12,7 @@ import { makeDial, type Lookup } from './dial.ts'
 import { Exchange } from './exchange.ts'
 import { upstreamHeaders } from './headers.ts'
 import { Lines } from './lines.ts'
+import { Scrub } from './scrub.ts'
 import { Sweep } from './sweep.ts'
 import { Upload } from './upload.ts'
 import { describeUpstream, type Upstream } from './upstream.ts'
@@ -91,7 +92,8 @@ export function makeForward(options: ForwardOptions): Forward {
         const { upload, sha256 } = body
         const maxHeaders = options.maxResponseHeaders ?? 256
         const { echoes } = applied
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, maxHeaders, upload, sha256 }
+        const scrub = lease === null ? null : new Scrub(echoes)
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, scrub, maxHeaders, upload, sha256 }
         new Exchange(job, resolve, reject).start({
           method: call.method,
           path: applied.path,

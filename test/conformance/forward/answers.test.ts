@@ -99,6 +99,16 @@ describe('answers', () => {
     expect(text).toMatch(/countersign-call: c_/)
   })
 
+  test('a lent secret that the upstream echoes in its body is masked, also where the body is cut in two', async () => {
+    const echo = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nc\r\nsaw s3cr3t-l\r\n15\r\nent-to-one-task, bye!\r\n0\r\n\r\n'
+    const lent = { lease: sketchLease(), route: { credential: 'crm' } }
+    const { text } = await answered(echo, lent)
+    expect(text).not.toMatch(/s3cr3t|one-task/)
+    expect(text).toContain(', bye!')
+    const announced = await answered('HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\nsaw s3cr3t-lent-to-one-task', lent)
+    expect(body(announced.text)).toBe(`saw ${'*'.repeat(23)}`)
+  })
+
   test.each([
     ['a plain phrase passes', '201 Made It', '201 Made It'],
     ['an odd phrase is replaced', '200 \x01odd', '200 OK'],

@@ -44,7 +44,7 @@ describe('applyLease', () => {
   ])('appends a query parameter to %s', (path, expected) => {
     const applied = applyLease(lease({ in: 'query', name: 'key' }), credentialed, [], path, now)
     expect(applied.path).toBe(expected)
-    expect(applied.echoes).toEqual(['tok en+/=', 'tok%20en%2B%2F%3D'])
+    expect(applied.echoes.slice(0, 2)).toEqual(['tok en+/=', 'tok%20en%2B%2F%3D'])
   })
 
   test.each(['/x?key=mine', '/x?a=b&key', '/x?%6bey=mine', '/x?a=b;key=mine', '/x?KEY=mine', '/x?%zz=mine'])(

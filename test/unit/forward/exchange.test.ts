@@ -61,6 +61,7 @@ function sketch(upload: Upload | null = null): Sketch {
     lines,
     sweep,
     echoes: [],
+    scrub: null,
     maxHeaders: 10,
     upload,
     sha256: null,
