@@ -1,0 +1,446 @@
+import { writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { codes, type Code } from '../../src/refusal.ts'
+import { defaultPolicyBytes, filesOf, packBundle, patched } from '../support/policy-rig.ts'
+import {
+  agentId,
+  anyTool,
+  ask,
+  freeAgent,
+  routeTo,
+  Running,
+  TestUpstream,
+  type Answered,
+  type RunningOptions,
+  type Settings,
+} from '../support/running.ts'
+import { answering, rawClient, rawServer } from '../support/sockets.ts'
+
+const jwt = { type: 'jwt', audience: 'https://api.acme.example' }
+
+interface Expected {
+  readonly decision?: 'deny' | 'ask'
+  /** Kinds of the lines of the call: a refusal of its own, or the outcome of a call whose decision was written. */
+  readonly lines?: readonly ['refusal'] | readonly ['decision', 'outcome']
+  readonly retry?: 'never' | 'later' | 'after-approval'
+}
+
+/** Holds a problem document to the table of codes, and to its line in the ledger. */
+function expectRefusal(running: Running, answer: Answered, code: Code, expected: Expected = {}): void {
+  const { decision = 'deny', lines = ['refusal'], retry = codes[code].status === 503 ? 'later' : 'never' } = expected
+  const { status, title, fault } = codes[code]
+  expect(answer.json, answer.text).toMatchObject({
+    type: `urn:countersign:refusal:${code}`,
+    title,
+    status,
+    code,
+    retry,
+    terminal: retry === 'never',
+  })
+  expect(answer.status).toBe(status)
+  expect(answer.headers['content-type']).toBe('application/problem+json')
+  expect(answer.headers['cache-control']).toBe('no-store')
+  expect(answer.headers['countersign-decision']).toBe(decision)
+  expect(answer.headers['retry-after']).toBe(retry === 'later' ? '1' : undefined)
+  const id = String(answer.headers['countersign-call'])
+  expect(id).toMatch(/^c_[0-9A-HJKMNP-TV-Z]{26}$/)
+  expect(answer.json['call']).toBe(id)
+  const written = running.entries().filter((line) => line.id === id)
+  expect(written.map(({ kind }) => kind)).toEqual(lines)
+  expect(written.at(-1)).toMatchObject({ code, refused: status, fault })
+}
+
+/** A sidecar with one route `api` to an upstream. */
+function start(to: string, route: Settings = {}, more: Partial<RunningOptions> = {}): Promise<Running> {
+  return Running.start({
+    routes: { api: routeTo(to, 'api', route) },
+    providers: route['credential'] === undefined ? {} : { api: jwt },
+    ...more,
+  })
+}
+
+async function call(running: Running, path = '/api/a', more: Parameters<typeof ask>[2] = {}): Promise<Answered> {
+  const authorization = `Bearer ${await running.svid()}`
+  return ask(running.port(), path, { ...more, headers: { authorization, ...more.headers } })
+}
+
+async function openTask(running: Running): Promise<string> {
+  const opened = await call(running, '/.countersign/v1/tasks', { method: 'POST', body: '{"purpose":"test"}' })
+  return String(opened.json['id'])
+}
+
+/** An upstream that answers when it is told to. */
+async function holding(): Promise<
+  AsyncDisposable & { readonly url: string; readonly arrived: Promise<void>; readonly release: () => void }
+> {
+  const arrived = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
+  const upstream = await TestUpstream.start((_request, response) => {
+    arrived.resolve()
+    void released.promise.then(() => response.end('late'))
+  })
+  const { url } = upstream
+  return { url, arrived: arrived.promise, release: released.resolve, [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose]() }
+}
+
+/** Nobody listens there. */
+async function deadUrl(): Promise<string> {
+  const upstream = await TestUpstream.start()
+  const { url } = upstream
+  await upstream[Symbol.asyncDispose]()
+  return url
+}
+
+/** Answers every token request with the same document. */
+async function issuerThatAnswers(document: object): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createServer((request, response) => {
+    request.resume()
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(document))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+function oauth(issuer: string): Settings {
+  return {
+    type: 'oauth',
+    issuer,
+    endpoints: { token: `${issuer}/token` },
+    client: { id: 'countersign', authenticate: 'client_secret_basic', secret: { env: 'CLIENT_SECRET' } },
+    scope: ['orders:read'],
+    timeout: '2s',
+  }
+}
+
+describe('a running sidecar refuses with', () => {
+  test('listen.malformed', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const answer = await call(running, '/api/a/../b')
+    expectRefusal(running, answer, 'listen.malformed')
+    expect(answer.headers.connection).toBe('close')
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('listen.too-large', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, {}, { settings: { listen: { limits: { body: '1KiB' } } } })
+    expectRefusal(running, await call(running, '/api/a', { method: 'POST', body: 'a'.repeat(1025) }), 'listen.too-large')
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('listen.overloaded', async () => {
+    await using upstream = await holding()
+    await using running = await start(upstream.url, {}, { settings: { listen: { limits: { calls_per_caller: 1 } } } })
+    const first = call(running, '/api/first')
+    await upstream.arrived
+    expectRefusal(running, await call(running, '/api/second'), 'listen.overloaded')
+    upstream.release()
+    expect((await first).status).toBe(200)
+    expect((await call(running, '/api/third')).status).toBe(200)
+  })
+
+  test('listen.draining', async () => {
+    await using upstream = await holding()
+    await using running = await start(upstream.url, {}, { settings: { listen: { drain: '100ms' } } })
+    const held = call(running)
+    await upstream.arrived
+    await running.close()
+    expectRefusal(running, await held, 'listen.draining', { lines: ['decision', 'outcome'] })
+  })
+
+  test('identify.missing', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const answer = await ask(running.port(), '/api/a', { headers: { 'x-api-key': 'sk-dummy' } })
+    expectRefusal(running, answer, 'identify.missing')
+    expect(answer.headers['www-authenticate']).toBe('Bearer')
+  })
+
+  test('identify.rejected', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const forBilling = await running.svid(agentId, 300, 'spiffe://acme.example/billing')
+    const answer = await ask(running.port(), '/api/a', { headers: { authorization: `Bearer ${forBilling}` } })
+    expectRefusal(running, answer, 'identify.rejected')
+    expect(answer.text).not.toContain('billing')
+  })
+
+  test('identify.unavailable', async () => {
+    await using upstream = await TestUpstream.start()
+    const sources = [{ type: 'jwt-svid', trust_domain: 'acme.example', keys: { file: 'not-there.json' } }]
+    await using running = await start(upstream.url, {}, { settings: { identify: { sources } } })
+    expectRefusal(running, await call(running), 'identify.unavailable')
+    expect(await (await fetch(`http://127.0.0.1:${running.port('health')}/readyz`)).text()).toContain('no identity source')
+  })
+
+  test('task.missing', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, {}, { agents: [freeAgent({ implicit: false })] })
+    expectRefusal(running, await call(running), 'task.missing')
+  })
+
+  test('task.unknown', async () => {
+    await using upstream = await TestUpstream.start()
+    const other = 'spiffe://acme.example/ns/test/sa/other'
+    await using running = await start(upstream.url, {}, { agents: [freeAgent(), freeAgent({ id: other })] })
+    const task = await openTask(running)
+    const authorization = `Bearer ${await running.svid(other)}`
+    const foreign = await call(running, `/t/${task}/api/a`, { headers: { authorization } })
+    expectRefusal(running, foreign, 'task.unknown')
+    const never = await call(running, `/t/t_${'0'.repeat(26)}/api/a`, { headers: { authorization } })
+    // one answer for what is another's and what never was
+    expect({ ...never.json, call: '', task: '' }).toEqual({ ...foreign.json, call: '', task: '' })
+  })
+
+  test('task.ended', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const task = await openTask(running)
+    await call(running, `/.countersign/v1/tasks/${task}/complete`, { method: 'POST' })
+    expectRefusal(running, await call(running, `/t/${task}/api/a`), 'task.ended')
+  })
+
+  test('task.paused', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const task = await openTask(running)
+    await call(running, `/.countersign/v1/tasks/${task}/pause`, { method: 'POST' })
+    expectRefusal(running, await call(running, `/t/${task}/api/a`), 'task.paused')
+  })
+
+  test('task.agent-not-live', async () => {
+    await using upstream = await TestUpstream.start()
+    const { security: _left, ...owners } = freeAgent()['owners'] as Record<string, string>
+    await using running = await start(upstream.url, {}, { agents: [freeAgent({ owners })] })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'task.agent-not-live')
+    expect(answer.text).not.toContain('owner')
+  })
+
+  test('task.budget', async () => {
+    await using upstream = await TestUpstream.start()
+    const intent = { ...(freeAgent()['intent'] as Settings), budget: { calls: 1 } }
+    await using running = await start(upstream.url, {}, { agents: [freeAgent({ intent })] })
+    expect((await call(running, '/api/one')).status).toBe(200)
+    expectRefusal(running, await call(running, '/api/two'), 'task.budget')
+    expect(upstream.seen).toHaveLength(1)
+  })
+
+  test('match.unroutable', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    expectRefusal(running, await call(running, '/elsewhere'), 'match.unroutable')
+  })
+
+  test('match.body', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { tools: [anyTool('api.any', { args: 'json' })] })
+    const body = '{"amount":1,"amount":1000}'
+    const answer = await call(running, '/api/a', { method: 'POST', headers: { 'content-type': 'application/json' }, body })
+    expectRefusal(running, answer, 'match.body')
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('decide.denied', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { tools: [anyTool('api.any', { match: 'GET /known' })] })
+    expectRefusal(running, await call(running, '/api/unknown'), 'decide.denied')
+    const written = running.entries().find(({ code }) => code === 'decide.denied')
+    expect(written).toMatchObject({ rules: expect.arrayContaining(['tool.uncatalogued']), tool: 'api.uncatalogued', caller: agentId })
+  })
+
+  test('decide.malformed', async () => {
+    await using upstream = await TestUpstream.start()
+    // a policy that denies as it must and says "alloW" where it allows
+    const files = filesOf(defaultPolicyBytes)
+    const bundle = packBundle({ ...files, 'policy.wasm': patched(Buffer.from(files['policy.wasm'] ?? ''), 'allow\0', 'alloW\0') })
+    const path = join(tmpdir(), `countersign-malformed-${process.pid}.tar.gz`)
+    writeFileSync(path, bundle)
+    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path } } } })
+    expectRefusal(running, await call(running), 'decide.malformed')
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('decide.unavailable', async () => {
+    await using upstream = await TestUpstream.start()
+    // policy sees all of a call or nothing, and a name this long is past what it sees
+    await using running = await start(upstream.url, { tools: [anyTool(`api.${'a'.repeat(300)}`)] })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'decide.unavailable', { retry: 'never' })
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('approve.required', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { tools: [anyTool('api.any', { risk: 'critical' })] })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'approve.required', { decision: 'ask', retry: 'after-approval' })
+    expect(answer.json['reasons']).toEqual(['a call of this risk needs a person'])
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('credential.unavailable', async () => {
+    await using upstream = await TestUpstream.start()
+    const providers = { api: oauth(await deadUrl()) }
+    await using running = await start(upstream.url, { credential: 'api' }, { providers, env: { CLIENT_SECRET: 'client-secret' } })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'credential.unavailable', { lines: ['decision', 'outcome'], retry: 'later' })
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('credential.too-wide', async () => {
+    await using upstream = await TestUpstream.start()
+    await using issuer = await issuerThatAnswers({
+      access_token: 'wide-token-71ac',
+      token_type: 'Bearer',
+      expires_in: 60,
+      scope: 'orders:read orders:write',
+    })
+    const providers = { api: oauth(issuer.url) }
+    await using running = await start(upstream.url, { credential: 'api' }, { providers, env: { CLIENT_SECRET: 'client-secret' } })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'credential.too-wide', { lines: ['decision', 'outcome'] })
+    expect(answer.text).not.toContain('wide-token')
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('forward.forbidden-address', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { reach: 'public' })
+    expectRefusal(running, await call(running), 'forward.forbidden-address', { lines: ['decision', 'outcome'] })
+    await using metadata = await start('http://169.254.169.254', { reach: 'private' })
+    expectRefusal(metadata, await call(metadata), 'forward.forbidden-address', { lines: ['decision', 'outcome'] })
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('forward.redirect', async () => {
+    await using upstream = await TestUpstream.start((_request, response) =>
+      response.writeHead(307, { location: 'https://partner.example/' }).end(),
+    )
+    await using running = await start(upstream.url)
+    expectRefusal(running, await call(running), 'forward.redirect', { lines: ['decision', 'outcome'] })
+  })
+
+  test('forward.unreachable', async () => {
+    await using running = await start(await deadUrl())
+    const answer = await call(running)
+    expectRefusal(running, answer, 'forward.unreachable', { lines: ['decision', 'outcome'], retry: 'later' })
+  })
+
+  test('forward.timeout', async () => {
+    await using upstream = await holding()
+    await using running = await start(upstream.url, { timeouts: { head: '100ms' } })
+    expectRefusal(running, await call(running), 'forward.timeout', { lines: ['decision', 'outcome'] })
+  })
+
+  test('forward.response-refused', async () => {
+    const upstream = await rawServer(answering('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'))
+    await using running = await start(`http://127.0.0.1:${upstream.port}`)
+    expectRefusal(running, await call(running), 'forward.response-refused', { lines: ['decision', 'outcome'] })
+    await upstream.close()
+  })
+
+  test('record.failed', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, {}, { settings: { record: { ledger: { path: 'ledger', quota: '16KiB' } } } })
+    let answer = await call(running, '/api/0')
+    for (let at = 1; answer.status === 200; at++) answer = await call(running, `/api/${at}`)
+    const forwarded = upstream.seen.length
+    expect(answer.status).toBe(503)
+    expect(answer.json).toMatchObject({ code: 'record.failed', retry: 'later', terminal: false })
+    expect(answer.headers['countersign-decision']).toBe('deny')
+    // what cannot be recorded is not done, and has no line
+    expect(running.entries().filter(({ id }) => id === answer.headers['countersign-call'])).toEqual([])
+    expect((await call(running, '/api/again')).json).toMatchObject({ code: 'record.failed' })
+    expect(upstream.seen).toHaveLength(forwarded)
+    expect(await (await fetch(`http://127.0.0.1:${running.port('health')}/readyz`)).text()).toContain('ledger')
+  })
+
+  test('internal', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    // no call can bring a bug about, so one is put in
+    Object.assign(running.sidecar.foundation.state, {
+      mint: () => {
+        throw new TypeError('secret-in-a-stack-trace')
+      },
+    })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'internal')
+    expect(answer.text).not.toContain('secret-in')
+    expect(running.ledgerText()).not.toContain('secret-in')
+    expect(running.entries().at(-1)).toMatchObject({ code: 'internal', cause: 'TypeError' })
+    expect(upstream.seen).toEqual([])
+  })
+})
+
+describe('a refusal of a route is worded as', () => {
+  const refusing = async (refusals: string): Promise<Answered & { readonly call: string }> => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { refusals, tools: [anyTool('api.any', { risk: 'critical' })] })
+    const answer = await call(running)
+    const id = String(answer.headers['countersign-call'])
+    expect(running.entries().find((line) => line.id === id)).toMatchObject({ kind: 'refusal', code: 'approve.required' })
+    expect(answer.status).toBe(403)
+    expect(answer.headers['countersign-decision']).toBe('ask')
+    return { ...answer, call: id }
+  }
+
+  test('problem', async () => {
+    const answer = await refusing('problem')
+    expect(answer.headers['content-type']).toBe('application/problem+json')
+    expect(answer.json).toMatchObject({ code: 'approve.required', title: 'A person must approve this', call: answer.call })
+  })
+
+  test('json-rpc', async () => {
+    const answer = await refusing('json-rpc')
+    expect(answer.headers['content-type']).toBe('application/json')
+    expect(answer.json).toMatchObject({
+      jsonrpc: '2.0',
+      id: null,
+      error: { code: -32001, message: 'A person must approve this', data: { code: 'approve.required', call: answer.call } },
+    })
+  })
+
+  test('aws-xml', async () => {
+    const answer = await refusing('aws-xml')
+    expect(answer.headers['content-type']).toBe('application/xml')
+    expect(answer.text).toContain('<Code>AccessDenied</Code>')
+    expect(answer.text).toContain('approve.required: A person must approve this; a call of this risk needs a person')
+    expect(answer.text).toContain(`<RequestId>${answer.call}</RequestId>`)
+  })
+
+  test('github', async () => {
+    const answer = await refusing('github')
+    expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')
+    expect(answer.json).toMatchObject({
+      message: 'A person must approve this; a call of this risk needs a person',
+      documentation_url: 'urn:countersign:refusal:approve.required',
+      status: '403',
+      call: answer.call,
+    })
+  })
+})
+
+test('what cannot be read as a request at all is answered, closed and counted in the ledger', async () => {
+  await using upstream = await TestUpstream.start()
+  await using running = await start(upstream.url)
+  const client = await rawClient(running.port())
+  client.socket.write('GET /api/a HTTP/1.1\r\nHost : 127.0.0.1\r\n\r\n')
+  await client.closed
+  expect(client.text()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/)
+  expect(client.text()).toContain('"code":"listen.malformed"')
+  await running.close()
+  expect(running.entries()).toContainEqual(expect.objectContaining({ kind: 'event', event: 'request.malformed' }))
+})
