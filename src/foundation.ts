@@ -47,12 +47,16 @@ export interface Foundation {
   readonly signingKey: SigningKey
   /** `iss` of what Countersign signs. */
   readonly issuer: string
+  readonly inForce: () => InForce | null
 }
 
 /** What of the wiring in force the foundation looks up when it is needed; there is none while it is laid. */
 export interface InForce {
   readonly judgeTask: JudgeTask
   readonly revision: string
+  /** SHA-256 of the policy bundle. */
+  readonly policy: string
+  readonly loaded: Loaded
   readonly observe: (summary: EntrySummary) => void
   readonly told: (event: LedgerEvent) => void
 }
@@ -80,6 +84,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       recorder,
       signingKey,
       issuer,
+      inForce,
       ...authority({ clock, newId, log, state, recorder, seal, inForce }),
     }
   } catch (error) {

@@ -154,10 +154,12 @@ class House implements Sidecar {
   }
 
   get inForce(): InForce {
-    const { policy, judgeTask } = this.wiring
+    const { policy, judgeTask, loaded } = this.wiring
     return {
       judgeTask,
       revision: policy.revision,
+      policy: policy.digest,
+      loaded,
       observe: (summary) => this.#observe(summary),
       told: ({ kind }) => this.metrics.event(kind),
     }

@@ -6,6 +6,7 @@ import { makeSwap } from './approve/swap.ts'
 import { addressesOf, agentsOf, placeOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
+import { sameJudges, sameWay } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
@@ -24,6 +25,7 @@ import type { Call } from './listen/call.ts'
 import type { ListenOptions } from './listen/proxy.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
+import { Refusal } from './refusal.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -67,7 +69,7 @@ export function wire(loaded: Loaded, on: Foundation): Wiring {
     const providers = providersOf(loaded, on)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
-    const stages = stagesOf(loaded, on, { sources, agents, setting, forward })
+    const stages = stagesOf(loaded, on, { sources, agents, policy: policy.digest, setting, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
@@ -92,12 +94,15 @@ export function wire(loaded: Loaded, on: Foundation): Wiring {
 interface Parts {
   readonly sources: readonly IdentitySource[]
   readonly agents: AgentRegistry
+  /** SHA-256 of the policy bundle. */
+  readonly policy: string
   readonly setting: Omit<DecideOptions, 'facts'>
   readonly forward: Forward
 }
 
 /** One line a stage. */
-function stagesOf({ config }: Loaded, on: Foundation, { sources, agents, setting, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, setting, forward }: Parts): Stages {
+  const { config } = loaded
   const { state, clock } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   return {
@@ -106,8 +111,12 @@ function stagesOf({ config }: Loaded, on: Foundation, { sources, agents, setting
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
     match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
     decide,
-    approve: approveOf(on, decide),
-    credential: on.credential.credential,
+    approve: approveOf(on, decide, (route) => refuseOutdated(loaded, on, route, policy)),
+    credential: (permit) => {
+      const { route } = permit.decision.question.target
+      if (route.credential !== null) refuseOutdated(loaded, on, route.name, null)
+      return on.credential.credential(permit)
+    },
     forward: observed(forward, state),
     done: (call) => {
       on.revoke.close(call)
@@ -165,7 +174,7 @@ export function listenOptions(loaded: Loaded, on: Foundation, handle: (call: Cal
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */
-function approveOf(on: Foundation, rejudge: Stages['decide']): Stages['approve'] {
+function approveOf(on: Foundation, rejudge: Stages['decide'], outdated: (route: string) => void): Stages['approve'] {
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
@@ -181,7 +190,23 @@ function approveOf(on: Foundation, rejudge: Stages['decide']): Stages['approve']
         cut: (reason) => call.cut(reason),
       }),
   })
-  return makeApprove({ mint: (decision, how) => Permit.mint(decision, how), swap, rejudge })
+  const mint: typeof Permit.mint = (decision, how) => {
+    outdated(decision.question.target.route.name)
+    return Permit.mint(decision, how)
+  }
+  return makeApprove({ mint, swap, rejudge })
+}
+
+/**
+ * Ends a call that a reload overtook, say while its body was on its way, unless the configuration in force says the same of all that
+ * the call rests on: its route and credential and, until its permit is minted (`policy`, a digest), agents, trust and policy.
+ */
+function refuseOutdated({ config }: Loaded, on: Foundation, route: string, policy: string | null): void {
+  const now = on.inForce()
+  if (now === null || now.loaded.config === config) return
+  const judged = policy === null || (policy === now.policy && sameJudges(config, now.loaded.config))
+  if (judged && sameWay(config, now.loaded.config, route)) return
+  throw new Refusal('decide.unavailable', { retry: 'later', detail: 'a reload overtook the call' })
 }
 
 /** Forwards, and tells the task's facts whether the upstream was content. */
