@@ -212,9 +212,15 @@ function refuseOutdated({ config }: Loaded, on: Foundation, route: string, polic
 /** Forwards, and tells the task's facts whether the upstream was content. */
 function observed(forward: Forward, state: State): Stages['forward'] {
   return async (permit, lease) => {
-    const outcome = await forward.forward(permit, lease)
-    await state.observe(permit.decision.question.task.row.id, { failed: outcome.status === null || outcome.status >= 400 })
-    return outcome
+    const { id } = permit.decision.question.task.row
+    try {
+      const outcome = await forward.forward(permit, lease)
+      await state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
+      return outcome
+    } catch (error) {
+      await state.observe(id, { failed: true })
+      throw error
+    }
   }
 }
 
