@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { unlinkSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { isStaleSocket } from '../listen/stale-socket.ts'
 
 /** Where a small server listens: host and port (0: a free one), or a unix socket. */
 export type At = { readonly host: string; readonly port: number } | { readonly path: string }
@@ -27,13 +28,7 @@ export async function serve(at: At, respond: (request: IncomingMessage, response
 }
 
 async function open(server: Server, at: At): Promise<void> {
-  if ('path' in at) {
-    try {
-      unlinkSync(at.path) // a socket that a killed process left
-    } catch {
-      // none was left
-    }
-  }
+  if ('path' in at && (await isStaleSocket(at.path))) unlinkSync(at.path)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(at, () => {

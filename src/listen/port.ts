@@ -1,10 +1,11 @@
 /** One port (or unix socket) that agents reach: node:http with its strictest parser, and what becomes of what it cannot parse. */
 import { unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect, type AddressInfo, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { Refusal } from '../refusal.ts'
 import { Connection } from './connection.ts'
 import type { Limits } from './limits.ts'
+import { isStaleSocket } from './stale-socket.ts'
 
 /** Where to listen. Port 0 takes a free one. */
 export type ListenAt = { readonly host: string; readonly port: number } | { readonly path: string }
@@ -102,7 +103,7 @@ async function bind(server: Server, at: ListenAt): Promise<void> {
   try {
     await listening(server, at)
   } catch (error) {
-    if (!('path' in at) || !isInUse(error) || (await answers(at.path))) throw error
+    if (!('path' in at) || !isInUse(error) || !(await isStaleSocket(at.path))) throw error
     await unlink(at.path)
     await listening(server, at)
   }
@@ -115,18 +116,6 @@ function listening(server: Server, at: ListenAt): Promise<void> {
       server.off('error', reject)
       resolve()
     })
-  })
-}
-
-/** Whether a process still listens on a unix socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
   })
 }
 

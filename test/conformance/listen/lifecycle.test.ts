@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -81,6 +81,15 @@ describe('listeners', () => {
     await leaveStale(path)
     const again = await listen(listenOptions({ listeners, handle: tell }))
     await again.drain(0)
+  })
+
+  it('never take the place of a file that is no socket', async () => {
+    const path = join(await mkdtemp(join(tmpdir(), 'countersign-')), 'state.db')
+    await writeFile(path, 'kept')
+    await expect(listen(listenOptions({ listeners: [{ name: 'sock', at: { path }, route: null, ambient: null }] }))).rejects.toThrow(
+      'EADDRINUSE',
+    )
+    expect(await readFile(path, 'utf8')).toBe('kept')
   })
 })
 
