@@ -53,7 +53,7 @@ export class Abused implements AsyncDisposable {
   static async start(
     names: readonly string[],
     options: (upstream: string) => RunningOptions,
-    answer?: (request: SeenRequest, response: ServerResponse, incoming: IncomingMessage) => void,
+    answer: (request: SeenRequest, response: ServerResponse, incoming: IncomingMessage) => void = plainly,
   ): Promise<Abused> {
     const upstream = await TestUpstream.start(answer)
     const folder = mkdtempSync(join(tmpdir(), 'countersign-abuse-'))
@@ -149,4 +149,9 @@ export class Abused implements AsyncDisposable {
     await this.upstream[Symbol.asyncDispose]()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+/** With a length, so that raw answers can be told apart. */
+function plainly(_request: SeenRequest, response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': 11 }).end('{"ok":true}')
 }
