@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Route } from './route.ts'
 import type { Tool } from './tools.ts'
 import { compileDebit, type Debit } from './debit.ts'
+import { isSpelledOut, lenientSegments, lenientTemplate } from './likeness.ts'
 import { compileResource, type NameResource } from './resource.ts'
 import { bySpecificity, fits, parseTemplate, type Template } from './template.ts'
 
@@ -11,6 +12,8 @@ import { bySpecificity, fits, parseTemplate, type Template } from './template.ts
 export interface Operation {
   readonly tool: Tool
   readonly template: Template
+  /** The template as a lenient server reads it. */
+  readonly lenient: Template
   /** Null when the tool touches no named resource. */
   readonly resource: NameResource | null
   readonly debit: Debit
@@ -24,7 +27,8 @@ export type Catalogue = (asked: Asked) => Operation | null
 
 /**
  * Compiles the tools of a route. The more specific template wins, then the one that names more headers, then the one that
- * stands first. HEAD is matched as GET too, the method itself stays visible to policy.
+ * stands first. HEAD is matched as GET too, the method itself stays visible to policy. A path that a lenient server would take for
+ * another operation (`/Refunds;x/` where `/refunds` is catalogued) is none of them.
  * Throws an Error naming the tool and what is wrong with it.
  */
 export function compileCatalogue(route: Pick<Route, 'tools' | 'selects'>): Catalogue {
@@ -37,13 +41,24 @@ export function compileCatalogue(route: Pick<Route, 'tools' | 'selects'>): Catal
   return (asked) => {
     const { segments } = asked.address
     const table = tables.get(asked.method) ?? others
-    const candidates = table[Math.min(segments.length, table.length - 1)] ?? []
-    for (const operation of candidates) {
-      if (fits(operation.template, segments) && selected(operation.tool, asked)) return operation
-    }
-    return null
+    const found = first(table, segments, 'template', asked)
+    if (found === null || operations.length === 1 || isSpelledOut(found.template)) return found
+    const read = lenientSegments(segments)
+    const other = first(table, read, 'lenient', asked)
+    return other === null || other === found ? found : null
   }
 }
+
+/** The first operation whose `template` (or the `lenient` one) fits. */
+function first(table: Table, segments: readonly string[], form: 'template' | 'lenient', asked: Asked): Operation | null {
+  for (const operation of table[Math.min(segments.length, table.length - 1)] ?? []) {
+    if (fits(operation[form], segments) && selected(operation.tool, asked)) return operation
+  }
+  return null
+}
+
+/** Operations by number of segments. */
+type Table = readonly (readonly Operation[])[]
 
 /** The worst a call can be: what a call is that no tool of its route describes. */
 export function uncatalogued(route: string): Tool {
@@ -70,14 +85,14 @@ function compileTool(tool: Tool, selects: readonly string[]): Operation {
     }
     const template = parseTemplate(tool.match ?? '')
     const resource = tool.resource === null ? null : compileResource(tool.resource, template.names)
-    return { tool, template, resource, debit: compileDebit(tool.debit, tool.args === 'json') }
+    return { tool, template, lenient: lenientTemplate(template), resource, debit: compileDebit(tool.debit, tool.args === 'json') }
   } catch (cause) {
     throw new Error(`tool ${tool.name}: ${cause instanceof Error ? cause.message : 'malformed'}`, { cause })
   }
 }
 
 /** Candidates by number of segments, in order; the last row serves every longer path and holds open templates only. */
-function tableOf(operations: readonly Operation[], method: string): readonly (readonly Operation[])[] {
+function tableOf(operations: readonly Operation[], method: string): Table {
   const mine = operations.filter(({ template }) => serves(template.method, method))
   const longest = Math.max(0, ...mine.map(({ template }) => template.pieces.length))
   return Array.from({ length: longest + 2 }, (_, count) =>
