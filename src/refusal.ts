@@ -50,6 +50,16 @@ export const codes = {
 
 export type Code = keyof typeof codes
 
+/** What had happened upstream when a call was refused after all: sent bytes stay sent, whatever the agent is told. */
+export interface Effect {
+  readonly bytesOut: number
+  readonly bytesIn: number
+  /** Lower-case hex of a streamed request body that was sent whole. */
+  readonly bodySha256: string | null
+  /** `ip:port`. */
+  readonly dialled: string | null
+}
+
 /** What a refusal may carry besides its code. */
 export interface RefusalOptions {
   /** Short sentences that the agent may read: no policy detail, no provider text, no secret. */
@@ -59,6 +69,8 @@ export interface RefusalOptions {
   /** For the operator's record only; never sent to the agent. */
   readonly detail?: string
   readonly cause?: unknown
+  /** Null or absent: nothing was sent. */
+  readonly effect?: Effect | null
 }
 
 export class Refusal extends Error {
@@ -69,6 +81,8 @@ export class Refusal extends Error {
   readonly reasons: readonly string[]
   readonly retry: 'never' | 'later' | 'after-approval'
   readonly detail: string | null
+  /** For the record; null when nothing was sent upstream. */
+  readonly effect: Effect | null
 
   constructor(code: Code, options: RefusalOptions = {}) {
     const row = codes[code]
@@ -81,6 +95,13 @@ export class Refusal extends Error {
     this.reasons = options.reasons ?? []
     this.retry = options.retry ?? (row.status === 503 ? 'later' : 'never')
     this.detail = options.detail ?? null
+    this.effect = options.effect ?? null
+  }
+
+  /** The same refusal, knowing what had been sent by then. */
+  after(effect: Effect): Refusal {
+    const { code, reasons, retry, detail, cause } = this
+    return new Refusal(code, { reasons, retry, ...(detail === null ? {} : { detail }), ...(cause === undefined ? {} : { cause }), effect })
   }
 
   /** Takes anything thrown. A refusal passes; all else is a bug and becomes `internal`, its text kept as cause only. */

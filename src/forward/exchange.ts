@@ -1,6 +1,6 @@
 /** One request and its answer: undici's handler on one side, the agent's response on the other, nothing between them. */
 import type { Dispatcher } from 'undici'
-import { Refusal } from '../refusal.ts'
+import { Refusal, type Effect } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
 import { refusalOf } from './faults.ts'
@@ -12,13 +12,9 @@ import type { Upload } from './upload.ts'
 import type { Upstream } from './upstream.ts'
 
 /** How an exchange went: an outcome (forward.ts) that is not a refusal. */
-export interface Observed {
+export interface Observed extends Effect {
   readonly status: number | null
   readonly ended: 'complete' | 'client-gone' | 'upstream-gone' | 'cut'
-  readonly bytesOut: number
-  readonly bytesIn: number
-  readonly bodySha256: string | null
-  readonly dialled: string | null
 }
 
 /** What one exchange works with. */
@@ -239,22 +235,20 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   #fail(refusal: Refusal, ended: 'cut' | 'upstream-gone'): void {
     if (this.#job.call.outgoing.headersSent) return this.#settle(ended)
     this.#over()
-    this.#reject(refusal)
+    this.#reject(this.#dialled === null ? refusal : refusal.after(this.#effect()))
   }
 
   #settle(ended: Observed['ended']): void {
     if (this.#phase === 'over') return
-    const { call, upload, sha256 } = this.#job
     this.#over()
-    this.#resolve({
-      status: this.#status,
-      ended,
-      bytesOut: this.#bytesOut,
-      bytesIn: this.#bytesIn,
-      bodySha256: upload === null ? sha256 : upload.sha256,
-      dialled: this.#dialled,
-    })
-    if (ended !== 'complete') sever(call, this.#head)
+    this.#resolve({ status: this.#status, ended, ...this.#effect() })
+    if (ended !== 'complete') sever(this.#job.call, this.#head)
+  }
+
+  #effect(): Effect {
+    const { upload, sha256 } = this.#job
+    const bodySha256 = upload === null ? sha256 : upload.sha256
+    return { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: this.#dialled }
   }
 
   #over(): void {

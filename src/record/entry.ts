@@ -125,7 +125,7 @@ export class CallEntry implements Entry {
       if (committed) {
         this.#mark('forward')
         // the outcome is owed: should it fail now, the agent hears so and the line is tried again
-        await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(), refusal)), true)
+        await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(refusal), refusal)), true)
       } else if (this.#caller === null) {
         await unknown.record(this.#call.listener.name, refusal.code, () => refusalPart(form, this.#facts(), refusal))
       } else {
@@ -154,11 +154,11 @@ export class CallEntry implements Entry {
   }
 
   /** What is known of a permitted call that ended in a refusal. */
-  #cutShort(): Outcome {
+  #cutShort({ effect }: Refusal): Outcome {
     const { signal } = this.#call
     const gone = signal.aborted && signal.reason instanceof Error && signal.reason.name === 'ClientGone'
     const ended = gone ? 'client-gone' : signal.aborted ? 'cut' : 'refused'
-    return { status: null, ended, bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }
+    return { status: null, ended, ...(effect ?? { bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }) }
   }
 
   #mark(stage: RecordStage): void {
