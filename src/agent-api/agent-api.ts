@@ -47,6 +47,7 @@ function send(call: Call, { status, body }: Answer): void {
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     'Countersign-Call': call.id,
+    'Countersign-Decision': 'allow',
   })
   call.outgoing.end(text)
 }

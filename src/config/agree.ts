@@ -8,6 +8,7 @@ type Check = (config: Config, place: Place) => Finding[]
 export const agree: Check = (config, place) => [
   ...listeners(config, place),
   ...sources(config, place),
+  ...subjects(config, place),
   ...routes(config, place),
   ...tools(config, place),
   ...agents(config, place),
@@ -37,6 +38,16 @@ const sources: Check = ({ identify }, place) => {
   )
 }
 
+/** An issuer's tokens are held to one rule: of two entries one would not count. */
+const subjects: Check = ({ task }, place) => {
+  const issuers = task.subjects.map(({ issuer }) => issuer)
+  return issuers.flatMap((issuer, index) =>
+    issuers.indexOf(issuer) === index
+      ? []
+      : [place('CS1402', 'error', ['task', 'subjects', index, 'issuer'], `subjects of "${issuer}" are known already`)],
+  )
+}
+
 const routes: Check = ({ credential, forward }, place) => {
   const found: Finding[] = []
   const taken = new Map<string, string>()
@@ -55,7 +66,7 @@ const routes: Check = ({ credential, forward }, place) => {
       found.push(place('CS1201', 'error', [...path, 'to'], 'must be http(s)://host[:port][/path] without user, query or fragment'))
     if (target.protocol === 'http:' && route.credential && route.reach !== 'private')
       found.push(place('CS1501', 'error', [...path, 'to'], 'a credential would travel in clear: use https, or reach: private'))
-    if (route.credential !== undefined && !(route.credential in credential.providers))
+    if (route.credential !== undefined && !Object.hasOwn(credential.providers, route.credential))
       found.push(place('CS1401', 'error', [...path, 'credential'], `no provider is called "${route.credential}"`))
   }
   const used = new Set(Object.values(forward.routes).map((route) => route.credential))

@@ -1,10 +1,15 @@
 import { z } from 'zod'
+import { isKeyUrl } from '../identify/key-document.ts'
 import { duration } from '../units.ts'
 
 const owner = z.string().min(1).describe('An address or a team that answers.')
 const pattern = z
   .string()
   .regex(/^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/(\*|[A-Za-z0-9._-]+)$/, 'must be a SPIFFE ID; its last segment may be *')
+
+const keysUrl = z.strictObject({
+  url: z.string().refine(isKeyUrl, 'must be an https URL, or http on loopback, without user or fragment'),
+})
 
 const intent = z.strictObject({
   tools: z.array(z.string()).describe('Tools it may use; a trailing * matches the rest of a name.'),
@@ -58,7 +63,7 @@ export const taskConfig = z.strictObject({
       z.strictObject({
         issuer: z.string(),
         audience: z.string(),
-        keys: z.union([z.strictObject({ file: z.string() }), z.strictObject({ url: z.url() })]).describe('JWKS of the issuer.'),
+        keys: z.union([z.strictObject({ file: z.string() }), keysUrl]).describe('JWKS of the issuer.'),
       }),
     )
     .default([])

@@ -101,7 +101,11 @@ describe('opening a task', () => {
       on_behalf_of: 'good-token',
     })
     expect(status).toBe(201)
-    expect(headers).toMatchObject({ 'Cache-Control': 'no-store', 'Countersign-Call': 'c_01JDZZZZZZZZZZZZZZZZZZZZZZ' })
+    expect(headers).toMatchObject({
+      'Cache-Control': 'no-store',
+      'Countersign-Call': 'c_01JDZZZZZZZZZZZZZZZZZZZZZZ',
+      'Countersign-Decision': 'allow',
+    })
     expect(body).toMatchObject({
       state: 'active',
       implicit: false,
