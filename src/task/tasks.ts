@@ -85,6 +85,8 @@ export class Tasks {
   readonly #options: TasksOptions
   /** Task id → subject token, only without a seal. Written by `open` and `#end`. */
   readonly #subjects = new Map<string, Secret>()
+  /** Task id → the last of its lifts that are under way. Written by `#inTurn`. */
+  readonly #lifts = new Map<string, Promise<unknown>>()
 
   constructor(options: TasksOptions) {
     this.#options = options
@@ -133,19 +135,23 @@ export class Tasks {
   }
 
   /** paused → active, by the agent: only a pause it set itself, and judged again (CS-TASK-3). The session becomes that of `caller`. Idempotent. */
-  async resume(row: TaskRow, caller: Caller, agent: Agent): Promise<TaskRow> {
-    if (row.state === 'active') return row
-    this.#checkPaused(row)
-    if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
-    this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
-    return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
+  resume(given: TaskRow, caller: Caller, agent: Agent): Promise<TaskRow> {
+    return this.#inTurn(given.id, async (row) => {
+      if (row.state === 'active') return row
+      this.#checkPaused(row)
+      if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
+      this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
+      return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
+    })
   }
 
   /** paused → active, by a person (`person:<name>`), whoever paused it. Its calls are judged as every call is. Idempotent. */
-  async resumeByPerson(row: TaskRow, name: string): Promise<TaskRow> {
-    if (row.state === 'active') return row
-    this.#checkPaused(row)
-    return this.#lift(row, name, ['agent', 'person', 'rule'], { revision: this.#options.revision() })
+  resumeByPerson(given: TaskRow, name: string): Promise<TaskRow> {
+    return this.#inTurn(given.id, async (row) => {
+      if (row.state === 'active') return row
+      this.#checkPaused(row)
+      return this.#lift(row, name, ['agent', 'person', 'rule'], { revision: this.#options.revision() })
+    })
   }
 
   /** The agent is done. A pause by a person or a rule is not shaken off by ending the task. */
@@ -216,6 +222,22 @@ export class Tasks {
       parent: null,
       root: onBehalfOf === null ? `agent:${caller.id}` : `user:${onBehalfOf.subject}`,
       depth: 0,
+    }
+  }
+
+  /** One lift of a task after the other, each on the row as it is then: else two would both be told to the ledger, and one refused. */
+  async #inTurn(id: string, lift: (row: TaskRow) => Promise<TaskRow>): Promise<TaskRow> {
+    const turn = Promise.resolve(this.#lifts.get(id)).then(async () => {
+      const row = await this.#options.state.task(id)
+      if (row === null) throw new Refusal('task.unknown')
+      return lift(row)
+    })
+    const over = turn.catch(() => null)
+    this.#lifts.set(id, over)
+    try {
+      return await turn
+    } finally {
+      if (this.#lifts.get(id) === over) this.#lifts.delete(id)
     }
   }
 

@@ -106,6 +106,14 @@ describe('an agent', () => {
     expect(rig.events.map(({ kind }) => kind)).toEqual(['task.opened', 'task.paused', 'task.resumed'])
   })
 
+  it('that asks twice at once is resumed once, and both times told that it runs', async () => {
+    const rig = taskRig()
+    const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
+    const both = await Promise.all([1, 2].map(() => rig.tasks.resume(row, sketchCaller(), agent)))
+    expect(both.map(({ state }) => state)).toEqual(['active', 'active'])
+    expect(rig.events.map(({ kind }) => kind)).toEqual(['task.opened', 'task.paused', 'task.resumed'])
+  })
+
   it('stays paused when policy says no, or when it is no longer live', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
