@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { developmentIssuer, type DevelopmentIssuer } from '../../src/demo/issuer.ts'
 import { verifyLedger } from '../../src/record/verify.ts'
+import { LedgerHistory } from './ledger-history.ts'
 import { answers, type RawAnswer } from './listen-rig.ts'
 import { ask, audience, configText, TestUpstream, type Answered, type RunningOptions, type SeenRequest } from './running.ts'
 import { SidecarProcess } from './sidecar-process.ts'
@@ -17,6 +19,9 @@ export interface Condition {
 }
 
 export const unharmed: Condition = { alive: true, ready: 200, verified: true }
+
+/** In the file `upstream.secret` beside the configuration. */
+export const upstreamSecret = randomBytes(24).toString('hex')
 
 export const idOf = (name: string): string => `spiffe://acme.example/ns/test/sa/${name}`
 
@@ -33,6 +38,8 @@ export class Abused implements AsyncDisposable {
   readonly process: SidecarProcess
   readonly upstream: TestUpstream
   readonly issuer: DevelopmentIssuer
+  /** What its ledger says, as far as it was read. */
+  readonly history: LedgerHistory
   readonly #tokens: ReadonlyMap<string, string>
 
   private constructor(
@@ -46,6 +53,7 @@ export class Abused implements AsyncDisposable {
     this.process = process
     this.upstream = upstream
     this.issuer = issuer
+    this.history = new LedgerHistory(join(folder, 'ledger'))
     this.#tokens = tokens
   }
 
@@ -59,6 +67,7 @@ export class Abused implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'countersign-abuse-'))
     const issuer = await developmentIssuer('acme.example')
     writeFileSync(join(folder, 'bundle.json'), issuer.bundle)
+    writeFileSync(join(folder, 'upstream.secret'), upstreamSecret)
     writeFileSync(join(folder, 'countersign.yaml'), configText(options(upstream.url)))
     const tokens = await Promise.all(
       names.map(async (name): Promise<[string, string]> => [name, await issuer.mint(idOf(name), audience, 3600)]),
@@ -136,6 +145,12 @@ export class Abused implements AsyncDisposable {
         const event = JSON.parse(line)
         return { id: event.decision_id, path: event.input?.request?.path, ...event.custom.countersign }
       })
+  }
+
+  /** Kinds of the events of a task, in order. */
+  story(task: string): string[] {
+    this.history.catchUp()
+    return this.history.events.flatMap(({ event, task: of }) => (of === task && event.startsWith('task.') ? [event] : []))
   }
 
   async condition(): Promise<Condition> {

@@ -13,7 +13,7 @@ let task: string
 beforeAll(async () => {
   abused = await Abused.start(['alice'], (url) => ({
     routes: { api: routeTo(url, 'api', { credential: 'api' }) },
-    providers: { api: { type: 'jwt', audience: 'https://api.acme.example', introspect: { secret: { file: 'bundle.json' } } } },
+    providers: { api: { type: 'jwt', audience: 'https://api.acme.example', introspect: { secret: { file: 'upstream.secret' } } } },
     agents: [freeAgent({ id: idOf('alice'), implicit: false })],
   }))
   task = await abused.open('alice')
