@@ -68,7 +68,20 @@ function checkRoute(method: string, head: Head, route: RouteAddress | null): voi
   for (const name of head.nominated) {
     if (route?.selects.includes(name)) throw malformed('Connection names a header that must not be dropped')
   }
+  for (const name of route?.selects ?? []) {
+    if (isRepeated(head.headers, name)) throw malformed('a header that chooses the operation came twice')
+  }
   if (head.length !== 0 && bodiless.has(method) && route?.allowBody !== true) throw malformed('the method takes no body')
+}
+
+function isRepeated(headers: readonly string[], name: string): boolean {
+  let seen = false
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] !== name) continue
+    if (seen) return true
+    seen = true
+  }
+  return false
 }
 
 function checkSize(head: Head, limits: RequestLimits): void {

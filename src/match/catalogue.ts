@@ -4,7 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Route } from './route.ts'
 import type { Tool } from './tools.ts'
 import { compileDebit, type Debit } from './debit.ts'
-import { isSpelledOut, lenientSegments, lenientTemplate } from './likeness.ts'
+import { isSpelledOut, lenient, lenientSegments, lenientTemplate } from './likeness.ts'
 import { compileResource, type NameResource } from './resource.ts'
 import { bySpecificity, fits, parseTemplate, type Template } from './template.ts'
 
@@ -27,8 +27,8 @@ export type Catalogue = (asked: Asked) => Operation | null
 
 /**
  * Compiles the tools of a route. The more specific template wins, then the one that names more headers, then the one that
- * stands first. HEAD is matched as GET too, the method itself stays visible to policy. A path that a lenient server would take for
- * another operation (`/Refunds;x/` where `/refunds` is catalogued) is none of them.
+ * stands first. HEAD is matched as GET too, the method itself stays visible to policy. A call that a lenient server would take for
+ * another operation (`/Refunds;x/` where `/refunds` is catalogued, or another case of a header's value) is none of them.
  * Throws an Error naming the tool and what is wrong with it.
  */
 export function compileCatalogue(route: Pick<Route, 'tools' | 'selects'>): Catalogue {
@@ -38,21 +38,24 @@ export function compileCatalogue(route: Pick<Route, 'tools' | 'selects'>): Catal
   const methods = new Set([...operations.map(({ template }) => template.method), 'HEAD', '*'])
   const tables = new Map([...methods].map((method) => [method, tableOf(operations, method)]))
   const others = tables.get('*') ?? []
+  const byHeader = operations.some(({ tool }) => tool.headers !== undefined)
   return (asked) => {
     const { segments } = asked.address
     const table = tables.get(asked.method) ?? others
-    const found = first(table, segments, 'template', asked)
-    if (found === null || operations.length === 1 || isSpelledOut(found.template)) return found
-    const read = lenientSegments(segments)
-    const other = first(table, read, 'lenient', asked)
+    const found = first(table, segments, 'template', (tool) => selected(tool, asked, same))
+    if (found === null || operations.length === 1) return found
+    const spelledOut = isSpelledOut(found.template)
+    if (spelledOut && !byHeader) return found
+    const read = spelledOut ? segments : lenientSegments(segments)
+    const other = first(table, read, spelledOut ? 'template' : 'lenient', (tool) => selected(tool, asked, alike))
     return other === null || other === found ? found : null
   }
 }
 
 /** The first operation whose `template` (or the `lenient` one) fits. */
-function first(table: Table, segments: readonly string[], form: 'template' | 'lenient', asked: Asked): Operation | null {
+function first(table: Table, segments: readonly string[], form: 'template' | 'lenient', chosen: (tool: Tool) => boolean): Operation | null {
   for (const operation of table[Math.min(segments.length, table.length - 1)] ?? []) {
-    if (fits(operation[form], segments) && selected(operation.tool, asked)) return operation
+    if (fits(operation[form], segments) && chosen(operation.tool)) return operation
   }
   return null
 }
@@ -104,11 +107,16 @@ function serves(templateMethod: string, method: string): boolean {
   return templateMethod === method || templateMethod === '*' || (method === 'HEAD' && templateMethod === 'GET')
 }
 
-function selected(tool: Tool, asked: Asked): boolean {
-  if (tool.headers === undefined) return true
-  for (const name of Object.keys(tool.headers)) if (asked.header(name) !== tool.headers[name]) return false
+function selected(tool: Tool, asked: Asked, agree: (value: string, wanted: string) => boolean): boolean {
+  for (const name in tool.headers) {
+    const value = asked.header(name)
+    if (value === undefined || !agree(value, tool.headers[name] ?? '')) return false
+  }
   return true
 }
+
+const same = (value: string, wanted: string): boolean => value === wanted
+const alike = (value: string, wanted: string): boolean => lenient(value) === lenient(wanted)
 
 function headerCount({ tool }: Operation): number {
   return Object.keys(tool.headers ?? {}).length

@@ -26,7 +26,8 @@ function lenientPiece(piece: Piece): Piece {
   return piece.kind === 'param' ? { ...piece, before: fold(piece.before), after: fold(piece.after) } : piece
 }
 
-function lenient(segment: string): string {
+/** A segment, or the value of a header that chooses the operation. */
+export function lenient(segment: string): string {
   const cut = segment.indexOf(';')
   return fold(cut > 0 ? segment.slice(0, cut) : segment).trim()
 }

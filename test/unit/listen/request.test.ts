@@ -46,6 +46,12 @@ describe('a request', () => {
     })
   })
 
+  it('is refused when a header that chooses its operation came twice: of two, two readers could each take another', () => {
+    expect(problem('GET /git/a', ['Pick', 'read', 'pick', 'drop'])).toBe('listen.malformed: a header that chooses the operation came twice')
+    expect(problem('GET /git/a', ['Pick', 'read'])).toBeNull()
+    expect(problem('GET /crm/a', ['Pick', 'read', 'pick', 'drop'])).toBeNull()
+  })
+
   it('that is refused leads nowhere, keeps what came, and is answered in the words of its route', () => {
     expect(read('GET /git/../x')).toMatchObject({
       shape: 'github',

@@ -33,6 +33,14 @@ describe('a path that a lenient server takes for another operation', () => {
     expect(toolOf('/Refunds', ['POST /{+any}'])).toBe('POST /{+any}')
   })
 
+  test('has no way around a tool that a header chooses', () => {
+    const drop = sketchTool({ name: 'drop', match: 'POST /', headers: { 'x-target': 'Db.Drop' }, resource: null })
+    const other = sketchTool({ name: 'other', match: 'POST /', resource: null })
+    const catalogue = compileCatalogue({ tools: [drop, other], selects: ['x-target'] })
+    const asked = (target: string) => catalogue({ method: 'POST', header: () => target, address: { segments: [''] } })?.tool.name
+    expect(['Db.Drop', 'db.drop', ' Db.Drop', 'Db.DROP;x', 'Db.Get'].map(asked)).toEqual(['drop', undefined, undefined, undefined, 'other'])
+  })
+
   test('is what the catalogue says when the catalogue tells the spellings apart', () => {
     expect(toolOf('/Refunds', ['POST /Refunds', 'POST /refunds'])).toBe('POST /Refunds')
     expect(toolOf('/refunds/7/', ['POST /refunds/{id}', 'POST /refunds/{id}/'])).toBe('POST /refunds/{id}/')
