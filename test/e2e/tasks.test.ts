@@ -452,18 +452,18 @@ describe('when a task ends', () => {
 
   test('calls of another task go on', async () => {
     const release = Promise.withResolvers<void>()
-    let calls = 0
-    await using upstream = await live((_incoming, response) => {
-      calls++
+    const arrived = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    await using upstream = await live((incoming, response) => {
+      arrived[Number(incoming.url?.at(-1))]?.resolve()
       response.writeHead(200).write('before')
       void release.promise.then(() => response.end('after'))
     })
     await using running = await start(upstream.url)
     const [one, two] = [await open(running), await open(running)]
-    const kept = as(running, `/t/${one}/api/orders/1`)
+    const kept = as(running, `/t/${one}/api/orders/0`)
     const cut = as(running, `/t/${two}/api/orders/1`)
     const failed = expect(cut).rejects.toThrow(/aborted|hang up|reset/)
-    while (calls < 2) await new Promise(setImmediate)
+    await Promise.all(arrived.map(({ promise }) => promise))
     await act(running, two, 'complete')
     await failed
     release.resolve()
