@@ -54,7 +54,7 @@ async function verified(
 }
 
 /** The report in a few lines for people. */
-export function reportText(report: VerifyReport): string {
+function reportText(report: VerifyReport): string {
   const { firstBad, lines, segments, checkpoints, uncovered, open } = report
   const size = `${lines} lines in ${segments} segment${segments === 1 ? '' : 's'}, ${checkpoints} signed checkpoint${checkpoints === 1 ? '' : 's'}`
   if (firstBad !== null)

@@ -176,7 +176,7 @@ function shortName(id: string): string {
 }
 
 /** `t_01JD…7Q`: enough of an id to tell tasks apart, `-` when there is none. */
-export function shortTask(id: string): string {
+function shortTask(id: string): string {
   return id.length > 12 ? `${id.slice(0, 6)}…${id.slice(-4)}` : id || '-'
 }
 

@@ -23,7 +23,7 @@ const intent = z.strictObject({
   ttl: duration.prefault('30m').describe('Longest life of a task.'),
 })
 
-export const agentConfig = z.strictObject({
+const agentConfig = z.strictObject({
   id: pattern,
   purpose: z.string().min(1),
   owners: z

@@ -81,7 +81,6 @@ export interface CredentialProvider {
   readonly offer: Offer
   issue(wanted: Wanted, signal: AbortSignal): Promise<Issued>
   revoke?(handle: Secret, signal: AbortSignal): Promise<void>
-  close(): void
 }
 
 /** Gets the lease a permit is entitled to; null for a route without a credential. */

@@ -48,7 +48,6 @@ function open(config: JwtConfig, services: ProviderServices): CredentialProvider
     issue: (wanted, signal) => mint(wanted, introspected, services, signal),
     // an upstream that introspects learns from the lease book, which has let go of the lease before this is called
     ...(introspected ? { revoke: async () => {} } : {}),
-    close: () => {},
   }
 }
 

@@ -32,7 +32,6 @@ function open(config: OauthConfig, services: ProviderServices): CredentialProvid
     },
     issue: (wanted, signal) => issue(config, issuer, services, wanted, signal),
     revoke: (handle, signal) => issuer.revoke(handle.reveal().split('\n'), signal),
-    close: () => {},
   }
 }
 

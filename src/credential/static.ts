@@ -33,7 +33,6 @@ function open(config: StaticConfig, services: ProviderServices): CredentialProvi
     standing: true,
     offer: { scopes: [], audiences: [], ttl: config.ttl, subject: false },
     issue: (wanted, signal) => lend(config, services, wanted, signal),
-    close: () => {},
   }
 }
 

@@ -30,7 +30,7 @@ export function segmentFirst(name: string): number | null {
   return match === null ? null : Number(match[1])
 }
 
-export function segmentPath(dir: string, first: number): string {
+function segmentPath(dir: string, first: number): string {
   return join(dir, `${String(first).padStart(12, '0')}.ndjson`)
 }
 

@@ -70,8 +70,6 @@ export class FakeIssuer implements CredentialProvider {
     await this.revocations.shift()?.()
   }
 
-  close(): void {}
-
   #usual(wanted: Wanted): Issued {
     const text = `canary-secret-${++this.#count}`
     return {

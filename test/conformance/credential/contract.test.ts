@@ -43,7 +43,6 @@ async function each(type: string, check: (from: CredentialProvider, issued: Issu
   for (const config of configs) {
     const from = provider(config, services)
     await check(from, await from.issue(whole(from), calm))
-    from.close()
   }
 }
 
