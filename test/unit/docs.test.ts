@@ -83,7 +83,7 @@ describe('the page of policy', () => {
     return blocks.map((block) => parse(block.replaceAll(/^# ?/gm, '')).custom).filter((custom) => custom !== undefined)
   }
 
-  function row({ id, effect, severity, observable, facts, frameworks }: Custom): unknown {
+  function row({ id, effect, severity, observable, facts, frameworks }: Custom): readonly string[] {
     const named = (frameworks['csa_maestro'] ?? []).map((layer) => `MAESTRO ${layer}`)
     const ids = ['owasp_agentic', 'owasp_nhi', 'mitre_atlas', 'nist_csf', 'nist_ai_rmf'].flatMap((framework) => frameworks[framework] ?? [])
     return [
@@ -112,7 +112,8 @@ describe('the page of policy', () => {
       return [id, effect, severity, observable, facts, controls]
     })
     const made = rules(paths.filter((path) => !path.endsWith('_test.rego'))).map(row)
-    expect(written.toSorted()).toEqual(made.toSorted())
+    expect(new Set(written.map((cells) => cells.join(' | ')))).toEqual(new Set(made.map((cells) => cells.join(' | '))))
+    expect(written.length).toBe(made.length)
   })
 })
 
