@@ -85,6 +85,8 @@ export class Tasks {
   readonly #options: TasksOptions
   /** Task id → subject token, only without a seal. Written by `open` and `#end`. */
   readonly #subjects = new Map<string, Secret>()
+  /** Caller → tasks being opened: they count before they are in the state. Written by `open`. */
+  readonly #opening = new Map<string, number>()
   /** Task id → the last of its lifts that are under way. Written by `#inTurn`. */
   readonly #lifts = new Map<string, Promise<unknown>>()
 
@@ -101,9 +103,22 @@ export class Tasks {
 
   /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
   async open(opening: Opening): Promise<TaskRow> {
+    const { id } = opening.caller
+    const before = this.#opening.get(id) ?? 0
+    this.#opening.set(id, before + 1)
+    try {
+      await this.#leaveRoom(id, before)
+      return await this.#open(opening)
+    } finally {
+      const left = (this.#opening.get(id) ?? 1) - 1
+      if (left > 0) this.#opening.set(id, left)
+      else this.#opening.delete(id)
+    }
+  }
+
+  async #open(opening: Opening): Promise<TaskRow> {
     const { state, event, newId } = this.#options
     const { caller, agent, intent, ttl, implicit, subject } = opening
-    await this.#leaveRoom(caller.id)
     const onBehalfOf = subject && { subject: subject.subject, issuer: subject.issuer }
     this.#judge({ action: 'open', caller, agent, intent, ttl })
     const row = this.#row(newId('t'), opening, onBehalfOf)
@@ -191,9 +206,9 @@ export class Tasks {
   }
 
   /** One caller cannot fill the memory that its neighbours share. */
-  async #leaveRoom(caller: string): Promise<void> {
+  async #leaveRoom(caller: string, opening: number): Promise<void> {
     const most = this.#options.openPerCaller ?? 64
-    let open = 0
+    let open = opening
     for (const state of ['active', 'paused'] as const) open += (await this.#options.state.tasks({ caller, state, limit: most })).length
     if (open >= most) throw new Refusal('listen.overloaded', { reasons: [`at most ${most} tasks may be open at once`] })
   }

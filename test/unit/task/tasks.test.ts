@@ -73,6 +73,13 @@ describe('opening a task', () => {
     expect(await codeOf(open(rig))).toBe('done')
   })
 
+  it('is bounded per caller, also when many are opened at once', async () => {
+    const rig = taskRig({ openPerCaller: 2 })
+    const codes = await Promise.all([1, 2, 3, 4].map(() => codeOf(open(rig))))
+    expect(codes.toSorted()).toEqual(['done', 'done', 'listen.overloaded', 'listen.overloaded'])
+    expect(rig.state.activeTasks(agentId)).toHaveLength(2)
+  })
+
   it('keeps a subject token sealed, and erases it when the task ends', async () => {
     const rig = taskRig({ seal: makeSeal(randomBytes(32)) })
     const row = await open(rig, { subject })
