@@ -25,7 +25,21 @@ export function exceeded(cap: Cap): Refusal {
 /** Quotes a text; half a surrogate pair, on which the engine would abort, becomes U+FFFD. */
 export function text(value: string, cap: Cap): string {
   if (value.length > cap.most) throw exceeded(cap)
-  return JSON.stringify(value.toWellFormed())
+  return cap.fault === 'operator' && value.length <= longestKept ? kept(value) : JSON.stringify(value.toWellFormed())
+}
+
+/** Names that were configured come back with every call: text → quoted. Written by `kept`; emptied when it is full. */
+const quotes = new Map<string, string>()
+const mostKept = 4096
+const longestKept = 128
+
+function kept(value: string): string {
+  let known = quotes.get(value)
+  if (known === undefined) {
+    if (quotes.size >= mostKept) quotes.clear()
+    quotes.set(value, (known = JSON.stringify(value.toWellFormed())))
+  }
+  return known
 }
 
 export function textOrNull(value: string | null, cap: Cap): string {
@@ -56,7 +70,10 @@ export function numbers(record: Readonly<Record<string, number>>, count: Cap, na
 /** Assembles one object. Keys that are the same once well-formed would be one key twice, so the second is refused. */
 export class Members {
   readonly #cap: Cap
-  readonly #seen = new Set<string>()
+  #count = 0
+  #first = ''
+  /** From the second key on. */
+  #seen: Set<string> | null = null
   #text = ''
 
   constructor(cap: Cap) {
@@ -66,8 +83,11 @@ export class Members {
   /** `value` is JSON text already. */
   add(key: string, value: string, name: Cap): void {
     const quoted = text(key, name)
-    if (this.#seen.has(quoted) || this.#seen.size >= this.#cap.most) throw exceeded(this.#cap)
-    this.#seen.add(quoted)
+    if (this.#count >= this.#cap.most) throw exceeded(this.#cap)
+    if (this.#count === 0) this.#first = quoted
+    else if ((this.#seen ??= new Set([this.#first])).has(quoted)) throw exceeded(this.#cap)
+    else this.#seen.add(quoted)
+    this.#count++
     this.#text += `${this.#text === '' ? '' : ','}${quoted}:${value}`
   }
 

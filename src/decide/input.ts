@@ -84,7 +84,10 @@ function taskText({ row }: Task, target: Target, facts: Facts): string {
 
 /** What the task and the caller's earlier tasks have read: an agent's memory outlives its task. */
 function sensitivity(facts: Facts): readonly string[] {
-  return [...new Set([...facts.task.sensitivity, ...Object.keys(facts.caller.sensitivity)])].sort()
+  const read = facts.task.sensitivity
+  let all: string[] | null = null
+  for (const name in facts.caller.sensitivity) if (!read.includes(name)) (all ??= [...read]).push(name)
+  return all === null ? read : all.sort()
 }
 
 function delegationText({ row }: Task): string {
@@ -121,16 +124,9 @@ function sequenceText(question: Question, facts: TaskFacts, now: number): string
   )
 }
 
-/** Step → its members but for its age: a step is seen by the five calls after it. */
-const steps = new WeakMap<Step, string>()
-
 function stepText(step: Step, now: number): string {
-  let members = steps.get(step)
-  if (members === undefined) {
-    members = `"tool":${text(step.tool, caps.name)},"effect":${text(step.effect, caps.name)},"egress":${text(step.egress, caps.name)}`
-    steps.set(step, members)
-  }
-  return `{${members},"ago":${number(Math.max(0, now - step.at), 'ago')}}`
+  const { tool, effect, egress, at } = step
+  return `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)},"ago":${number(Math.max(0, now - at), 'ago')}}`
 }
 
 /** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */

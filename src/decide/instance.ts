@@ -62,7 +62,7 @@ export class PolicyInstance implements Evaluation {
 
   /** Bytes of memory in use; it never shrinks. */
   get memoryBytes(): number {
-    return this.#memory.buffer.byteLength
+    return this.#bytes.length
   }
 
   /** Epoch ms of the evaluation at hand: one moment for all of it. */
@@ -71,12 +71,14 @@ export class PolicyInstance implements Evaluation {
     return this.#now
   }
 
-  /** Evaluates on JSON text that `checkInputText` passed. Gives the text of the result set. */
-  evaluate(entrypoint: number, inputText: string): string {
+  /** Evaluates on JSON that `encodeInput` passed. Gives the text of the result set. */
+  evaluate(entrypoint: number, input: string | Uint8Array): string {
     this.#now = null
+    const bytes = typeof input === 'string' ? Buffer.from(input) : input
+    const { length } = bytes
     const { dataAddr, dataHeapPtr } = this.#policy
-    this.#reserve(dataHeapPtr + inputText.length * 3)
-    const length = this.#bytes.write(inputText, dataHeapPtr)
+    this.#reserve(dataHeapPtr + length)
+    this.#bytes.set(bytes, dataHeapPtr)
     const result = this.#exports.opa_eval(0, entrypoint, dataAddr, dataHeapPtr, length, dataHeapPtr + length, 0)
     return this.#text(result)
   }
@@ -88,14 +90,15 @@ export class PolicyInstance implements Evaluation {
   }
 
   #reserve(bytes: number): void {
-    const missing = bytes - this.#memory.buffer.byteLength
+    this.#refresh()
+    const missing = bytes - this.#bytes.length
     if (missing > 0) this.#memory.grow(Math.ceil(missing / pageBytes))
     this.#refresh()
   }
 
-  /** Growth detaches the buffer, whoever asked for it. */
+  /** Growth detaches the buffer, whoever asked for it, and what is detached has no length. Asking the memory costs more. */
   #refresh(): void {
-    if (this.#bytes.buffer !== this.#memory.buffer) this.#bytes = Buffer.from(this.#memory.buffer)
+    if (this.#bytes.length === 0) this.#bytes = Buffer.from(this.#memory.buffer)
   }
 
   #text(address: number): string {

@@ -3,7 +3,7 @@
 import { activate, checkAnswers, checkCost, makeFirst } from './activation.ts'
 import type { Bundle } from './bundle.ts'
 import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
-import { checkInputText } from './input-text.ts'
+import { encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
 
 /** What a host is opened with. */
@@ -27,6 +27,10 @@ const affordable = new Map<string, number>()
 
 /** Memory is never given back, so an instance that grew this far is retired after its evaluation. */
 const retiredBytes = 16 * 1024 * 1024
+
+/** Most answers kept, and the longest text of one. */
+const mostKept = 64
+const longestKept = 1024
 
 /**
  * Activates a bundle: checks its roots, interface, builtins and entrypoints, that it denies what it must and that its worst case
@@ -63,6 +67,8 @@ export class PolicyHost implements Engine {
   #spare: PolicyInstance | null = null
   #pending: NodeJS.Immediate | null = null
   #replaced = 0
+  /** Text of a result set → its document, frozen. Written by `#document`. */
+  readonly #documents = new Map<string, unknown>()
 
   /** From `openPolicy`, which checked all of it. */
   constructor(bundle: Bundle, mould: Mould, instance: PolicyInstance, log: PolicyOptions['log']) {
@@ -81,15 +87,15 @@ export class PolicyHost implements Engine {
   }
 
   evaluate(entrypoint: Entrypoint, inputText: string): unknown {
-    checkInputText(inputText)
+    const input = encodeInput(inputText)
     const number = this.#entrypoints.get(entrypoint)
     if (number === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
     try {
       this.#instance ??= this.#spare ?? new PolicyInstance(this.#mould)
       if (this.#instance === this.#spare) this.#spare = null
-      const results: unknown = JSON.parse(this.#instance.evaluate(number, inputText))
+      const results = this.#instance.evaluate(number, input)
       if (this.#instance.memoryBytes > retiredBytes) this.#drop()
-      return unwrap(results)
+      return this.#document(results)
     } catch (error) {
       // Whatever was thrown unwound through the instance and left its inner stack shorter for ever.
       this.#drop()
@@ -103,6 +109,15 @@ export class PolicyHost implements Engine {
     if (this.#pending !== null) clearImmediate(this.#pending)
     this.#pending = null
     this.#spare = null
+  }
+
+  /** Most answers are the same few texts, such as the plain allow: those are parsed once. */
+  #document(text: string): unknown {
+    const known = this.#documents.get(text)
+    if (known !== undefined) return known
+    const document = unwrap(JSON.parse(text))
+    if (text.length <= longestKept && this.#documents.size < mostKept) this.#documents.set(text, freeze(document))
+    return document
   }
 
   #drop(): void {
@@ -122,6 +137,12 @@ export class PolicyHost implements Engine {
       }
     })
   }
+}
+
+/** All the way down: the same document is handed out again. */
+function freeze(value: unknown): unknown {
+  if (typeof value === 'object' && value !== null) for (const inner of Object.values(Object.freeze(value))) freeze(inner)
+  return value
 }
 
 /** `[{"result": …}]`, or an empty list for undefined. */

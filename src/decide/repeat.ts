@@ -3,19 +3,16 @@
 import { hash } from 'node:crypto'
 import type { Question } from './decide.ts'
 
-/** Question → its digest. Written here only; a question is read twice, by policy and when its permit is minted. */
-const known = new WeakMap<Question, string>()
+/** The last question and its digest: policy and the mint ask in one tick. Written here only. */
+let last: Question | null = null
+let known = ''
 
 /** 128 bits, base64url, over tool, method, target and body digest: two calls with the same one are the same call made again. */
 export function repeatDigest(question: Question): string {
-  let digest = known.get(question)
-  if (digest === undefined) {
-    const { call, target } = question
-    digest = hash('sha256', `${target.tool.name}\0${call.method}\0${call.address.target}\0${target.body.sha256 ?? ''}`, 'base64url').slice(
-      0,
-      22,
-    )
-    known.set(question, digest)
-  }
-  return digest
+  if (question === last) return known
+  const { call, target } = question
+  const named = `${target.tool.name}\0${call.method}\0${call.address.target}\0${target.body.sha256 ?? ''}`
+  known = hash('sha256', named, 'base64url').slice(0, 22)
+  last = question
+  return known
 }

@@ -26,6 +26,16 @@ const obligationTypes: ReadonlyMap<string, (properties: Readonly<Record<string, 
  * wrong type, unknown, or at odds with itself.
  */
 export function readResult(document: unknown): Result {
+  if (typeof document !== 'object' || document === null || !Object.isFrozen(document)) return check(document)
+  let result = known.get(document)
+  if (result === undefined) known.set(document, (result = check(document)))
+  return result
+}
+
+/** Frozen document → what it was read as: the engine hands the same one out for the same answer. */
+const known = new WeakMap<object, Result>()
+
+function check(document: unknown): Result {
   const top = closed(document, '', ['v', 'effect', 'reasons', 'obligations', 'labels'], ['approval', 'credential'])
   if (top['v'] !== 1) throw malformed('v')
   const effect = oneOf(top['effect'], effects, 'effect')

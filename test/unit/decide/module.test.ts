@@ -67,6 +67,14 @@ describe('evaluating', () => {
     for (let n = 0; n < 50; n++) expect(JSON.stringify(host.evaluate('countersign/decision', '{}'))).toBe(once)
   })
 
+  it('hands out an answer it gave before as the same document, which nobody can change', () => {
+    const host = open()
+    const first = host.evaluate('countersign/decision', allowed) as { effect: string; reasons: object[] }
+    expect(host.evaluate('countersign/decision', allowed)).toBe(first)
+    expect(() => first.reasons.push({})).toThrow(TypeError)
+    expect(() => (first.effect = 'deny')).toThrow(TypeError)
+  })
+
   it('judges a parsed body of 256 KiB, and the next input is none the wiser', () => {
     const host = open()
     const input = allowedInput()

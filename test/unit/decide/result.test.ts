@@ -81,6 +81,20 @@ describe('a well-formed decision', () => {
   })
 })
 
+describe('a document that is read again', () => {
+  it('is read anew when it could have changed, and from memory when it could not', () => {
+    const open = allow()
+    const first = readResult(open)
+    open['effect'] = 'surprise'
+    expect(() => readResult(open)).toThrow(Refusal)
+    expect(first.effect).toBe('allow')
+    const frozen = Object.freeze(allow())
+    expect(readResult(frozen)).toBe(readResult(frozen))
+    const bad = Object.freeze(allow({ effect: 'surprise' }))
+    for (let n = 0; n < 2; n++) expect(() => readResult(bad)).toThrow(Refusal)
+  })
+})
+
 describe('anything else is refused as malformed:', () => {
   it.each<[string, unknown]>([
     ['undefined', undefined],
