@@ -4,7 +4,7 @@ import { overBudget } from '../task/budget.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
 import { LeaseTable } from './lease-table.ts'
-import { endStates, TaskTable } from './task-table.ts'
+import { endStates, TaskTable, type Clocks } from './task-table.ts'
 import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, PausedBy, State, TaskRow, TaskState } from './state.ts'
 
 const day = 86_400_000
@@ -14,6 +14,8 @@ export interface SqliteOptions {
   readonly path: string
   /** Epoch ms. */
   readonly clock: () => number
+  /** ms on a clock that nobody can set; `performance.now` by default. */
+  readonly ticks?: () => number
   /** How long what a caller has read stays with it, ms; 24 h by default. */
   readonly memory?: number
   /** Survive power loss, not only the end of the process. */
@@ -26,7 +28,8 @@ export interface SqliteOptions {
 export function openSqlite(options: SqliteOptions): SqliteState {
   const db = openDatabase({ path: options.path, synced: options.synced ?? false, wait: options.wait ?? 1000 })
   try {
-    return new SqliteState(db, options.clock, options.memory ?? day)
+    const ticks = options.ticks ?? (() => performance.now())
+    return new SqliteState(db, { clock: options.clock, ticks }, options.memory ?? day)
   } catch (error) {
     db.close()
     throw new Error(`the state ${options.path} cannot be read`, { cause: error })
@@ -48,10 +51,10 @@ export class SqliteState implements State {
   readonly #getNote: StatementSync
   readonly #putNote: StatementSync
 
-  constructor(db: DatabaseSync, clock: () => number, memory: number) {
+  constructor(db: DatabaseSync, clocks: Clocks, memory: number) {
     this.#db = db
-    this.#clock = clock
-    this.#tasks = new TaskTable(db)
+    this.#clock = clocks.clock
+    this.#tasks = new TaskTable(db, clocks)
     this.#callers = new CallerTable(db, memory)
     this.#leases = new LeaseTable(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
@@ -128,7 +131,7 @@ export class SqliteState implements State {
 
   overdueTasks(now: number): readonly TaskRow[] {
     const overdue: TaskRow[] = []
-    for (const { row } of this.#tasks.all()) if (row.expires <= now) overdue.push(row)
+    for (const live of this.#tasks.all()) if (this.#tasks.late(live, now)) overdue.push(live.row)
     return overdue
   }
 
@@ -142,7 +145,7 @@ export class SqliteState implements State {
     const { row, facts } = live
     if (row.caller !== request.caller) return refused('task.unknown', 'bound to another caller')
     if (row.state !== 'active') return refused('task.paused', row.state)
-    if (row.expires <= request.now) return refused('task.ended', 'its time has passed')
+    if (this.#tasks.late(live, request.now)) return refused('task.ended', 'its time has passed')
     if (facts.version !== request.seen.task || this.#callers.version(request.caller) !== request.seen.caller) {
       return refused('stale', 'the facts changed since policy saw them')
     }

@@ -172,7 +172,7 @@ export interface State {
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): Awaitable<TaskRow | null>
   /** Slides a live task's expiry: later only, and never past its `limit`. */
   touchTask(id: string, expires: number): Awaitable<void>
-  /** Live tasks whose `expires` is at or before `now`. */
+  /** Live tasks whose `expires` is at or before `now`, or whose time has passed although the clock was put back. */
   overdueTasks(now: number): Awaitable<readonly TaskRow[]>
 
   // facts: one tick on the embedded state

@@ -11,11 +11,25 @@ export interface LiveTask {
   readonly key: number
   row: TaskRow
   facts: TaskFacts
+  /** When its time has passed on the clock that nobody can set, ms: a wall clock put back never lengthens a task. */
+  until: number
   readonly counts: Counts
   readonly repeats: Repeats
 }
 
+/** The two clocks that a task's life is held to, ms. */
+export interface Clocks {
+  /** Epoch. */
+  readonly clock: () => number
+  /** Monotonic. */
+  readonly ticks: () => number
+}
+
+/** Of a task opened further ahead of the clock than this nobody knows how much of its life is spent. */
+const tolerableStepBack = 30_000
+
 export class TaskTable {
+  readonly #clocks: Clocks
   /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance` and `conclude` only. */
   readonly #live = new Map<string, LiveTask>()
   readonly #byCaller = new Map<string, Set<LiveTask>>()
@@ -29,7 +43,8 @@ export class TaskTable {
   readonly #getFacts: StatementSync
   readonly #listEnded: StatementSync
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, clocks: Clocks) {
+    this.#clocks = clocks
     this.#addRow = db.prepare('INSERT INTO tasks (id, caller, state, opened, row) VALUES (?, ?, ?, ?, ?)')
     this.#setRow = db.prepare('UPDATE tasks SET state = ?, closed = ?, row = ? WHERE key = ?')
     this.#putFacts = db.prepare('INSERT INTO facts (task, facts) VALUES (?, ?) ON CONFLICT (task) DO UPDATE SET facts = excluded.facts')
@@ -45,6 +60,11 @@ export class TaskTable {
 
   live(id: string): LiveTask | undefined {
     return this.#live.get(id)
+  }
+
+  /** Has its time passed, by either clock? `now` in epoch ms. */
+  late({ row, until }: LiveTask, now: number): boolean {
+    return row.expires <= now || until <= this.#clocks.ticks()
   }
 
   all(): Iterable<LiveTask> {
@@ -73,7 +93,7 @@ export class TaskTable {
   /** Writes through, then keeps. Throws when the id is taken. */
   open(row: TaskRow): void {
     const { lastInsertRowid } = this.#addRow.run(row.id, row.caller, row.state, row.opened, JSON.stringify(row))
-    this.#keep({ key: Number(lastInsertRowid), row, ...restore(null) })
+    this.#keep({ key: Number(lastInsertRowid), row, until: this.#until(row), ...restore(null) })
   }
 
   /** Writes through, then replaces. */
@@ -81,6 +101,7 @@ export class TaskTable {
     const row = { ...live.row, ...change }
     this.#write(live.key, row)
     live.row = row
+    if (change.expires !== undefined) live.until = this.#until(row)
     this.#dirtyRows.delete(live)
     return row
   }
@@ -88,6 +109,7 @@ export class TaskTable {
   /** Keeps a later expiry, written with the next flush: losing one only ends a task sooner. */
   slide(live: LiveTask, expires: number): void {
     live.row = { ...live.row, expires }
+    live.until = this.#until(live.row)
     this.#dirtyRows.add(live)
   }
 
@@ -138,7 +160,15 @@ export class TaskTable {
 
   #load(key: unknown, text: unknown): void {
     const row = decodeRow(text)
-    if (row) this.#keep({ key: Number(key), row, ...restore(this.#getFacts.get(row.id)?.['facts']) })
+    if (row === null) return
+    const fromTheFuture = row.opened > this.#clocks.clock() + tolerableStepBack
+    const until = fromTheFuture ? Number.NEGATIVE_INFINITY : this.#until(row)
+    this.#keep({ key: Number(key), row, until, ...restore(this.#getFacts.get(row.id)?.['facts']) })
+  }
+
+  #until(row: TaskRow): number {
+    const { clock, ticks } = this.#clocks
+    return ticks() + (row.expires - clock())
   }
 
   #keep(live: LiveTask): void {

@@ -214,6 +214,36 @@ describe('tasks', () => {
     expect(open('after.db').task(row.id)?.expires).toBe(noon + 10 * minute)
   })
 
+  it('live no longer than they were given when the wall clock is put back', () => {
+    let now = noon
+    let tick = 0
+    const state = openSqlite({ path: ':memory:', clock: () => now, ticks: () => tick })
+    opened.push(state)
+    const row = sketchRow()
+    state.openTask(row)
+    now -= 60 * minute
+    tick = row.expires - row.opened - 1
+    expect(state.overdueTasks(now)).toEqual([])
+    tick++
+    expect(state.overdueTasks(now).map(({ id }) => id)).toEqual([row.id])
+    expect(state.mint(mintOn(state, row, now))).toMatchObject({ minted: false, why: 'task.ended' })
+  })
+
+  it('are overdue at a start when they were opened under a clock that ran ahead', () => {
+    for (const [name, ahead, overdue] of [
+      ['a.db', 29_000, 0],
+      ['b.db', 31_000, 1],
+    ] as const) {
+      const path = join(folder, name)
+      const before = openSqlite({ path, clock: () => noon + ahead })
+      before.openTask(sketchRow({ opened: noon + ahead, expires: noon + ahead + minute }))
+      before.close()
+      const after = openSqlite({ path, clock: () => noon })
+      opened.push(after)
+      expect(after.overdueTasks(noon)).toHaveLength(overdue)
+    }
+  })
+
   it('are overdue from the moment they expire', () => {
     const state = open()
     state.openTask(sketchRow())
