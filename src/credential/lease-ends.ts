@@ -15,6 +15,8 @@ export interface LeaseEndsOptions {
   readonly book: LeaseBook
   readonly state: State
   readonly clock: () => number
+  /** ms on a clock that nobody can set. */
+  readonly ticks: () => number
   readonly event: TellLease
   readonly log: Log
 }
@@ -30,7 +32,7 @@ export interface Ending {
 
 interface Pending extends Ending {
   attempts: number
-  /** Epoch ms of the next attempt; infinite while one is under way. */
+  /** Of the next attempt, in ticks: a wall clock put back must not put it off. Infinite while one is under way. */
   next: number
 }
 
@@ -78,10 +80,11 @@ export class LeaseEnds {
   /** Closes what has expired and tries again what is due. Call it about once a second. */
   async retry(): Promise<void> {
     const now = this.#options.clock()
+    const tick = this.#options.ticks()
     const work: Promise<void>[] = []
     for (const pending of this.#pending.values()) {
       if (now >= pending.row.expires) work.push(this.#close(pending, 'expired'))
-      else if (pending.revoke !== null && now >= pending.next) work.push(this.#attempt(pending, pending.revoke))
+      else if (pending.revoke !== null && tick >= pending.next) work.push(this.#attempt(pending, pending.revoke))
     }
     await Promise.all(work)
   }
@@ -101,7 +104,7 @@ export class LeaseEnds {
       await within(attemptTime, revoke)
     } catch (error) {
       pending.attempts++
-      pending.next = this.#options.clock() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
+      pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
       const { row, cause, attempts } = pending
       const why = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
       this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why }, 'a credential could not be revoked yet')

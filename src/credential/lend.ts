@@ -78,7 +78,7 @@ class Lender implements CredentialStage {
   constructor(options: CredentialOptions) {
     this.#options = options
     this.#ticks = options.ticks ?? (() => performance.now())
-    this.#ends = new LeaseEnds({ ...options, book: this.book })
+    this.#ends = new LeaseEnds({ ...options, ticks: this.#ticks, book: this.book })
     this.#issuing = { ...options, ticks: this.#ticks, book: this.book, ends: this.#ends }
     this.#offerings = offeringsOf(options.providers)
   }

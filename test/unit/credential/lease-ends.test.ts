@@ -153,6 +153,18 @@ describe('a revocation that fails', () => {
     expect(rig.kinds()).toEqual(['lease.issued', 'lease.revocation-failed', 'lease.revoked'])
   })
 
+  it('is tried again in time although the wall clock is put back', async () => {
+    let tick = 0
+    const rig = new CredentialRig({ ticks: () => tick })
+    const lease = await rig.lease()
+    rig.issuer.revocations.push(fail)
+    await rig.stage.revokeTask(task, 'completed')
+    rig.clock.move(-3_600_000)
+    tick += 1000
+    await rig.stage.tick()
+    expect(rig.row(lease.id).state).toBe('revoked')
+  })
+
   it('ends with the expiry of the credential, and then says expired, not revoked', async () => {
     const rig = new CredentialRig()
     const lease = await rig.lease()
