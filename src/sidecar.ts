@@ -116,7 +116,7 @@ class House implements Sidecar {
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
     const { credential, recorder, log } = this.foundation
-    const next = wire(loaded, this.foundation)
+    const next = wire(loaded, this.foundation, before)
     try {
       await this.#listening?.reconfigure(listenOptions(loaded, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {

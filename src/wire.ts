@@ -6,11 +6,11 @@ import { makeSwap } from './approve/swap.ts'
 import { addressesOf, agentsOf, placeOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
-import { sameJudges, sameWay } from './config/outdated.ts'
+import { same, sameJudges, sameWay } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
-import { openProvider } from './credential/registry.ts'
+import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { readBundle } from './decide/bundle.ts'
 import { makeDecide, type DecideOptions } from './decide/decide.ts'
 import { openPolicy, type PolicyHost } from './decide/module.ts'
@@ -50,10 +50,10 @@ export interface Wiring {
 const defaultBundle = new URL('../rego/policy.tar.gz', import.meta.url)
 
 /**
- * Turns a checked configuration into stages: plain calls, no container. Throws, with nothing left open, when a part cannot work:
- * the configuration before it then stays in force.
+ * Turns a checked configuration into stages: plain calls, no container. `previous` is the wiring it replaces. Throws, with nothing left open, when a part cannot work:
+ * the configuration before it then stays in force. From the wiring before it goes on with the providers that did not change.
  */
-export function wire(loaded: Loaded, on: Foundation): Wiring {
+export function wire(loaded: Loaded, on: Foundation, before: Wiring | null = null): Wiring {
   const { clock, log } = on
   const { identify, decide } = loaded.config
   const open: { close(): unknown }[] = []
@@ -66,7 +66,7 @@ export function wire(loaded: Loaded, on: Foundation): Wiring {
     const services = { clock, log, fetch, audience: identify.audience }
     const sources = identify.sources.map((source) => kept(openSource(absolute(source, loaded.folder), services)))
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
-    const providers = providersOf(loaded, on)
+    const providers = providersOf(loaded, on, before)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
     const stages = stagesOf(loaded, on, { sources, agents, policy: policy.digest, setting, forward })
@@ -229,10 +229,15 @@ function bundleBytes({ config, folder }: Loaded): Uint8Array {
   return readFileSync(bundle === undefined ? defaultBundle : resolve(folder, bundle.path))
 }
 
-function providersOf({ config, folder }: Loaded, on: Foundation): ReadonlyMap<string, CredentialProvider> {
-  const secret = secretReader(folder, on.env)
-  const services = { clock: on.clock, secret, signingKey: on.signingKey, issuer: on.issuer, fetch }
-  return new Map(Object.entries(config.credential.providers).map(([name, provider]) => [name, openProvider(name, provider, services)]))
+/** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
+function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
+  const services = { clock: on.clock, secret: secretReader(folder, on.env), signingKey: on.signingKey, issuer: on.issuer, fetch }
+  const before = previous?.loaded.config.credential.providers ?? {}
+  const open = ([name, settings]: [string, ProviderConfig]): [string, CredentialProvider] => {
+    const kept = settings.type !== 'static' && same(settings, before[name]) ? previous?.providers.get(name) : undefined
+    return [name, kept ?? openProvider(name, settings, services)]
+  }
+  return new Map(Object.entries(config.credential.providers).map(open))
 }
 
 function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection | null {
