@@ -2,7 +2,7 @@ import { destination, pino } from 'pino'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ConfigFault } from '../config/findings.ts'
 import { loadConfig, type Loaded } from '../config/load.ts'
-import { watchConfig } from '../config/reload.ts'
+import { stampOf, watchConfig } from '../config/reload.ts'
 import { openSidecar, type Sidecar } from '../sidecar.ts'
 import { demonstrate } from '../demo/demonstrate.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
@@ -43,6 +43,7 @@ exit status: 0, 1 a step was not as told, 64 wrong usage, 69 a port or file coul
 /** Runs a configuration until a signal, then drains. */
 async function serve(file: string, { env, stderr, signal, version, onHangup }: Invocation): Promise<number> {
   const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination(2))
+  const seen = stampOf(file)
   let loaded: Loaded
   try {
     loaded = loadConfig(file, env)
@@ -63,6 +64,7 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
   const reloading = watchConfig({
     file,
     env,
+    seen,
     swap: (next) => sidecar.reload(next),
     done: (result) => {
       sidecar.reloaded(result.ok)

@@ -1,10 +1,12 @@
-import { unwatchFile, watchFile } from 'node:fs'
+import { statSync } from 'node:fs'
 import { ConfigFault } from './findings.ts'
 import { loadConfig, type Env, type Loaded } from './load.ts'
 
 export interface ReloadOptions {
   readonly file: string
   readonly env: Env
+  /** `stampOf` the file before it was read the first time: what changed it since then is seen. */
+  readonly seen: string
   /** Wires a checked configuration and swaps it in; when it throws, the old one stays. */
   readonly swap: (loaded: Loaded) => Promise<void>
   /** Told of every attempt. */
@@ -17,11 +19,26 @@ export interface Reloading {
   close(): void
 }
 
+const interval = 1000
+
+/** Tells one state of a file from another; a symlink's is that of the file it leads to. */
+export function stampOf(file: string): string {
+  try {
+    const { dev, ino, size, mtimeMs, ctimeMs } = statSync(file)
+    return `${dev}:${ino} ${size} ${mtimeMs} ${ctimeMs}`
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+  }
+}
+
 /** Validate, wire, swap: watches a configuration file and swaps it in when it is good; a bad file keeps the old one. */
 export function watchConfig(options: ReloadOptions): Reloading {
   let running: Promise<void> | null = null
   let again = false
+  /** Of what was last read, or is about to be. */
+  let { seen } = options
   const attempt = async (): Promise<void> => {
+    seen = stampOf(options.file)
     try {
       const loaded = loadConfig(options.file, options.env)
       await options.swap(loaded)
@@ -48,7 +65,8 @@ export function watchConfig(options: ReloadOptions): Reloading {
     }
   }
   // stat polling, not inotify: mounted ConfigMaps swap a symlink, which events on the file itself miss
-  const onChange = (): void => void reload()
-  watchFile(options.file, { interval: 1000, persistent: false }, onChange)
-  return { reload, close: () => unwatchFile(options.file, onChange) }
+  const timer = setInterval(() => {
+    if (stampOf(options.file) !== seen) void reload()
+  }, interval).unref()
+  return { reload, close: () => clearInterval(timer) }
 }
