@@ -130,6 +130,7 @@ describe('each problem is named with its place', () => {
 
   test('a slip gets a suggestion', () => {
     expect(findings('tools: [crm', 'tool: [crm').map(({ message }) => message)).toContain('unknown key "tool", did you mean "tools"?')
+    expect(findings('tools: [crm', 'toosl: [crm').map(({ message }) => message)).toContain('unknown key "toosl", did you mean "tools"?')
   })
 
   test('two sources of one trust domain are refused: bundles are never merged', () => {
