@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { LiveUpstream } from '../support/live-upstream.ts'
 import { ask, routeTo, Running, TestUpstream, type Settings } from '../support/running.ts'
 
 const provider = { type: 'jwt', audience: 'https://api.acme.example' }
@@ -14,30 +14,6 @@ function start(to: string, more: Settings = {}): Promise<Running> {
 
 async function bearer(running: Running): Promise<Record<string, string>> {
   return { authorization: `Bearer ${await running.svid()}` }
-}
-
-/** A server whose answer begins when the test's function says so, not when the request is over. */
-class LiveUpstream implements AsyncDisposable {
-  readonly #server: ReturnType<typeof createServer>
-
-  private constructor(answer: (request: IncomingMessage, response: ServerResponse) => void) {
-    this.#server = createServer(answer)
-  }
-
-  static async start(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<LiveUpstream> {
-    const upstream = new LiveUpstream(answer)
-    await new Promise<void>((resolve) => upstream.#server.listen(0, '127.0.0.1', resolve))
-    return upstream
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((resolve) => this.#server.close(resolve))
-  }
 }
 
 describe('a redirect', () => {

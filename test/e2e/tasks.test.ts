@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { LiveUpstream } from '../support/live-upstream.ts'
 import {
   agentId,
   anyTool,
@@ -81,21 +81,6 @@ async function isActive(running: Running, token: string): Promise<unknown> {
   const url = `http://127.0.0.1:${running.port('health')}/introspect`
   const answer = await fetch(url, { method: 'POST', body: new URLSearchParams({ token }), headers: { authorization } })
   return ((await answer.json()) as Settings)['active']
-}
-
-/** A server whose answers the test writes itself. */
-async function live(
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<AsyncDisposable & { readonly url: string }> {
-  const server = createServer(answer)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
 }
 
 describe('a task', () => {
@@ -378,7 +363,7 @@ describe('when a task ends', () => {
     const left = Promise.withResolvers<void>()
     let more = (): boolean => false
     let token = ''
-    await using upstream = await live((incoming, response) => {
+    await using upstream = await LiveUpstream.start((incoming, response) => {
       token = String(incoming.headers.authorization).slice(7)
       response.on('close', () => left.resolve())
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: before\n\n')
@@ -408,7 +393,7 @@ describe('when a task ends', () => {
     let bytes = ''
     const arrived = Promise.withResolvers<void>()
     const ended = Promise.withResolvers<boolean>()
-    await using upstream = await live((incoming) => {
+    await using upstream = await LiveUpstream.start((incoming) => {
       incoming.setEncoding('utf8').on('data', (part: string) => {
         bytes += part
         arrived.resolve()
@@ -435,7 +420,7 @@ describe('when a task ends', () => {
 
   test('because its time has passed, a stream that is silent is cut too', async () => {
     let ahead = 0
-    await using upstream = await live((_incoming, response) => {
+    await using upstream = await LiveUpstream.start((_incoming, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: before\n\n')
     })
     await using running = await start(upstream.url, { clock: () => Date.now() + ahead })
@@ -453,7 +438,7 @@ describe('when a task ends', () => {
   test('calls of another task go on', async () => {
     const release = Promise.withResolvers<void>()
     const arrived = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    await using upstream = await live((incoming, response) => {
+    await using upstream = await LiveUpstream.start((incoming, response) => {
       arrived[Number(incoming.url?.at(-1))]?.resolve()
       response.writeHead(200).write('before')
       void release.promise.then(() => response.end('after'))
