@@ -26,9 +26,9 @@ interface Rig extends AsyncDisposable {
   readonly upstream: TestUpstream
   readonly clock: WallClock
   /** A token that is good by the clock as it stands. */
-  token(seconds?: number): string
-  call(path: string, token: string, task?: string): Promise<Answered>
-  act(token: string, path: string, body?: object): Promise<Answered>
+  readonly token: (seconds?: number) => string
+  readonly call: (path: string, token: string, task?: string) => Promise<Answered>
+  readonly act: (token: string, path: string, body?: object) => Promise<Answered>
 }
 
 async function rig(more: Partial<RunningOptions> = {}): Promise<Rig> {
