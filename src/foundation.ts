@@ -74,7 +74,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
   try {
     const recorder = await openLedger(loaded, around, { clock, newId, state, inForce })
-    const issuer = credential.issuer ?? `http://${listen.health.at}`
+    const issuer = credential.issuer ?? `http://${listen.health.at.replace(/^(0\.0\.0\.0|\[::\])/, '127.0.0.1')}`
     return {
       env,
       clock,

@@ -50,7 +50,7 @@ export function readLogLine(text: string): LogLine | null {
     kind: word(own, 'kind'),
     decision: decisionOf(word(own, 'kind'), word(own, 'code'), word(own, 'effect')),
     caller: word(own, 'caller'),
-    task: word(own, 'task'),
+    task: word(own, 'task') || word(own, 'task_named'),
     route: word(own, 'route'),
     tool: word(own, 'tool'),
     rules,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isKeyUrl } from '../identify/key-document.ts'
-import { duration } from '../units.ts'
+import { duration, durationBetween } from '../units.ts'
 
 const owner = z.string().min(1).describe('An address or a team that answers.')
 const pattern = z
@@ -57,7 +57,7 @@ export const taskConfig = z.strictObject({
     })
     .describe('Where tasks, leases and budgets are kept.'),
   agents: z.array(agentConfig).min(1),
-  memory: duration.prefault('24h').describe('How long what a caller has read stays with it after its task.'),
+  memory: durationBetween(60_000, 31_536_000_000).prefault('24h').describe('How long what a caller has read stays with it after its task.'),
   subjects: z
     .array(
       z.strictObject({

@@ -27,6 +27,21 @@ const ended: ReadonlySet<string> = new Set([
   'x-real-ip',
 ])
 
+/** Where vendors' clients put a key of their own: beside a lent credential it would be a second one, and the agent's. */
+const vendorKeys: ReadonlySet<string> = new Set([
+  'api-key',
+  'apikey',
+  'private-token',
+  'job-token',
+  'x-auth-token',
+  'x-access-token',
+  'x-vault-token',
+  'x-amz-security-token',
+  'x-goog-iam-authorization-token',
+  'dd-api-key',
+  'x-shopify-access-token',
+])
+
 /**
  * Takes the call, its upstream and the length of a body that streams with a known one (null: none, chunked, or a buffer).
  * Gives a flat list of names and values for undici, without a credential: `applyLease` adds that last.
@@ -39,7 +54,7 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
     const name = given[index] ?? ''
     const value = given[index + 1] ?? ''
     if (ended.has(name) || endedByPrefix(name) || named?.has(name)) continue
-    if (name === 'accept-encoding' && upstream.credentialed) continue
+    if (upstream.credentialed && (name === 'accept-encoding' || vendorKeys.has(name))) continue
     if (name === 'referer' && namesUs(value, call.host)) continue
     list.push(name, value)
   }
@@ -77,11 +92,11 @@ function endedByPrefix(name: string): boolean {
 
 /** True when a Referer tells the upstream where we listen, and with it perhaps a task. */
 function namesUs(referer: string, host: string): boolean {
-  const start = referer.indexOf('://')
-  if (start === -1) return false
-  const from = start + 3
-  if (referer.length < from + host.length) return false
-  if (referer.slice(from, from + host.length).toLowerCase() !== host) return false
-  const next = referer.charAt(from + host.length)
-  return next === '' || next === '/' || next === '?' || next === '#'
+  const authority = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(referer)?.[1]?.toLowerCase()
+  if (authority === undefined) return false
+  const named = authority.slice(authority.lastIndexOf('@') + 1)
+  return named === host || loopback.test(named)
 }
+
+/** Any name of this machine: the agent reaches us by whichever it likes. */
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:127[.0-9a-f:]*\])(:\d+)?$/

@@ -43,14 +43,18 @@ export async function openPort(at: ListenAt, limits: Limits, events: PortEvents)
     connectionsCheckingInterval: Math.max(20, Math.min(1000, limits.headerTime / 4)),
   })
   setLimits(server, limits)
-  attach(server, events)
+  const room = { most: limits.connections }
+  attach(server, events, room)
   await bind(server, at)
   const closed = Promise.withResolvers<void>()
   server.on('close', () => closed.resolve())
   const address = server.address()
   return {
     number: isInternet(address) ? address.port : 0,
-    setLimits: (next) => setLimits(server, next),
+    setLimits: (next) => {
+      room.most = next.connections
+      setLimits(server, next)
+    },
     close: () => {
       server.close()
       server.closeIdleConnections()
@@ -64,13 +68,14 @@ function setLimits(server: Server, limits: Limits): void {
   server.headersTimeout = limits.headerTime
   server.requestTimeout = limits.bodyTime === 0 ? 0 : limits.headerTime + limits.bodyTime
   server.maxHeadersCount = 0 // node:http drops what is over its count silently; ours refuses
-  server.maxConnections = limits.connections
   // read by node:http when a connection opens; an option at construction, a plain property after it
   Object.assign(server, { maxHeaderSize: limits.headerBytes + limits.target + slack })
 }
 
-function attach(server: Server, events: PortEvents): void {
+function attach(server: Server, events: PortEvents, room: { readonly most: number }): void {
   const connections = new WeakMap<object, Connection>()
+  /** Those not closed, oldest first. */
+  const open = new Set<Connection>()
   const connectionOf = (socket: Socket): Connection => {
     const known = connections.get(socket)
     if (known !== undefined) return known
@@ -83,7 +88,15 @@ function attach(server: Server, events: PortEvents): void {
     // after the last answer nothing is a request any more; the connection is being closed
     if (!connection.closing) events.arrived(connection, incoming, outgoing)
   }
-  server.on('connection', connectionOf)
+  server.on('connection', (socket: Socket) => {
+    if (open.size >= room.most && !makeRoom(open)) {
+      events.malformed('too many connections')
+      socket.destroy()
+    }
+    const connection = connectionOf(socket)
+    if (!socket.destroyed) open.add(connection)
+    socket.once('close', () => open.delete(connection))
+  })
   server.on('request', arrived)
   server.on('checkContinue', arrived) // `100 Continue` is sent when somebody reads the body, not before the call is allowed
   server.on('checkExpectation', arrived)
@@ -96,7 +109,17 @@ function attach(server: Server, events: PortEvents): void {
     connectionOf(socket as Socket).answerBare(new Refusal('listen.malformed', { reasons: [reason] }))
     events.malformed(reason)
   })
-  server.on('drop', () => events.malformed('too many connections'))
+}
+
+/** Ends the connection that has been there longest without a call: nobody keeps others out by holding connections open. */
+function makeRoom(open: Set<Connection>): boolean {
+  for (const connection of open) {
+    if (connection.calls.size > 0) continue
+    open.delete(connection)
+    connection.socket.destroy()
+    return true
+  }
+  return false
 }
 
 async function bind(server: Server, at: ListenAt): Promise<void> {

@@ -59,7 +59,8 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
 export function refusalPart(form: OpaForm, facts: CallFacts, refusal: Refusal): Part {
   const { call, caller, decision } = facts
   const middle = decision === null ? asked(call) : judged(call, decision)
-  const tail = `,"kind":"refusal"${known(facts)}${refusedText(refusal)},"stages":${facts.stages}}}}`
+  const named = facts.task === null && call.address.task !== null ? `,"task_named":${quote(call.address.task, 128)}` : ''
+  const tail = `,"kind":"refusal"${known(facts)}${named}${refusedText(refusal)},"stages":${facts.stages}}}}`
   const head = form.head(call.id, decision === null ? 'refusal' : 'decision', middle)
   return { kind: 'refusal', id: call.id, rank: caller === null ? 'unknown' : 'known', head, tail }
 }

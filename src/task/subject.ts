@@ -39,7 +39,9 @@ export function makeVerifySubject(issuers: readonly SubjectIssuer[], clock: () =
         currentDate: new Date(clock()),
       })
       const { sub, exp } = payload
-      return sub !== undefined && sub.length > 0 && sub.length <= 512 && Number.isSafeInteger(exp) ? { subject: sub, issuer } : null
+      // a workload's name must never pass for a person's
+      const named = sub !== undefined && sub.length > 0 && sub.length <= 512 && !/^spiffe:/i.test(sub)
+      return named && Number.isSafeInteger(exp) ? { subject: sub, issuer } : null
     } catch {
       return null
     }

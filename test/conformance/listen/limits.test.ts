@@ -92,12 +92,35 @@ describe('a call', () => {
   })
 })
 
-it('connections over their number are closed and counted', async () => {
-  await using rig = await listenRig({ limits: { ...wideLimits, connections: 2 } })
-  const kept = [await rig.client(), await rig.client()]
-  const over = await rig.client()
-  await over.closed
-  expect(rig.malformed).toEqual(['too many connections'])
-  kept[0]?.socket.write(`GET /crm/a HTTP/1.1\r\n${host}${close}\r\n`)
-  expect(await kept[0]?.until((text) => text.includes('\r\n\r\n'))).toContain('200 OK')
+describe('connections over their number', () => {
+  it('end the one that was open longest without a call: nobody keeps others out by holding connections open', async () => {
+    await using rig = await listenRig({ limits: { ...wideLimits, connections: 2 } })
+    const [oldest, second] = [await rig.client(), await rig.client()]
+    const honest = await rig.client()
+    await oldest.closed
+    for (const client of [second, honest]) {
+      client.socket.write(`GET /crm/a HTTP/1.1\r\n${host}${close}\r\n`)
+      expect(await client.until((text) => text.includes('\r\n\r\n'))).toContain('200 OK')
+    }
+    expect(rig.malformed).toEqual([])
+  })
+
+  it('are closed and counted when all the others carry calls', async () => {
+    const gate = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    let calls = 0
+    await using rig = await listenRig({ limits: { ...wideLimits, connections: 2 } }, async (call) => {
+      if (++calls === 2) arrived.resolve()
+      await gate.promise
+      await echo(call)
+    })
+    const busy = [await rig.client(), await rig.client()]
+    for (const client of busy) client.socket.write(`GET /crm/a HTTP/1.1\r\n${host}${close}\r\n`)
+    await arrived.promise
+    const over = await rig.client()
+    await over.closed
+    expect(rig.malformed).toEqual(['too many connections'])
+    gate.resolve()
+    for (const client of busy) expect(await client.until((text) => text.includes('\r\n\r\n'))).toContain('200 OK')
+  })
 })

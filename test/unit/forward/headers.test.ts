@@ -82,7 +82,25 @@ describe('upstreamHeaders', () => {
     },
   )
 
-  test.each(['https://acme.example/', 'http://127.0.0.1:74201/', '/x', ''])('passes another referer on: %s', (referer) => {
-    expect(sent([['referer', referer]])).toEqual([`referer: ${referer}`])
-  })
+  test.each(['api-key', 'private-token', 'x-vault-token', 'x-amz-security-token'])(
+    'drops a key of the agent in %s where a credential is lent',
+    (name) => {
+      expect(sent([[name, 'mine']], 'crm')).not.toContain(`${name}: mine`)
+      expect(sent([[name, 'mine']])).toEqual([`${name}: mine`])
+    },
+  )
+
+  test.each(['http://localhost:7420/t/x', 'http://[::1]:7420/', 'http://user@127.0.0.1:1/', 'HTTP://LOCALHOST'])(
+    'drops a referer by another name of this machine: %s',
+    (referer) => {
+      expect(sent([['referer', referer]])).toEqual([])
+    },
+  )
+
+  test.each(['https://acme.example/', 'https://127.0.0.1.acme.example/', 'http://localhost.acme.example/', '/x', ''])(
+    'passes another referer on: %s',
+    (referer) => {
+      expect(sent([['referer', referer]])).toEqual([`referer: ${referer}`])
+    },
+  )
 })
