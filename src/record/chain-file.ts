@@ -59,16 +59,16 @@ export class ChainFile {
   }
 
   /** Appends whole lines that end at `head`, in one write; throws when any byte could not be written. */
-  append(text: string, bytes: number, head: Head): void {
+  append(bytes: Uint8Array, head: Head): void {
     const { dir, io, synced, clock } = this.#options
     if (this.#segment === null) {
       this.#segment = SegmentFile.create(dir, this.#written.seq + 1, io, synced)
       this.#day = dayOf(clock())
     }
     this.#torn = true
-    this.#segment.write(Buffer.from(text))
+    this.#segment.write(bytes)
     this.#torn = false
-    this.#written = { seq: head.seq, hash: head.hash, offset: this.#written.offset + bytes }
+    this.#written = { seq: head.seq, hash: head.hash, offset: this.#written.offset + bytes.length }
     if (!synced) this.#acknowledged = this.#written
   }
 

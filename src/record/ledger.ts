@@ -2,7 +2,7 @@
 
 import { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
-import { chainLine } from './chain.ts'
+import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
 import type { NoteSigner } from './checkpoint.ts'
 import type { LedgerIo } from './ledger-io.ts'
@@ -59,6 +59,8 @@ export class Ledger {
   readonly #listeners = new Set<(seq: number) => void>()
   readonly #checkpoints: NodeJS.Timeout
   #retry: NodeJS.Timeout | null = null
+  /** What one flush writes; filled anew by each. */
+  readonly #group = new LineGroup()
   #queue: Waiting[] = []
   #busy = false
   #closing = false
@@ -187,19 +189,18 @@ export class Ledger {
   /** Gives lines their place and writes them at once; those that the quota has no room for are turned away alone. */
   #writeLines(batch: readonly Waiting[]): readonly Waiting[] {
     const accepted: Waiting[] = []
+    const group = this.#group
+    group.clear()
     let { seq, hash } = this.#file.written
-    let text = ''
-    let bytes = 0
     let open = this.#open.size
     for (const waiting of batch) {
       if (waiting.part !== null) {
-        const line = chainLine(waiting.part, seq + 1, hash)
-        if (!this.#quota.admits(waiting.part.rank, bytes + line.bytes + 1, open)) {
+        const line = group.add(waiting.part, seq + 1, hash)
+        if (!this.#quota.admits(waiting.part.rank, group.size, open)) {
+          group.drop(line)
           waiting.reject?.(new Refusal('record.failed', { detail: 'the quota of the ledger is used up' }))
           continue
         }
-        text += `${line.text}\n`
-        bytes += line.bytes + 1
         seq += 1
         hash = line.hash
         waiting.seq = seq
@@ -207,22 +208,25 @@ export class Ledger {
       }
       accepted.push(waiting)
     }
-    if (bytes > 0) this.#append(text, bytes, { seq, hash })
-    if (bytes > 0) this.#changed = true
+    if (group.size > 0) this.#changed = true
+    this.#append({ seq, hash })
     return accepted
   }
 
-  #append(text: string, bytes: number, head: Head): void {
-    this.#file.append(text, bytes, head)
-    this.#quota.spend(bytes)
+  #append(head: Head): void {
+    const { bytes, size } = this.#group
+    if (size === 0) return
+    this.#file.append(bytes, head)
+    this.#quota.spend(size)
   }
 
   /** Goes in front of a group, so that it covers acknowledged lines only: what it signs is never cut off again. */
   #writeCheckpoint(): void {
     const { seq, hash } = this.#file.written
     const { durability, form, signer } = this.#options
-    const line = form.checkpoint({ seq: seq + 1, prev: hash, durability, ...this.#open.statement(seq + 1) }, signer)
-    this.#append(`${line.text}\n`, line.bytes + 1, { seq: seq + 1, hash: line.hash })
+    this.#group.clear()
+    const text = form.checkpoint({ seq: seq + 1, prev: hash, durability, ...this.#open.statement(seq + 1) }, signer)
+    this.#append({ seq: seq + 1, hash: this.#group.put(text).hash })
     this.#changed = false
   }
 

@@ -3,8 +3,7 @@
 import { hash } from 'node:crypto'
 import type { LedgerEvent } from './record.ts'
 import type { NewId } from '../id.ts'
-import type { ChainedLine, Part } from './chain.ts'
-import { place } from './chain.ts'
+import type { Part } from './chain.ts'
 import type { NoteSigner } from './checkpoint.ts'
 import { checkpointText } from './checkpoint.ts'
 import { oneLine, quote } from './json-text.ts'
@@ -64,8 +63,8 @@ export class OpaForm {
     return { kind: 'outcome', id, rank: 'own', head: this.head(id, 'outcome', ''), tail }
   }
 
-  /** A finished checkpoint line: its note signs the head of the chain and the line's own bytes up to the note. */
-  checkpoint(state: CheckpointState, signer: NoteSigner): ChainedLine {
+  /** Text of a checkpoint line: its note signs the head of the chain and the line's own bytes up to the note. */
+  checkpoint(state: CheckpointState, signer: NoteSigner): string {
     const { seq, prev, durability, open, openFrom } = state
     const time = this.stamp()
     const head = this.head(this.#newId('e'), 'checkpoint', '', time)
@@ -73,7 +72,7 @@ export class OpaForm {
     const root = Buffer.from(prev, 'hex').toString('base64')
     const record = hash('sha256', own, 'base64')
     const note = signer.sign(checkpointText({ origin: signer.name, size: seq - 1, root, time, durability, record }))
-    return place(`${own}${JSON.stringify(note).slice(1)}}}}`)
+    return `${own}${JSON.stringify(note).slice(1)}}}}`
   }
 }
 

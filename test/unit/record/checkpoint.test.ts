@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, generateKeyPairSync, verify } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { chainLine, genesis } from '../../../src/record/chain.ts'
+import { genesis, LineGroup } from '../../../src/record/chain.ts'
 import { checkpointText, noteSigner, noteVerifier, parseCheckpoint } from '../../../src/record/checkpoint.ts'
 
 const sha256 = (text: string | Buffer) => createHash('sha256').update(text).digest()
@@ -18,11 +18,29 @@ const stated = {
 describe('the chain', () => {
   test('a line holds its number and the hash of the bytes before it', () => {
     const part = { kind: 'event', id: 'e_1', rank: 'own', head: '{"custom":{"countersign":{', tail: ',"kind":"event"}}}' } as const
-    const first = chainLine(part, 1, genesis)
-    expect(first.text).toBe(`{"custom":{"countersign":{"seq":1,"prev":"sha256:${'0'.repeat(64)}","kind":"event"}}}`)
-    const second = chainLine(part, 2, first.hash)
-    expect(second.text).toContain(`"prev":"sha256:${sha256(first.text).toString('hex')}"`)
-    expect(second.bytes).toBe(Buffer.byteLength(second.text))
+    const group = new LineGroup()
+    const lines = (): string[] => Buffer.from(group.bytes).toString('utf8').split('\n')
+    const first = group.add(part, 1, genesis)
+    expect(lines()[0]).toBe(`{"custom":{"countersign":{"seq":1,"prev":"sha256:${'0'.repeat(64)}","kind":"event"}}}`)
+    expect(first.hash).toBe(sha256(lines()[0] ?? '').toString('hex'))
+    group.add(part, 2, first.hash)
+    expect(lines()[1]).toContain(`"prev":"sha256:${first.hash}"`)
+  })
+
+  test('a group holds whole lines of any text and length, counts their bytes, and gives the last one back', () => {
+    const part = { kind: 'event', id: 'e_1', rank: 'own', head: '{', tail: `,"t":"é\u0085\u007f${'\u20ac'.repeat(200_000)}"}` } as const
+    const group = new LineGroup()
+    const kept = group.add({ ...part, tail: '}' }, 1, genesis)
+    const first = Buffer.from(group.bytes).toString('utf8')
+    const large = group.add(part, 2, kept.hash)
+    const [, second = '', end] = Buffer.from(group.bytes).toString('utf8').split('\n')
+    expect(second).toBe(`{"seq":2,"prev":"sha256:${kept.hash}","t":"é\\u0085\\u007f${'\u20ac'.repeat(200_000)}"}`)
+    expect(large).toEqual({ bytes: Buffer.byteLength(second) + 1, hash: sha256(second).toString('hex') })
+    expect([end, group.size]).toEqual(['', kept.bytes + large.bytes])
+    group.drop(large)
+    expect(Buffer.from(group.bytes).toString('utf8')).toBe(first)
+    group.clear()
+    expect(group.size).toBe(0)
   })
 })
 
