@@ -50,10 +50,10 @@ export interface Wiring {
 const defaultBundle = new URL('../rego/policy.tar.gz', import.meta.url)
 
 /**
- * Turns a checked configuration into stages: plain calls, no container. `previous` is the wiring it replaces. Throws, with nothing left open, when a part cannot work:
- * the configuration before it then stays in force. From the wiring before it goes on with the providers that did not change.
+ * Turns a checked configuration into stages: plain calls, no container. Throws, with nothing left open, when a part cannot work:
+ * the configuration before it then stays in force. Of `previous`, the wiring it replaces, it keeps the providers that did not change.
  */
-export function wire(loaded: Loaded, on: Foundation, before: Wiring | null = null): Wiring {
+export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = null): Wiring {
   const { clock, log } = on
   const { identify, decide } = loaded.config
   const open: { close(): unknown }[] = []
@@ -66,7 +66,7 @@ export function wire(loaded: Loaded, on: Foundation, before: Wiring | null = nul
     const services = { clock, log, fetch, audience: identify.audience }
     const sources = identify.sources.map((source) => kept(openSource(absolute(source, loaded.folder), services)))
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
-    const providers = providersOf(loaded, on, before)
+    const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
     const stages = stagesOf(loaded, on, { sources, agents, policy: policy.digest, setting, forward })
