@@ -33,6 +33,7 @@ function routeOf(name: string, route: RouteConfig): Route {
     refusals: route.refusals,
     timeouts: route.timeouts,
     observe: route.unsafe_observe,
+    unsafeCoded: route.unsafe_coded,
   }
 }
 

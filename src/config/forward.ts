@@ -52,6 +52,10 @@ const routeConfig = z.strictObject({
     .strictObject({ connect: duration.prefault('5s'), head: duration.prefault('60s'), idle: duration.prefault('5m') })
     .prefault({}),
   ca: z.strictObject({ file: z.string() }).optional().describe('Additional certificate authorities for this upstream, PEM.'),
+  unsafe_coded: z
+    .boolean()
+    .default(false)
+    .describe('Passes coded answers (gzip and such) of a credentialed route, unsearched for its credential.'),
   unsafe_observe: z.boolean().default(false).describe('Lets observe mode forward refused calls on a credentialed route.'),
 })
 

@@ -73,6 +73,8 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
   if (status < 200 || status > 599) throw refused(`status ${status}`)
   const bodiless = call.method === 'HEAD' || status === 204 || status === 304
   const length = announcedLength(fields, status)
+  // it was asked for as it is; a coded body cannot be searched for the secret
+  if (!bodiless && upstream.searched && isCoded(fields['content-encoding'])) throw refused('a coded body on a credentialed route')
   const list: string[] = []
   const connection = fields['connection']
   const named = connection === undefined ? null : namedByConnection(['connection', String(connection)])
@@ -93,6 +95,10 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
   const type = fields['content-type']
   const events = typeof type === 'string' && type.startsWith('text/event-stream')
   return { status, phrase: ownPhrase(status, phrase, upstream), list, length: bodiless ? 0 : length, trailers, events }
+}
+
+function isCoded(coding: Fields[string]): boolean {
+  return coding !== undefined && String(coding).trim() !== '' && String(coding).trim().toLowerCase() !== 'identity'
 }
 
 /** Takes trailer fields; gives `[name, value]` pairs of those that were declared, may be there and do not echo the secret. */

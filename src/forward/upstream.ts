@@ -11,6 +11,8 @@ export interface Upstream {
   readonly selves: readonly string[]
   readonly basePath: string
   readonly credentialed: boolean
+  /** Its answers are searched for the lent secret. */
+  readonly searched: boolean
 }
 
 /** Takes a route as wired. */
@@ -25,5 +27,6 @@ export function describeUpstream(route: Route): Upstream {
     if (!/:\d+$/.test(authority)) selves.add(`${authority.toLowerCase()}:${port}`)
   }
   const host = new URL(route.to.origin).host === authority ? null : authority
-  return { route, hostname: bare, host, selves: [...selves], basePath, credentialed: route.credential !== null }
+  const credentialed = route.credential !== null
+  return { route, hostname: bare, host, selves: [...selves], basePath, credentialed, searched: credentialed && route.unsafeCoded !== true }
 }

@@ -31,4 +31,6 @@ export interface Route {
   /** Milliseconds. */
   readonly timeouts: { readonly connect: number; readonly head: number; readonly idle: number }
   readonly observe: boolean
+  /** Coded answers of a credentialed route pass, although nobody can tell whether they hold its credential. */
+  readonly unsafeCoded?: boolean
 }

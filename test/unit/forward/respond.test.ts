@@ -126,6 +126,27 @@ describe('answerHead', () => {
   })
 })
 
+describe('a coded body', () => {
+  test.each(['gzip', 'br', 'GZIP, identity', 'unheard-of'])(
+    'of %s is refused where a credential was lent: it cannot be searched',
+    (coding) => {
+      expect(() => head({ 'content-encoding': coding }, { credential: 'crm' })).toThrow('forward.response-refused')
+      expect(head({ 'content-encoding': coding }).list).toContain(coding)
+    },
+  )
+
+  test('is no body in an answer to HEAD, and identity is no code', () => {
+    expect(head({ 'content-encoding': 'gzip' }, { credential: 'crm', method: 'HEAD' }).list).toContain('gzip')
+    expect(head({ 'content-encoding': 'identity' }, { credential: 'crm' }).list).toContain('identity')
+  })
+
+  test('passes on a route that says so', () => {
+    const upstream = describeUpstream(sketchRoute({ credential: 'crm', unsafeCoded: true }))
+    const { list } = answerHead(200, { 'content-encoding': 'gzip' }, 'OK', upstream, sketchCall(), { echoes: [], maxHeaders: 8 })
+    expect(list).toContain('gzip')
+  })
+})
+
 describe('answerTrailers', () => {
   test('gives what was declared and does not hold the secret', () => {
     const given: Fields = { 'x-sum': ['1', '2'], 'x-other': '3', 'x-token': 'secret' }
