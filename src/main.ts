@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import { AdminFault } from './cli/admin-client.ts'
 import { commands } from './cli/commands.ts'
 import { exit, UsageFault, type Invocation } from './cli/command.ts'
+import { ConfigFault } from './config/findings.ts'
 
 /** argv, signals, exit code: the only reader of process.argv and process.env. */
 async function main(): Promise<number> {
@@ -10,16 +12,17 @@ async function main(): Promise<number> {
     process.stdout.write(`${version()}\n`)
     return exit.ok
   }
-  const command = commands.find((candidate) => candidate.name === (name === 'help' ? args[0] : name))
-  if (name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(`${command?.usage ?? overview()}\n`)
+  const asked = name === 'help' ? args[0] : name
+  const command = commands.find((candidate) => candidate.name === asked)
+  if (asked === undefined || asked === '--help' || asked === '-h') {
+    process.stdout.write(`${overview()}\n`)
     return exit.ok
   }
   if (!command) {
-    process.stderr.write(`countersign: no command "${name}"\n\n${overview()}\n`)
+    process.stderr.write(`countersign: no command "${asked}"\n\n${overview()}\n`)
     return exit.usage
   }
-  if (args.includes('--help') || args.includes('-h')) {
+  if (name === 'help' || args.includes('--help') || args.includes('-h')) {
     process.stdout.write(`${command.usage}\n`)
     return exit.ok
   }
@@ -30,8 +33,18 @@ async function main(): Promise<number> {
       process.stderr.write(`countersign ${name}: ${error.message}\n\n${command.usage}\n`)
       return exit.usage
     }
+    if (error instanceof AdminFault || error instanceof ConfigFault) {
+      process.stderr.write(`countersign ${name}: ${error.message}\n`)
+      return statusOf(error)
+    }
     throw error
   }
+}
+
+/** What a command could not do, for scripts: nobody answered, the answer was no, or a configuration that cannot be used. */
+function statusOf(error: AdminFault | ConfigFault): number {
+  if (error instanceof ConfigFault) return exit.config
+  return error.status === null ? exit.unavailable : exit.findings
 }
 
 function invocation(args: readonly string[]): Invocation {

@@ -46,11 +46,19 @@ export function findAdmin(
   }
   if (file === undefined)
     throw new UsageFault('which Countersign? Give --config FILE, or --key FILE with the local key (admin.key beside its state)')
+  return { at: at ?? '127.0.0.1:7421', key: readKey(file) }
+}
+
+function readKey(file: string): string {
+  let key: string
   try {
-    return { at: at ?? '127.0.0.1:7421', key: readFileSync(file, 'utf8').trim() }
+    key = readFileSync(file, 'utf8').trim()
   } catch (error) {
     throw new UsageFault(`cannot read the local key: ${error instanceof Error ? error.message : String(error)}`)
   }
+  // another file given by mistake may hold anything, and would go into a header
+  if (!/^[\x21-\x7e]{1,256}$/.test(key)) throw new UsageFault(`${file} holds no local key`)
+  return key
 }
 
 /** Sends one request and gives the response as a stream. Throws `AdminFault` when it cannot, or when the answer is no 2xx. */

@@ -45,7 +45,8 @@ Where from: a running Countersign (default), --file PATH (a ledger folder or fil
   --file PATH          read a ledger folder or file
 ${adminUsage}
 
-Data goes to standard output, notes to standard error. exit status: 0, 64 wrong usage, 69 no Countersign answers`,
+Data goes to standard output, notes to standard error. exit status: 0, 1 not possible (the reason is
+printed), 64 wrong usage, 69 no Countersign answers, 78 the configuration cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, options)
     if (positionals.length > 1 || (positionals[0] !== undefined && positionals[0] !== '-'))

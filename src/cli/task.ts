@@ -31,7 +31,7 @@ Completing ends the task: calls in flight are cut and its credentials taken back
   -o text|json     how answers are printed (default: text)
 ${adminUsage}
 
-exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 no Countersign answers`,
+exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 no Countersign answers, 78 the configuration cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
       ...adminOptions,

@@ -39,7 +39,7 @@ export function parseConfig(text: string, file: string, env: Env): Loaded {
   const place = placer(document, lines)
   const found: Finding[] = document.errors.map((error) => {
     const { line, col } = lines.linePos(error.pos[0])
-    return { code: 'CS1101', severity: 'error', line, column: col, path: '', message: error.message.split('\n')[0] ?? error.message }
+    return { code: 'CS1101', severity: 'error', line, column: col, path: '', message: sayOnce(error.message) }
   })
   if (found.length > 0) throw new ConfigFault(file, found)
   substitute(document, env, (code, path, message) => found.push(place(code, 'error', path, message)))
@@ -49,6 +49,11 @@ export function parseConfig(text: string, file: string, env: Env): Loaded {
   found.sort((a, b) => a.line - b.line || a.column - b.column)
   if (!parsed.success || found.some((finding) => finding.severity === 'error')) throw new ConfigFault(file, found)
   return { config: parsed.data, file, folder: dirname(file), findings: found }
+}
+
+/** The parser's first line without the place that the finding states already. */
+function sayOnce(message: string): string {
+  return (message.split('\n')[0] ?? message).replace(/ at line \d+, column \d+:$/, '')
 }
 
 /** Makes a finding at the place of a setting; a missing setting is placed at its nearest parent. */
