@@ -57,6 +57,8 @@ class House implements Sidecar {
   readonly metrics: ReturnType<typeof makeMetrics>
   /** Written by `reload` only; a call takes it once. */
   wiring: Wiring
+  /** Of that wiring; made with it, for every call looks at it. */
+  inForce: InForce
   readonly #expiry: ReturnType<typeof watchExpiry>
   #listening: Listening | null = null
   #admin: Serving | null = null
@@ -68,6 +70,7 @@ class House implements Sidecar {
     this.foundation = foundation
     this.ledger = { folder: resolve(loaded.folder, loaded.config.record.ledger.path), key: recorder.publicKey() }
     this.wiring = wire(loaded, foundation)
+    this.inForce = this.#enforced(this.wiring)
     this.metrics = makeMetrics({
       version,
       inFlight: () => this.#listening?.inFlight ?? 0,
@@ -124,6 +127,7 @@ class House implements Sidecar {
       throw error
     }
     this.wiring = next
+    this.inForce = this.#enforced(next)
     before.close()
     before.forward.reconfigure([])
     await credential.change(next.providers)
@@ -153,8 +157,7 @@ class House implements Sidecar {
     this.foundation.state.close()
   }
 
-  get inForce(): InForce {
-    const { policy, judgeTask, loaded } = this.wiring
+  #enforced({ policy, judgeTask, loaded }: Wiring): InForce {
     return {
       judgeTask,
       revision: policy.revision,

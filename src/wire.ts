@@ -211,16 +211,18 @@ function refuseOutdated({ config }: Loaded, on: Foundation, route: string, polic
 
 /** Forwards, and tells the task's facts whether the upstream was content. */
 function observed(forward: Forward, state: State): Stages['forward'] {
-  return async (permit, lease) => {
+  return (permit, lease) => {
     const { id } = permit.decision.question.task.row
-    try {
-      const outcome = await forward.forward(permit, lease)
-      await state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
-      return outcome
-    } catch (error) {
-      await state.observe(id, { failed: true })
-      throw error
-    }
+    return forward.forward(permit, lease).then(
+      (outcome) => {
+        const told = state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
+        return told instanceof Promise ? told.then(() => outcome) : outcome
+      },
+      async (error: unknown) => {
+        await state.observe(id, { failed: true })
+        throw error
+      },
+    )
   }
 }
 

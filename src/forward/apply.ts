@@ -52,7 +52,7 @@ function place(placement: Placement, secret: string, echoes: readonly string[], 
     }
     case 'basic': {
       const pair = Buffer.from(`${placement.user}:${secret}`).toString('base64')
-      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path, echoes: [pair, ...echoes] }
+      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path, echoes: withPair(pair, echoes) }
     }
     case 'query': {
       if (hasParameter(path, placement.name)) {
@@ -66,14 +66,28 @@ function place(placement: Placement, secret: string, echoes: readonly string[], 
   }
 }
 
+/** Spellings of a secret → the same with its Basic pair. */
+const paired = new WeakMap<readonly string[], readonly string[]>()
+
+function withPair(pair: string, echoes: readonly string[]): readonly string[] {
+  let all = paired.get(echoes)
+  if (all === undefined || all[0] !== pair) paired.set(echoes, (all = [pair, ...echoes]))
+  return all
+}
+
+/** Secrets that were looked through before: a lease serves many calls. */
+const fit = new WeakSet<Secret>()
+
 /** The secret as visible ASCII, the one form that no header or URL can be split by. */
 function readable(secret: Secret): string {
   const value = secret.reveal()
+  if (fit.has(secret)) return value
   if (value === '') throw unavailable('the credential is empty')
   for (let index = 0; index < value.length; index++) {
     const code = value.charCodeAt(index)
     if (code < 0x20 || code > 0x7e) throw unavailable('the credential holds bytes that no header can carry')
   }
+  fit.add(secret)
   return value
 }
 

@@ -155,7 +155,7 @@ function add(list: string[], name: string, value: string, status: number, upstre
 }
 
 function echoed(value: string, echoes: readonly string[]): boolean {
-  for (const echo of echoes) if (value.includes(echo)) return true
+  for (const echo of echoes) if (echo.length <= value.length && value.includes(echo)) return true
   return false
 }
 

@@ -31,20 +31,39 @@ function spell(text: string): readonly string[] {
   return [...new Set(all)].filter((one) => one === text || one.length >= shortest)
 }
 
+const empty = Buffer.alloc(0)
+
+/** Spellings → what is looked for in bytes. A lease has one list for all its calls. */
+const wanted = new WeakMap<readonly string[], readonly Buffer[]>()
+
+function wantedBytes(spellings: readonly string[]): readonly Buffer[] {
+  let bytes = wanted.get(spellings)
+  if (bytes === undefined) {
+    bytes = spellings.filter((one) => one.length >= shortest).map((one) => Buffer.from(one, 'latin1'))
+    wanted.set(spellings, bytes)
+  }
+  return bytes
+}
+
 /** Masks every spelling in a body that streams by, stars in its place: lengths stay what they were announced to be. */
 export class Scrub {
   readonly #spellings: readonly Buffer[]
   /** The end of what came, as long as it may yet become a match. */
-  #held: Buffer = Buffer.alloc(0)
+  #held: Buffer = empty
 
+  /** The list must not change afterwards: what is made of it is kept as long as it lives. */
   constructor(spellings: readonly string[]) {
-    this.#spellings = spellings.filter((one) => one.length >= shortest).map((one) => Buffer.from(one, 'latin1'))
+    this.#spellings = wantedBytes(spellings)
   }
 
   /** Takes the next bytes and whether they are the last; gives those that can go. */
   pass(chunk: Buffer, last: boolean): Buffer {
     const whole = this.#masked(this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]))
-    const from = last ? whole.length : this.#undecided(whole)
+    if (last) {
+      this.#held = empty
+      return whole
+    }
+    const from = this.#undecided(whole)
     this.#held = whole.subarray(from)
     return whole.subarray(0, from)
   }
@@ -52,13 +71,14 @@ export class Scrub {
   /** What was held when nothing more came. */
   rest(): Buffer {
     const held = this.#held
-    this.#held = Buffer.alloc(0)
+    this.#held = empty
     return held
   }
 
   #masked(bytes: Buffer): Buffer {
     let masked = bytes
     for (const spelling of this.#spellings) {
+      if (spelling.length > bytes.length) continue
       for (let at = masked.indexOf(spelling); at !== -1; at = masked.indexOf(spelling, at + spelling.length)) {
         if (masked === bytes) masked = Buffer.from(bytes)
         masked.fill(star, at, at + spelling.length)

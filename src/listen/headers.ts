@@ -58,8 +58,10 @@ const keptPrefixes = [
 /** Tokens of `Connection` that are about the connection itself. */
 const connectionOptions = new Set(['close', 'keep-alive', 'te', 'upgrade', 'http2-settings', 'trailer', 'proxy-connection'])
 
+type Reader = (draft: Draft, value: string, name: string) => void
+
 /** What each header that listen reads does to the draft. */
-const readers = new Map<string, (draft: Draft, value: string, name: string) => void>([
+const readers = new Map<string, Reader>([
   ['host', readHost],
   ['content-length', (draft, value) => (draft.contentLength = value)],
   ['transfer-encoding', (draft, value) => (draft.transferEncoding = value)],
@@ -91,11 +93,11 @@ export function readHead(raw: readonly string[], limits: HeadLimits): Head {
     const came = raw[at] ?? ''
     const value = raw[at + 1] ?? ''
     bytes += came.length + value.length + 4
-    checkName(draft, came)
+    const { name, bit, read, problem } = learned.get(came) ?? learn(came)
+    if (problem !== null) fail(draft, problem)
     checkValue(draft, value)
-    const name = came.toLowerCase()
-    once(draft, singletons.get(name) ?? 0)
-    readers.get(name)?.(draft, value, name)
+    once(draft, bit)
+    if (read !== null) read(draft, value, name)
     // without an upgrade it means nothing, and a reader that knows h2c must not see it
     if (name !== 'http2-settings') draft.headers.push(name, value)
   }
@@ -127,14 +129,36 @@ function fail(draft: Draft, reason: string, code: Code = 'listen.malformed'): vo
   draft.problem ??= new Refusal(code, { reasons: [reason] })
 }
 
-function checkName(draft: Draft, name: string): void {
-  if (name === '') fail(draft, 'a header has no name')
+/** Header names as clients write them come back with every request: what is to be known of each is found out once. */
+interface Name {
+  /** Lower case. */
+  readonly name: string
+  readonly bit: number
+  readonly read: Reader | null
+  readonly problem: string | null
+}
+
+/** Name as it came → what is known of it. Written by `learn`, up to a bound: clients choose names. */
+const learned = new Map<string, Name>()
+const mostLearned = 512
+const longestLearned = 64
+
+function learn(came: string): Name {
+  const name = came.toLowerCase()
+  const known: Name = { name, bit: singletons.get(name) ?? 0, read: readers.get(name) ?? null, problem: problemOf(came) }
+  if (learned.size < mostLearned && came.length <= longestLearned) learned.set(came, known)
+  return known
+}
+
+function problemOf(name: string): string | null {
+  if (name === '') return 'a header has no name'
   for (let at = 0; at < name.length; at++) {
     const code = name.charCodeAt(at)
     // origins of the CGI family read `_` as `-`: the name would be a twin of one that was judged
-    if (code === 0x5f) return fail(draft, 'a header name holds an underscore')
-    if (nameCharacters[code] !== 1) return fail(draft, 'a header name holds a character that is not allowed')
+    if (code === 0x5f) return 'a header name holds an underscore'
+    if (nameCharacters[code] !== 1) return 'a header name holds a character that is not allowed'
   }
+  return null
 }
 
 /** RFC 9110 §5.5: visible ASCII, blanks and obs-text. */
@@ -160,7 +184,8 @@ function readConnection(draft: Draft, value: string): void {
     if (kept.has(token) || keptPrefixes.some((prefix) => token.startsWith(prefix))) {
       return fail(draft, 'Connection names a header that must not be dropped')
     }
-    checkName(draft, token)
+    const problem = problemOf(token)
+    if (problem !== null) fail(draft, problem)
     draft.nominated.push(token)
   }
 }

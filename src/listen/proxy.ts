@@ -158,9 +158,13 @@ class OpenPorts implements Listening {
     if (read.problem !== null) connection.close()
     this.#inFlight.calls.add(call)
     if (door.gate.draining) call.last()
-    handle(call)
-      .catch((error: unknown) => call.refuse(Refusal.from(error)))
-      .finally(() => this.#settled(call))
+    handle(call).then(
+      () => this.#settled(call),
+      (error: unknown) => {
+        call.refuse(Refusal.from(error))
+        this.#settled(call)
+      },
+    )
   }
 
   #settled(call: HttpCall): void {
