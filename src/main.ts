@@ -13,15 +13,16 @@ async function main(): Promise<number> {
     return exit.ok
   }
   const asked = name === 'help' ? args[0] : name
-  const command = commands.find((candidate) => candidate.name === asked)
   if (asked === undefined || asked === '--help' || asked === '-h') {
     process.stdout.write(`${overview()}\n`)
     return exit.ok
   }
-  if (!command) {
+  const listed = commands.find((candidate) => candidate.name === asked)
+  if (!listed) {
     process.stderr.write(`countersign: no command "${asked}"\n\n${overview()}\n`)
     return exit.usage
   }
+  const command = await listed.load()
   if (name === 'help' || args.includes('--help') || args.includes('-h')) {
     process.stdout.write(`${command.usage}\n`)
     return exit.ok

@@ -1,13 +1,13 @@
 import { z } from 'zod'
+import { durationForm, parseDuration } from './duration.ts'
 
-const durationUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 }
 
 /** A configured duration such as `30s` or `10m`; its value is milliseconds. */
 export const duration = z
   .string()
-  .regex(/^\d{1,9}(ms|s|m|h|d)$/, 'must be a duration such as 500ms, 30s, 10m, 24h or 7d')
-  .transform((text) => scale(text, durationUnits))
+  .regex(durationForm, 'must be a duration such as 500ms, 30s, 10m, 24h or 7d')
+  .transform((text) => parseDuration(text) ?? Number.NaN)
 
 /** A configured duration of at least `least` and at most `most` ms. */
 export function durationBetween(least: number, most: number) {
@@ -19,12 +19,6 @@ export const size = z
   .string()
   .regex(/^\d{1,12}(B|KiB|MiB|GiB|TiB)$/, 'must be a size such as 8KiB, 10MiB or 10GiB')
   .transform((text) => scale(text, sizeUnits))
-
-/** Milliseconds of a duration text, or null when it is none. */
-export function parseDuration(text: string): number | null {
-  const parsed = duration.safeParse(text)
-  return parsed.success ? parsed.data : null
-}
 
 function scale(text: string, units: Readonly<Record<string, number>>): number {
   const digits = /^\d+/.exec(text)?.[0] ?? ''

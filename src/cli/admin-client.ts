@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { request, type IncomingMessage, type RequestOptions } from 'node:http'
 import { dirname, resolve } from 'node:path'
-import { loadConfig } from '../config/load.ts'
 import { UsageFault, type Invocation } from './command.ts'
 
 /** Options of every command that talks to a running Countersign. */
@@ -33,13 +32,14 @@ export class AdminFault extends Error {
 }
 
 /** Finds the admin port from options, environment or a configuration. Throws `UsageFault` when the key is nowhere. */
-export function findAdmin(
+export async function findAdmin(
   values: { readonly config?: string | undefined; readonly addr?: string | undefined; readonly key?: string | undefined },
   env: Invocation['env'],
-): AdminAccess {
+): Promise<AdminAccess> {
   let at = values.addr ?? env['COUNTERSIGN_ADDR']
   let file = values.key ?? env['COUNTERSIGN_KEY']
   if (values.config !== undefined) {
+    const { loadConfig } = await import('../config/load.ts')
     const { config, folder } = loadConfig(values.config, env)
     at ??= config.admin.at
     file ??= resolve(folder, config.admin.key?.file ?? resolve(dirname(resolve(folder, config.task.state.path)), 'admin.key'))

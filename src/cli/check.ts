@@ -4,8 +4,6 @@ import { exit, parseWords, UsageFault, type Command } from './command.ts'
 
 /** `countersign check FILE`: every problem of a configuration at once, each with its place and what to do. */
 export const check: Command = {
-  name: 'check',
-  summary: 'check a configuration file, all problems at once',
   usage: `usage: countersign check [-o text|json] [--effective] FILE
 
 Prints each finding as file:line:column CODE message. The codes are explained in docs/config.md.

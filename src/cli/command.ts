@@ -19,9 +19,6 @@ export interface Invocation {
 export const exit = { ok: 0, findings: 1, usage: 64, unavailable: 69, internal: 70, config: 78 } as const
 
 export interface Command {
-  readonly name: string
-  /** One line for the overview. */
-  readonly summary: string
   /** The whole help text. */
   readonly usage: string
   run(invocation: Invocation): Promise<number>

@@ -1,10 +1,27 @@
-import { check } from './check.ts'
 import type { Command } from './command.ts'
-import { evidence } from './evidence.ts'
-import { logs } from './logs.ts'
-import { schema } from './schema.ts'
-import { start } from './start.ts'
-import { task } from './task.ts'
+
+/** A command by name. Its file is read when it is called for: a short command starts in a moment. */
+export interface ListedCommand {
+  readonly name: string
+  /** One line for the overview. */
+  readonly summary: string
+  readonly load: () => Promise<Command>
+}
 
 /** Every command, in the order of the overview. */
-export const commands: readonly Command[] = [start, check, schema, logs, task, evidence]
+export const commands: readonly ListedCommand[] = [
+  {
+    name: 'start',
+    summary: 'run the proxy; without --config, a demonstration on one machine',
+    load: async () => (await import('./start.ts')).start,
+  },
+  { name: 'check', summary: 'check a configuration file, all problems at once', load: async () => (await import('./check.ts')).check },
+  { name: 'schema', summary: 'print the JSON Schema of the configuration', load: async () => (await import('./schema.ts')).schema },
+  { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
+  { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },
+  {
+    name: 'evidence',
+    summary: 'verify a ledger with nothing but its public key',
+    load: async () => (await import('./evidence.ts')).evidence,
+  },
+]

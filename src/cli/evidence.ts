@@ -4,8 +4,6 @@ import { exit, parseWords, UsageFault, type Command } from './command.ts'
 
 /** `countersign evidence verify`: proves a ledger untampered with nothing but its public key. */
 export const evidence: Command = {
-  name: 'evidence',
-  summary: 'verify a ledger with nothing but its public key',
   usage: `usage: countersign evidence verify PATH --key FILE [--checkpoint FILE] [--from SEQ]
 
 PATH is a ledger folder or segment file. Checks every line's place in the chain, every checkpoint's signature, and that each

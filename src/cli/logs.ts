@@ -2,7 +2,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
 import { tail } from '../record/tail.ts'
-import { parseDuration } from '../units.ts'
+import { parseDuration } from '../duration.ts'
 import { AdminFault, adminOptions, adminUsage, askAdmin, findAdmin, type AdminAccess } from './admin-client.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 import { LogWriter, readLogLine, type LogLine } from './log-line.ts'
@@ -27,8 +27,6 @@ const options = {
 
 /** `countersign logs`: the ledger, for people and for pipes. */
 export const logs: Command = {
-  name: 'logs',
-  summary: 'read and follow the decision log',
   usage: `usage: countersign logs [-f] [-n LINES] [filters] [-o compact|wide|json] [SOURCE]
 
 Where from: a running Countersign (default), --file PATH (a ledger folder or file), or - for standard input.
@@ -59,7 +57,7 @@ printed), 64 wrong usage, 69 no Countersign answers, 78 the configuration cannot
     const count = lineCount(values.lines)
     if (values.lines !== undefined && (stdin || values.file !== undefined))
       throw new UsageFault('-n goes with a running Countersign; for a file use tail')
-    for await (const text of source(values, stdin, count, invocation)) {
+    for await (const text of await source(values, stdin, count, invocation)) {
       const line = readLogLine(text)
       if (line === null) {
         if (!stdin && text !== '') invocation.stderr.write('a line that is not a ledger line was passed over\n')
@@ -79,10 +77,10 @@ printed), 64 wrong usage, 69 no Countersign answers, 78 the configuration cannot
 
 type Values = ReturnType<typeof parseWords<typeof options>>['values']
 
-function source(values: Values, stdin: boolean, count: number, invocation: Invocation): AsyncIterable<string> {
+async function source(values: Values, stdin: boolean, count: number, invocation: Invocation): Promise<AsyncIterable<string>> {
   const { stdin: input, signal, env } = invocation
   if (stdin) return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
-  if (values.file === undefined) return remote(findAdmin(values, env), count, values.follow === true, invocation)
+  if (values.file === undefined) return remote(await findAdmin(values, env), count, values.follow === true, invocation)
   if (isFolder(values.file)) return folder(values.file, values.follow === true, signal)
   return createInterface({ input: createReadStream(values.file), crlfDelay: Number.POSITIVE_INFINITY })
 }

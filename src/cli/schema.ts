@@ -3,8 +3,6 @@ import { exit, parseWords, UsageFault, type Command } from './command.ts'
 
 /** `countersign schema`: the JSON Schema of the configuration, for editors. */
 export const schema: Command = {
-  name: 'schema',
-  summary: 'print the JSON Schema of the configuration',
   usage: `usage: countersign schema > countersign.schema.json
 
 Point your editor at it with a first line such as

@@ -9,8 +9,6 @@ import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation 
 
 /** `countersign start`: the proxy with a configuration, or the demonstration on embedded defaults. */
 export const start: Command = {
-  name: 'start',
-  summary: 'run the proxy; without --config, a demonstration on one machine',
   usage: `usage: countersign start [--config FILE] [--once]
 
 With --config the proxy runs until SIGTERM or SIGINT, then drains. The file is read again when it changes and on SIGHUP;

@@ -16,8 +16,6 @@ const verbs = ['pause', 'resume', 'complete'] as const
 
 /** `countersign task`: what agents are doing, and the hand on it. */
 export const task: Command = {
-  name: 'task',
-  summary: 'list, show, pause, resume and complete tasks',
   usage: `usage: countersign task ls [--state STATE]
        countersign task show TASK
        countersign task pause|resume|complete TASK --reason TEXT [--as NAME]
@@ -43,7 +41,7 @@ exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 
     const [verb, id, ...rest] = positionals
     if (rest.length > 0) throw new UsageFault('too many arguments')
     const json = values.output === 'json'
-    const access = findAdmin(values, invocation.env)
+    const access = await findAdmin(values, invocation.env)
     if (verb === 'ls' && id === undefined) return list(access, values.state, json, invocation)
     if (id === undefined) throw new UsageFault('give ls, or a verb and a task id')
     const path = `/v1/tasks/${encodeURIComponent(id)}`
