@@ -1,7 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** Compiled code is kept from one process to the next: most of a short command is reading its own source. */
+const cache = { NODE_COMPILE_CACHE: join(tmpdir(), 'countersign-compiled') }
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -22,7 +26,7 @@ export class Command implements AsyncDisposable {
     const { env = {}, cwd } = options
     const words = ['--disable-warning=ExperimentalWarning', main, ...args]
     this.#child = spawn(process.execPath, words, {
-      env: { PATH: process.env['PATH'] ?? '', ...env },
+      env: { PATH: process.env['PATH'] ?? '', ...cache, ...env },
       ...(cwd === undefined ? {} : { cwd }),
     })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => this.#took(() => (this.stdout += text)))
