@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Abused, idOf, unharmed, upstreamSecret } from '../../support/abused.ts'
+import { answers as readAnswers, type RawAnswer } from '../../support/listen-rig.ts'
 import { anyTool, ask, freeAgent, routeTo, type Answered, type SeenRequest, type Settings } from '../../support/running.ts'
 
 /** What an agent can try with tasks: those of others, its own once ended, and two things at once. */
 let abused: Abused
 const partner = slowUpstream()
+const lanes = 8
+const readers = Array.from({ length: lanes }, (_, at) => `reader${at}`)
 
 beforeAll(async () => {
   await partner.listening
@@ -31,12 +34,22 @@ beforeAll(async () => {
     args: 'json',
     debit: { eur: '/amount' },
   }
-  abused = await Abused.start(['alice', 'bob', 'carol', 'racer'], (url) => ({
+  const mail = {
+    name: 'mail.send',
+    match: 'POST /send/{id}',
+    effect: 'send',
+    risk: 'low',
+    egress: 'partner',
+    accepts: ['public'],
+    args: 'json',
+  }
+  abused = await Abused.start(['alice', 'bob', 'carol', 'racer', ...readers], (url) => ({
     routes: {
       api: routeTo(url, 'api', {
         credential: 'api',
         tools: [pay, { ...anyTool('api.personal', { data: ['personal'] }), match: 'GET /people/{id}' }, anyTool('api.any')],
       }),
+      mail: routeTo(url, 'mail', { tools: [mail] }),
       partner: routeTo(partner.url(), 'partner', {
         tools: [anyTool('partner.any', { effect: 'send', egress: 'partner', accepts: ['public'] })],
       }),
@@ -44,7 +57,7 @@ beforeAll(async () => {
     providers: {
       api: { type: 'jwt', audience: 'https://api.acme.example', introspect: { client: 'upstream', secret: { file: 'upstream.secret' } } },
     },
-    agents: [agent('alice'), agent('bob'), agent('carol', { implicit: true }), agent('racer')],
+    agents: [agent('alice'), agent('bob'), agent('carol', { implicit: true }), agent('racer'), ...readers.map((name) => agent(name))],
   }))
 })
 afterEach(async () => expect(await abused.condition()).toEqual(unharmed))
@@ -237,6 +250,70 @@ describe('two things at once', () => {
   })
 })
 
+describe('a call that is held open by its own body', () => {
+  /** Begins a mail of alice's, whose body policy reads; `finish` sends the rest of it. */
+  async function begin(task: string): Promise<{ finish(): Promise<RawAnswer | undefined> }> {
+    const client = await abused.client()
+    const body = '{"text":"nothing of note"}'
+    const head = `POST /mail/send/1 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${abused.token('alice')}\r\nCountersign-Task: ${task}\r\n`
+    client.socket.write(`${head}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`)
+    await wait(60)
+    return {
+      finish: async () => {
+        client.socket.write(body.slice(5))
+        const [answer] = readAnswers(await client.until((text) => readAnswers(text)[0]?.body.includes('}') === true))
+        client.socket.destroy()
+        return answer
+      },
+    }
+  }
+
+  const meanwhile: readonly (readonly [what: string, act: (task: string) => Promise<unknown>, code: string | null])[] = [
+    ['nothing happened', async () => null, null],
+    ['the task was paused', (task) => abused.act('alice', task, 'pause'), 'task.paused'],
+    ['the task was completed', (task) => abused.act('alice', task, 'complete'), 'task.ended'],
+    ['its budget was spent', (task) => abused.ask('/api/x', { task }), 'task.budget'],
+    ['personal data was read', (task) => abused.ask('/api/people/1', { task }), 'decide.denied'],
+  ]
+
+  test.each(meanwhile)('is judged as things stand when its body is there: %s', async (what, act, code) => {
+    const task = await abused.open('alice', what === 'its budget was spent' ? { budget: { calls: 1 } } : {})
+    const held = await begin(task)
+    await act(task)
+    const before = seenUnder('/send/').length
+    const answer = await held.finish()
+    expect(seenUnder('/send/')).toHaveLength(before + (code === null ? 1 : 0))
+    if (code === null) expect(answer?.status).toBe(200)
+    else expect(code === 'task.budget' ? ['task.budget', 'decide.denied'] : [code]).toContain(JSON.parse(answer?.body ?? '{}').code)
+    await abused.act('alice', task, 'complete')
+    await forget('alice')
+  })
+
+  test('reading personal data and mailing at once, however they meet: no mail is decided after the read', async () => {
+    await sideBySide(60, async (round, lane) => {
+      const as = `reader${lane}`
+      await forget(as)
+      const task = await abused.open(as)
+      const mail = (at: number): Promise<Answered> => {
+        const headers = { 'content-type': 'application/json' }
+        return abused.ask(`/mail/send/${round}.${at}`, { as, task, method: 'POST', headers, body: '{"text":"hello"}' })
+      }
+      await Promise.all([mail(0), mail(1), abused.ask('/api/people/1', { as, task }), mail(2), mail(3)])
+      await abused.act(as, task, 'complete')
+    })
+    abused.history.catchUp()
+    const read = new Map<string, number>()
+    for (const { task, tool, seq } of abused.history.decisions.values()) {
+      if (tool === 'api.personal') read.set(task, Math.min(seq, read.get(task) ?? seq))
+    }
+    const late = [...abused.history.decisions.values()].filter(
+      ({ task, tool, seq }) => tool === 'mail.send' && seq > (read.get(task) ?? seq),
+    )
+    expect(late).toEqual([])
+    expect(read.size).toBeGreaterThanOrEqual(60)
+  })
+})
+
 describe('after the end', () => {
   test('a kept connection and a lease that was seen are worth nothing', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -285,6 +362,26 @@ describe('after the end', () => {
     expect(cut).toMatchObject([{ ended: 'cut' }])
   })
 
+  test('what was read follows its reader into a new task, whatever became of the old one', async () => {
+    const mail = (task: string): Promise<Answered> =>
+      abused.ask('/mail/send/new', {
+        as: 'bob',
+        task,
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: '{"text":"x"}',
+      })
+    const first = await abused.open('bob')
+    expect((await mail(first)).status).toBe(200)
+    expect((await abused.ask('/api/people/7', { as: 'bob', task: first })).status).toBe(200)
+    await abused.act('bob', first, 'complete')
+    const second = await abused.open('bob', { data: ['public'], egress: ['partner'], tools: ['mail.send'] })
+    expect(await mail(second)).toMatchObject({ status: 403, json: { code: 'decide.denied' } })
+    await forget('bob')
+    expect((await mail(second)).status).toBe(200)
+    await abused.act('bob', second, 'complete')
+  })
+
   test('a pause by a person is not shaken off: not by resuming, nor by ending', async () => {
     const task = await abused.open('bob')
     const key = readFileSync(join(abused.folder, 'admin.key'), 'utf8').trim()
@@ -325,12 +422,22 @@ function seenUnder(path: string): readonly SeenRequest[] {
 }
 
 /** Rounds on tasks of their own, some at a time. */
-async function sideBySide(rounds: number, run: (round: number) => Promise<void>): Promise<void> {
+async function sideBySide(rounds: number, run: (round: number, lane: number) => Promise<void>): Promise<void> {
   let next = 0
-  const lane = async (): Promise<void> => {
-    while (next < rounds) await run(next++)
+  const lane = async (at: number): Promise<void> => {
+    while (next < rounds) await run(next++, at)
   }
-  await Promise.all(Array.from({ length: 8 }, lane))
+  await Promise.all(Array.from({ length: lanes }, (_, at) => lane(at)))
+}
+
+/** A person says that what an agent has read no longer counts. */
+async function forget(as: string): Promise<void> {
+  const { status } = await ask(abused.port('admin'), `/v1/callers/${encodeURIComponent(idOf(as))}/clear-sensitivity`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${readFileSync(join(abused.folder, 'admin.key'), 'utf8').trim()}` },
+    body: '{"reason":"a new round","by":"oncall"}',
+  })
+  expect(status).toBe(200)
 }
 
 async function introspect(token: string): Promise<Answered> {
