@@ -3,7 +3,9 @@
 import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
-import type { Facts, Step, TaskFacts } from '../state/state.ts'
+import type { Facts, Step, TaskFacts, TaskRow } from '../state/state.ts'
+import type { Agent } from '../task/agents.ts'
+import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { exceeded, number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
 import { repeatDigest } from './repeat.ts'
@@ -53,10 +55,11 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const { call, caller, task, target } = question
   const { facts } = seen
   const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
+  const { who, delegation } = standingText(caller, task)
   const tail =
-    `}},"caller":${callerText(caller)},"agent":{${agentMembers(task.agent)}},"task":${taskText(task, target, facts)}` +
-    `,"delegation":${delegationText(task)},"tool":${toolText(target)},"sequence":${sequenceText(question, facts.task, seen.now)}` +
-    `,"approval":null,"context":${contextText(seen, setting)}}`
+    `}},${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
+    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}},"delegation":${delegation},"tool":${toolText(target)}` +
+    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, setting)}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
@@ -69,16 +72,36 @@ export function contextText(seen: Pick<Seen, 'now' | 'revision'>, setting: Setti
   return `{"now":${number(seen.now, 'now')},"mode":"${setting.mode}","policy_revision":${text(seen.revision, caps.name)},"environment":${text(setting.environment, caps.name)}}`
 }
 
-function taskText({ row }: Task, target: Target, facts: Facts): string {
+/** What a task says of itself with every call, and for whom that was written down. */
+interface Standing {
+  readonly caller: Caller
+  readonly agent: Agent
+  /** From `caller` to the limits in `task.budget`. */
+  readonly who: string
+  readonly delegation: string
+}
+
+/** Row of a task → its text. A row is replaced when anything in it changes. */
+const standings = new WeakMap<TaskRow, Standing>()
+
+function standingText(caller: Caller, { row, agent }: Task): Standing {
+  let known = standings.get(row)
+  if (known === undefined || known.caller !== caller || known.agent !== agent) {
+    const who = `"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`
+    standings.set(row, (known = { caller, agent, who, delegation: delegationText(row) }))
+  }
+  return known
+}
+
+/** `task` up to what changes from call to call. */
+function taskText(row: TaskRow): string {
   const person =
     row.onBehalfOf === null
       ? 'null'
       : `{"subject":${text(row.onBehalfOf.subject, caps.subject)},"issuer":${text(row.onBehalfOf.issuer, caps.subject)}}`
   return (
     `{"id":${text(row.id, caps.name)},"state":"${row.state}","implicit":${row.implicit},"intent":{${intentMembers(row.intent)}},"on_behalf_of":${person}` +
-    `,"started":${number(row.opened, 'started')},"expires":${number(row.expires, 'expires')},"budget":{"limit":${numbers(row.intent.budget, caps.meters, caps.name)}` +
-    `,"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
-    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}}`
+    `,"started":${number(row.opened, 'started')},"expires":${number(row.expires, 'expires')},"budget":{"limit":${numbers(row.intent.budget, caps.meters, caps.name)}`
   )
 }
 
@@ -90,25 +113,25 @@ function sensitivity(facts: Facts): readonly string[] {
   return all === null ? read : all.sort()
 }
 
-function delegationText({ row }: Task): string {
+function delegationText(row: TaskRow): string {
   const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
   return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
 }
 
-/** Tool → its members that are the same for every call. */
-const toolMembers = new WeakMap<Tool, string>()
+/** Tool → its members that are the same for every call, with the route it stands on. */
+const toolMembers = new WeakMap<Tool, { readonly route: string; readonly members: string }>()
 
 function toolText({ route, tool, resource, body }: Target): string {
-  let members = toolMembers.get(tool)
-  if (members === undefined) {
-    members =
+  let known = toolMembers.get(tool)
+  if (known === undefined || known.route !== route.name) {
+    const members =
       `"name":${text(tool.name, caps.name)},"effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
       `,"egress":"${tool.egress}","accepts":${tool.accepts === null ? 'null' : texts(tool.accepts, caps.classes, caps.name)}` +
-      `,"catalogued":${tool.catalogued},"prompt":${tool.prompt}`
-    toolMembers.set(tool, members)
+      `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"route":${text(route.name, caps.name)}`
+    toolMembers.set(tool, (known = { route: route.name, members }))
   }
   const digest = body.kind === 'json' && body.judged ? body.sha256 : null
-  return `{${members},"route":${text(route.name, caps.name)},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
+  return `{${known.members},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
 }
 
 const mostSteps = 5

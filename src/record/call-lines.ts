@@ -10,7 +10,7 @@ import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
 import type { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
-import { quote, quoteAll } from './json-text.ts'
+import { quote, quoteAgain, quoteAll } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
 import { traceId } from './trace-id.ts'
 
@@ -50,7 +50,7 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   const seen =
     `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
     `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}` +
-    `,"dialled":${outcome.dialled === null ? 'null' : quote(outcome.dialled, 64)}`
+    `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}`
   const tail = `,"kind":"outcome"${who}${what}${seen}${lease === null ? ',"lease":null' : leaseText(lease)},"stages":${facts.stages}}}}`
   return { kind: 'outcome', id: call.id, rank: 'own', head: form.head(call.id, 'outcome', ''), tail }
 }
@@ -69,7 +69,7 @@ function judged(call: Call, decision: Decision): string {
   const parsed = decision.question.target.body.parsed
   const erased = parsed === undefined ? '' : ',"erased":["/input/request/body/parsed"]'
   return (
-    `,"bundles":{"countersign":{"revision":${quote(decision.revision)}}},"input":${decision.inputText},"result":${decision.resultText}${erased}` +
+    `,"bundles":{"countersign":{"revision":${quoteAgain(decision.revision)}}},"input":${decision.inputText},"result":${decision.resultText}${erased}` +
     `${from(call)},"metrics":{"timer_rego_query_eval_ns":${Math.round(decision.evalNs)}}`
   )
 }
@@ -84,12 +84,12 @@ function asked(call: Call): string {
 
 function from(call: Call): string {
   const trace = traceId(call.header('traceparent'))
-  return `${trace === null ? '' : `,"trace_id":"${trace}"`},"requested_by":${quote(call.peer, 128)}`
+  return `${trace === null ? '' : `,"trace_id":"${trace}"`},"requested_by":${quoteAgain(call.peer)}`
 }
 
 function known(facts: CallFacts): string {
   const { call, caller, task, target, decision } = facts
-  let text = `,"listener":${quote(call.listener.name, 128)}`
+  let text = remembered(listeners, call.listener, ({ name }) => `,"listener":${quote(name, 128)}`)
   if (caller !== null) text += callerText(caller)
   if (task !== null) text += taskText(task) + agentText(task.agent)
   if (target !== null) text += targetText(target) + bodyText(target)
@@ -97,7 +97,10 @@ function known(facts: CallFacts): string {
   return text
 }
 
-// Callers, agents, routes and tools are long-lived objects: their fragments are made once.
+// Callers, agents, tasks, leases, listeners, routes and tools live longer than a call: their fragments are made once.
+const listeners = new WeakMap<Call['listener'], string>()
+const tasks = new WeakMap<Task['row'], string>()
+const leases = new WeakMap<Lease, string>()
 const callers = new WeakMap<Caller, string>()
 const agents = new WeakMap<Agent, string>()
 const routes = new WeakMap<Target['route'], string>()
@@ -115,13 +118,13 @@ const callerText = (caller: Caller): string =>
 const agentText = (agent: Agent): string =>
   remembered(agents, agent, ({ id, owners }) => `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}`)
 
-function taskText(task: Task): string {
-  const { id, onBehalfOf, root, caller } = task.row
-  // the person, where one stands behind the task; else the agent that began the chain
-  const origin =
-    onBehalfOf === null ? (root.startsWith('agent:') || root.startsWith('user:') ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
-  return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)}`
-}
+const taskText = (task: Task): string =>
+  remembered(tasks, task.row, ({ id, onBehalfOf, root, caller }) => {
+    const named = root.startsWith('agent:') || root.startsWith('user:')
+    // the person, where one stands behind the task; else the agent that began the chain
+    const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
+    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)}`
+  })
 
 function targetText(target: Target): string {
   const route = remembered(routes, target.route, ({ name, to }) => `,"route":${quote(name)},"downstream":${quote(to.authority)}`)
@@ -155,13 +158,14 @@ function refusedText(refusal: Refusal): string {
   return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${reasons}${detail}${cause}`
 }
 
-function leaseText(lease: Lease): string {
-  const { id, provider, digest, expires, revocation, standing, scopes } = lease
-  return (
-    `,"standing":${standing},"lease":{"id":${quote(id, 128)},"provider":${quote(provider, 128)},"digest":${quote(digest, 128)}` +
-    `,"expires":${expires},"revocation":"${revocation}","standing":${standing},"scopes":${quoteAll(scopes, 64)}}`
+const leaseText = (lease: Lease): string =>
+  remembered(
+    leases,
+    lease,
+    ({ id, provider, digest, expires, revocation, standing, scopes }) =>
+      `,"standing":${standing},"lease":{"id":${quote(id, 128)},"provider":${quote(provider, 128)},"digest":${quote(digest, 128)}` +
+      `,"expires":${expires},"revocation":"${revocation}","standing":${standing},"scopes":${quoteAll(scopes, 64)}}`,
   )
-}
 
 function hexText(digest: string | null): string {
   return digest === null ? 'null' : `"${digest}"`

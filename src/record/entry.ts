@@ -63,28 +63,28 @@ export class CallEntry implements Entry {
   }
 
   identified(caller: Caller): Caller {
-    this.#mark('identify')
+    this.#stageMs.identify = this.#mark('identify')
     return (this.#caller = caller)
   }
 
   tasked(task: Task): Task {
-    this.#mark('task')
+    this.#stageMs.task = this.#mark('task')
     return (this.#task = task)
   }
 
   matched(target: Target): Target {
-    this.#mark('match')
+    this.#stageMs.match = this.#mark('match')
     return (this.#target = target)
   }
 
   decided(decision: Decision): Decision {
-    this.#mark('decide')
+    this.#stageMs.decide = this.#mark('decide')
     return (this.#decision = decision)
   }
 
   /** The permit carries the final decision: after a hold it is not the first one. */
   permitted(permit: Permit): Permit {
-    this.#mark('approve')
+    this.#stageMs.approve = this.#mark('approve')
     this.#decision = permit.decision
     return permit
   }
@@ -94,17 +94,17 @@ export class CallEntry implements Entry {
     await this.#rig.ledger.append(decisionPart(this.#rig.form, this.#facts(), this.#decision))
     this.#state = 'committed'
     this.#stages = ''
-    this.#mark('commit')
+    this.#stageMs.commit = this.#mark('commit')
   }
 
   leased(lease: Lease | null): Lease | null {
-    this.#mark('credential')
+    this.#stageMs.credential = this.#mark('credential')
     return (this.#lease = lease)
   }
 
   close(outcome: Outcome): void {
     if (this.#state !== 'committed') return
-    this.#mark('forward')
+    this.#stageMs.forward = this.#mark('forward')
     this.#state = 'ended'
     this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, null)))
     this.#report(null, outcome.status)
@@ -123,7 +123,7 @@ export class CallEntry implements Entry {
     const { form, ledger, unknown } = this.#rig
     try {
       if (committed) {
-        this.#mark('forward')
+        this.#stageMs.forward = this.#mark('forward')
         // the outcome is owed: should it fail now, the agent hears so and the line is tried again
         await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(refusal), refusal)), true)
       } else if (this.#caller === null) {
@@ -161,12 +161,13 @@ export class CallEntry implements Entry {
     return { status: null, ended, ...(effect ?? { bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }) }
   }
 
-  #mark(stage: RecordStage): void {
+  /** Ends a stage; gives how long it took, ms. */
+  #mark(stage: RecordStage): number {
     const now = this.#rig.now()
     const ms = now - this.#last
     this.#last = now
-    this.#stageMs[stage] = ms
     this.#stages += `${this.#stages === '' ? '' : ','}"${stage}":${Math.round(ms * 1000)}`
+    return ms
   }
 
   #report(refusal: Refusal | null, status: number | null): void {

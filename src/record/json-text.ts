@@ -7,6 +7,20 @@ export function quote(text: string, cap = 512): string {
   return JSON.stringify(text.length > cap ? `${text.slice(0, cap)}…` : text)
 }
 
+/** Text → quoted, for what comes back with most calls. Written by `quoteAgain`; emptied when it is full. */
+const quoted = new Map<string, string>()
+const mostQuoted = 1024
+
+/** The same for a short text that comes back with most calls, such as an address: quoted once, then looked up. */
+export function quoteAgain(text: string): string {
+  let known = quoted.get(text)
+  if (known === undefined) {
+    if (quoted.size >= mostQuoted) quoted.clear()
+    quoted.set(text, (known = quote(text, 128)))
+  }
+  return known
+}
+
 /** A JSON array of at most `most` strings. */
 export function quoteAll(texts: readonly string[], most = 32): string {
   if (texts.length === 0) return '[]'
