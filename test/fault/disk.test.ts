@@ -179,6 +179,19 @@ describe(`a real disk without room${mountable ? '' : ' (skipped: needs Linux, ro
       disk.free()
       expect((await untilServed(running, svid)).status).toBe(200)
     }
+    disk.fill()
+    // the last page may still have room for the few lines of a start
+    const starts = Array.from({ length: 10 }, () => () => running.restart())
+    let stopped: unknown = null
+    for (const start of starts)
+      stopped ??= await start().then(
+        () => null,
+        (error: unknown) => error,
+      )
+    expect(stopped).toMatchObject({ code: expect.stringMatching(/^(record\.failed|ENOSPC)$/) })
+    disk.free()
+    await running.restart()
+    expect((await call(running, svid, '/api/restarted')).status).toBe(200)
     await running.sidecar.foundation.recorder.checkpoint()
     const report = await verifyLedger(folder, running.sidecar.ledger.key)
     expect(report).toMatchObject({ ok: true, open: 0 })

@@ -1,14 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { env, execPath } from 'node:process'
 import { createInterface } from 'node:readline'
 
 const root = join(import.meta.dirname, '../..')
 const command = ['--disable-warning=ExperimentalWarning', join(root, 'src/main.ts')]
-/** Compiled once per machine, as an installed package is: a start then costs what it costs there. */
-const environment = { PATH: env['PATH'], NODE_COMPILE_CACHE: join(tmpdir(), `countersign-compiled-${userInfo().uid}`) }
+/** Compiled once, as an installed package is: a start then costs what it costs there. */
+const environment = { PATH: env['PATH'], NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/countersign-compiled') }
 let compiled: Promise<unknown> | null = null
 
 /** A Countersign in a process of its own, started as an operator starts it. */
