@@ -36,7 +36,7 @@ export interface LogLine {
 export function readLogLine(text: string): LogLine | null {
   let stored: Stored
   try {
-    // what an agent wrote never moves the cursor: control characters of every string become `?`
+    // what an agent wrote never moves the cursor: control characters of every string become `?` (of keys, where they are printed)
     const parsed: unknown = JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? clean(value) : value))
     if (parsed === null || typeof parsed !== 'object') return null
     stored = parsed
@@ -147,7 +147,7 @@ export class LogWriter {
   #event(line: LogLine): string {
     const name = word(line.own, 'event') || line.fields.kind
     const detail = line.own['detail']
-    const text = this.#wide && detail !== undefined ? `  ${JSON.stringify(detail)}` : ''
+    const text = this.#wide && detail !== undefined ? `  ${clean(JSON.stringify(detail))}` : ''
     const who = shortName(word(line.own, 'by')).padEnd(14)
     return `${clock(line)}  ${this.#paint('cyan', '·')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${name}${text}`
   }
