@@ -283,6 +283,29 @@ describe('logs', () => {
     expect(plain.stdout).toBe(compact.stdout)
   })
 
+  test('of a ledger that somebody forged move no terminal either', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await withCalls(upstream)
+    const hostile = '\u001B[2J\u009B31m\u202E\u2028\rx'
+    const forged = (line: string): string => {
+      const event = JSON.parse(line)
+      const own = event.custom.countersign
+      for (const name of ['caller', 'task', 'tool', 'route', 'downstream', 'event', 'by', 'detail', 'ended'])
+        if (typeof own[name] === 'string') own[name] = hostile + String(own[name])
+      if (own.detail !== null && typeof own.detail === 'object') own.detail = { [hostile]: hostile }
+      if (Array.isArray(own.rules)) own.rules.push(hostile)
+      if (event.input?.request) Object.assign(event.input.request, { method: hostile, path: hostile })
+      return JSON.stringify({ ...event, decision_id: hostile + String(event.decision_id) }).replaceAll('\u2028', '\\u2028')
+    }
+    const input = running.ledgerText().trim().split('\n').map(forged).join('\n')
+    const [compact, wide] = await Promise.all([countersign(['logs', '-'], { input }), countersign(['logs', '-', '-o', 'wide'], { input })])
+    for (const { stdout, code } of [compact, wide]) {
+      expect(code).toBe(0)
+      expect(stdout.split('\n').length).toBeGreaterThan(6)
+      expect(stdout).not.toMatch(unprintable)
+    }
+  })
+
   test('follow, and go on after a break where they stopped', async () => {
     await using upstream = await TestUpstream.start()
     const probe = createServer()
