@@ -291,7 +291,7 @@ describe('logs', () => {
       const event = JSON.parse(line)
       const own = event.custom.countersign
       for (const name of ['caller', 'task', 'tool', 'route', 'downstream', 'event', 'by', 'detail', 'ended'])
-        if (typeof own[name] === 'string') own[name] = hostile + String(own[name])
+        if (typeof own[name] === 'string') own[name] = hostile + own[name]
       if (own.detail !== null && typeof own.detail === 'object') own.detail = { [hostile]: hostile }
       if (Array.isArray(own.rules)) own.rules.push(hostile)
       if (event.input?.request) Object.assign(event.input.request, { method: hostile, path: hostile })
