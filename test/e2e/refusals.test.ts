@@ -1,9 +1,9 @@
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { codes, type Code } from '../../src/refusal.ts'
 import { defaultPolicyBytes, filesOf, packBundle, patched } from '../support/policy-rig.ts'
 import {
@@ -19,6 +19,9 @@ import {
   type Settings,
 } from '../support/running.ts'
 import { answering, rawClient, rawServer } from '../support/sockets.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'countersign-refusals-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const jwt = { type: 'jwt', audience: 'https://api.acme.example' }
 
@@ -265,7 +268,7 @@ describe('a running sidecar refuses with', () => {
     // a policy that denies as it must and says "alloW" where it allows
     const files = filesOf(defaultPolicyBytes)
     const bundle = packBundle({ ...files, 'policy.wasm': patched(Buffer.from(files['policy.wasm'] ?? ''), 'allow\0', 'alloW\0') })
-    const path = join(tmpdir(), `countersign-malformed-${process.pid}.tar.gz`)
+    const path = join(folder, 'policy.tar.gz')
     writeFileSync(path, bundle)
     await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path } } } })
     expectRefusal(running, await call(running), 'decide.malformed')
