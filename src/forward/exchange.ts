@@ -36,6 +36,8 @@ export interface Job {
 
 /** Bytes queued towards the agent before the upstream is paused: pausing per chunk costs a fifth of the throughput. */
 const queueLimit = 256 * 1024
+/** A body of at most this many bytes goes out with its head; beyond it copying costs more than a second piece. */
+const oneWrite = 8 * 1024
 /** How long an agent may go on sending after an early answer. */
 const lingering = 2_000
 /** More informational answers than this are a way to hold a call forever. */
@@ -126,7 +128,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     const chunk = scrub === null ? came : scrub.pass(came, whole)
     if (whole && (this.#job.upload?.done ?? true)) {
       this.#ended = true
-      outgoing.end(chunk)
+      // head and body as one text are one write of one piece; as text and bytes they are two
+      if (chunk.length <= oneWrite) outgoing.end(chunk.toString('latin1'), 'latin1')
+      else outgoing.end(chunk)
       return
     }
     if (chunk.length > 0 && !outgoing.write(chunk) && outgoing.writableLength > queueLimit) this.#pause(controller)

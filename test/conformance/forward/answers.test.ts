@@ -48,6 +48,13 @@ describe('answers', () => {
     expect(end).toMatchObject({ status: 200, ended: 'complete', bytesIn: 5 })
   })
 
+  test.each([1, 32, 100])('%i times every byte there is arrives as it was sent', async (times) => {
+    const every = String.fromCharCode(...Array.from({ length: 256 }, (_, code) => code)).repeat(times)
+    const { text, end } = await answered(`HTTP/1.1 200 OK\r\nContent-Length: ${every.length}\r\n\r\n${every}`)
+    expect(body(text) === every).toBe(true)
+    expect(end).toMatchObject({ status: 200, ended: 'complete', bytesIn: every.length })
+  })
+
   test('an HTTP/1.0 agent gets no chunks and no trailers', async () => {
     const bytes = 'HTTP/1.1 200 OK\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n'
     const { text } = await answered(bytes, {}, 'GET / HTTP/1.0\r\nHost: x\r\n\r\n')
