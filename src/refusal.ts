@@ -10,6 +10,8 @@ interface Row {
   readonly status: number
   readonly fault: Fault
   readonly title: string
+  /** What the agent may do about it, where it is not what the status says. */
+  readonly retry?: 'later'
 }
 
 /** The closed table. Extend it, document the new code in docs/refusals.md, never bypass it. */
@@ -24,7 +26,7 @@ export const codes = {
   'task.missing': { status: 403, fault: 'agent', title: 'The call names no task' },
   'task.unknown': { status: 403, fault: 'agent', title: 'The task is not known for this caller' },
   'task.ended': { status: 403, fault: 'agent', title: 'The task has ended' },
-  'task.paused': { status: 403, fault: 'agent', title: 'The task is paused' },
+  'task.paused': { status: 403, fault: 'agent', title: 'The task is paused', retry: 'later' },
   'task.agent-not-live': { status: 403, fault: 'operator', title: 'The agent is not live' },
   'task.budget': { status: 403, fault: 'agent', title: 'A budget of the task is spent' },
   'kill.engaged': { status: 403, fault: 'person', title: 'A person has stopped this' },
@@ -85,7 +87,7 @@ export class Refusal extends Error {
   readonly effect: Effect | null
 
   constructor(code: Code, options: RefusalOptions = {}) {
-    const row = codes[code]
+    const row: Row = codes[code]
     super(`${code}: ${row.title}`, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'Refusal'
     this.code = code
@@ -93,7 +95,7 @@ export class Refusal extends Error {
     this.fault = row.fault
     this.title = row.title
     this.reasons = options.reasons ?? []
-    this.retry = options.retry ?? (row.status === 503 ? 'later' : 'never')
+    this.retry = options.retry ?? row.retry ?? (row.status === 503 ? 'later' : 'never')
     this.detail = options.detail ?? null
     this.effect = options.effect ?? null
   }

@@ -219,7 +219,7 @@ describe('a running sidecar refuses with', () => {
     await using running = await start(upstream.url)
     const task = await openTask(running)
     await call(running, `/.countersign/v1/tasks/${task}/pause`, { method: 'POST' })
-    expectRefusal(running, await call(running, `/t/${task}/api/a`), 'task.paused')
+    expectRefusal(running, await call(running, `/t/${task}/api/a`), 'task.paused', { retry: 'later' })
   })
 
   test('task.agent-not-live', async () => {
