@@ -96,7 +96,8 @@ export class KillLoad {
     if (dice < 0.6) return ask({ method: 'POST', path: `/crm/orders/${marker}`, body: JSON.stringify({ amount: 1, for: marker }) })
     if (dice < 0.72) return ask({ method: 'PUT', path: `/crm/files/${marker}`, body: ['a', 'b', 'c', 'd'].map((one) => one.repeat(5000)) })
     if (dice < 0.84) return ask({ method: 'GET', path: `/crm/events/${marker}` })
-    if (dice < 0.9) return ask({ method: 'GET', path: `/open/public/${marker}` })
+    if (dice < 0.92) return ask({ method: 'POST', path: `/pay/refunds/${marker}`, body: '{}' })
+    if (dice < 0.94) return ask({ method: 'GET', path: `/open/public/${marker}` })
     if (dice < 0.96) return ask({ method: 'DELETE', path: `/crm/customers/${marker}` })
     return ask({ method: 'GET', path: `/crm/customers/${marker}`, token: `${caller.token.slice(0, -4)}AAAA` })
   }
