@@ -9,6 +9,8 @@ export const mostInputDepth = 256
 
 const quote = 0x22
 const backslash = 0x5c
+/** Strings longer than this are searched for their end: that is faster than to read them, and slower for the many short ones. */
+const longWalk = 64
 
 /** Where text becomes bytes; written by `encodeInput` only. A fresh text is a rope, and reading a unit of it costs what several bytes cost here. */
 let room = Buffer.alloc(16 * 1024)
@@ -45,7 +47,23 @@ export function encodeInput(text: string): Uint8Array {
 
 /** The place of the closing quote. */
 function endOfString(from: Buffer, start: number, last: number): number {
+  const soon = Math.min(last, start + longWalk)
   let at = start + 1
+  while (at <= soon) {
+    const byte = from[at]
+    if (byte === quote) return at
+    if (byte !== backslash) at++
+    else at = endOfEscape(from, at)
+  }
+  const end = from.indexOf(quote, at)
+  // without a backslash it is the end; with one each escape has to be read
+  if (at <= end && end <= last && !from.subarray(at, end).includes(backslash)) return end
+  return endOfEscaped(from, at, last)
+}
+
+/** The same, byte by byte, from a place within a string. */
+function endOfEscaped(from: Buffer, start: number, last: number): number {
+  let at = start
   while (at <= last) {
     const byte = from[at]
     if (byte === quote) return at

@@ -148,8 +148,21 @@ function sequenceText(question: Question, facts: TaskFacts, now: number): string
 }
 
 function stepText(step: Step, now: number): string {
-  const { tool, effect, egress, at } = step
-  return `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)},"ago":${number(Math.max(0, now - at), 'ago')}}`
+  let known = stepTexts.get(step.tool)
+  if (known === undefined || known.effect !== step.effect || known.egress !== step.egress) known = rememberStep(step)
+  return `${known.text},"ago":${number(Math.max(0, now - step.at), 'ago')}}`
+}
+
+/** Tool → what a step of it is, but for its age: a call shows five steps, mostly of the same few tools. Written by `rememberStep`. */
+const stepTexts = new Map<string, { readonly effect: string; readonly egress: string; readonly text: string }>()
+const mostKinds = 1024
+
+function rememberStep({ tool, effect, egress }: Step): { readonly effect: string; readonly egress: string; readonly text: string } {
+  const members = `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)}`
+  const known = { effect, egress, text: members }
+  if (stepTexts.size >= mostKinds) stepTexts.clear()
+  stepTexts.set(tool, known)
+  return known
 }
 
 /** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */

@@ -155,6 +155,17 @@ describe('hostile input', () => {
       deep(256),
       `{"a":"${'x'.repeat(512 * 1024)}"}`,
     ]
+    // the same in strings long enough to be searched, behind a text whose bytes may still lie there
+    const long = 'x'.repeat(200)
+    expect(host.evaluate('countersign/decision', `{"a":"${long}${long}","b":"\\ud83d\\ude00"}`)).toMatchObject({ effect: 'deny' })
+    refused.push(
+      `{"a":"${long}`,
+      `{"a":"${long}\\"}`,
+      `{"a":"${long}\\ud800"}`,
+      `{"a":"${long}\\ud83d`,
+      `{"a":"${long}"}}`,
+      `{"a":"${long}",[`,
+    )
     for (const text of refused) expect(() => host.evaluate('countersign/decision', text), text.slice(0, 40)).toThrow(EngineFailure)
     expect(host.replaced).toBe(0)
   })
@@ -162,6 +173,13 @@ describe('hostile input', () => {
   it('is no more than what it must be', () => {
     const host = open()
     const taken = ['{"a":"\\ud83d\\ude00"}', '{"a":"\u{1f600}"}', '{"a":"\\\\ud800"}', '{"a":"[{\\"]"}', '{"a":"\\u0000"}', deep(255)]
+    const long = 'x'.repeat(200)
+    taken.push(
+      `{"a":"${long}\\"]}","b":"${long}"}`,
+      `{"a":"${long}\\\\"}`,
+      `{"a":"${long}\\ud83d\\ude00","b":{}}`,
+      `{"${long}[":"${'é'.repeat(100)}{"}`,
+    )
     for (const text of taken) expect(host.evaluate('countersign/decision', text), text.slice(0, 40)).toMatchObject({ effect: 'deny' })
     expect(host.replaced).toBe(0)
   })
