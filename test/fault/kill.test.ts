@@ -52,11 +52,12 @@ test(
     await using upstream = await HistoryUpstream.start()
     const folders = Array.from({ length: Math.ceil(rounds / perFolder) }, (_, at) => Math.min(perFolder, rounds - at * perFolder))
     const queue = [...folders.entries()]
-    await Promise.all(
-      Array.from({ length: lanes }, async () => {
-        for (let next = queue.shift(); next !== undefined; next = queue.shift()) await folder(next[0], next[1], seed, upstream, totals)
-      }),
-    )
+    const lane = async (): Promise<void> => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await folder(next[0], next[1], seed, upstream, totals)
+    }
+    // a lane that fails ends the others after the folder they are at, so that no process outlives the test
+    const over = await Promise.allSettled(Array.from({ length: lanes }, () => lane().finally(() => queue.splice(0))))
+    for (const one of over) if (one.status === 'rejected') throw one.reason
     report(totals)
     expect(totals.kills).toBe(rounds)
     expect(totals.lost).toBe(0)

@@ -9,6 +9,11 @@ const command = ['--disable-warning=ExperimentalWarning', join(root, 'src/main.t
 /** Compiled once, as an installed package is: a start then costs what it costs there. */
 const environment = { PATH: env['PATH'], NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/countersign-compiled') }
 let compiled: Promise<unknown> | null = null
+/** Those that run; a test process that is ended early takes them along. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
 
 /** A Countersign in a process of its own, started as an operator starts it. */
 export class SidecarProcess implements AsyncDisposable {
@@ -100,6 +105,8 @@ interface Up {
 function launch(file: string): { readonly child: ChildProcess; readonly logged: readonly string[]; readonly up: Promise<Up> } {
   const args = [...command, 'start', '--config', file]
   const child = spawn(execPath, args, { cwd: root, env: environment, stdio: ['ignore', 'ignore', 'pipe'] })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   const logged: string[] = []
   const { promise, resolve, reject } = Promise.withResolvers<Up>()
   createInterface({ input: child.stderr }).on('line', (line) => {
