@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
 import { answerBody, type Workload } from './load.ts'
 import type { Bench } from './started.ts'
 import type { Countersign, Target } from './targets.ts'
@@ -23,12 +24,21 @@ export async function check(bench: Bench, target: Target, workload: Workload, he
   }
   if (answer.status !== 200) wrong(`status ${answer.status}: ${answer.text.slice(0, 400)}`)
   if (answer.text !== answerBody) wrong(`a body of ${answer.text.length} bytes that is not the upstream's`)
-  const seen = seenByUpstream(bench).filter((one) => one['target'] === path)
+  const seen = await seenAt(bench, path)
   if (seen.length !== 1) wrong(`the upstream saw the request ${seen.length} times`)
   const [one = {}] = seen
   if (one['method'] !== workload.method) wrong('the upstream saw another method')
   if ((one['body'] ?? '') !== (workload.body ?? '')) wrong('the upstream saw another body')
   return answer
+}
+
+/** The upstream writes its line after it has answered: it is waited for, a second at most. */
+async function seenAt(bench: Bench, path: string): Promise<Record<string, unknown>[]> {
+  for (const deadline = Date.now() + 1000; ;) {
+    const seen = seenByUpstream(bench).filter((one) => one['target'] === path)
+    if (seen.length > 0 || Date.now() > deadline) return seen
+    await wait(10)
+  }
 }
 
 /** What Countersign adds: a lease where the identity was, no trace of the task, and two lines in the ledger. */
