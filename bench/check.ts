@@ -35,7 +35,10 @@ export async function check(bench: Bench, target: Target, workload: Workload, he
 /** The upstream writes its line after it has answered: it is waited for, a second at most. */
 async function seenAt(bench: Bench, path: string): Promise<Record<string, unknown>[]> {
   for (const deadline = Date.now() + 1000; ;) {
-    const seen = seenByUpstream(bench).filter((one) => one['target'] === path)
+    const seen = await until(
+      () => seenByUpstream(bench).filter((one) => one['target'] === path),
+      (found) => found.length > 0,
+    )
     if (seen.length > 0 || Date.now() > deadline) return seen
     await wait(10)
   }
@@ -98,18 +101,25 @@ function seenByUpstream(bench: Bench): Readonly<Record<string, unknown>>[] {
     .map((line): Readonly<Record<string, unknown>> => JSON.parse(line))
 }
 
-/** Kinds of the ledger lines of one call, in order; the outcome may be written a moment after the answer. */
-async function linesOf(target: Countersign, call: string): Promise<string[]> {
+/** Kinds of the ledger lines of one call, in order. */
+function linesOf(target: Countersign, call: string): Promise<string[]> {
   const folder = join(target.folder, 'ledger')
-  for (let tries = 0; ; tries++) {
-    const kinds = readdirSync(folder)
+  const look = (): string[] =>
+    readdirSync(folder)
       .filter((name) => name.endsWith('.ndjson'))
       .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n'))
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line))
       .filter((event) => event.decision_id === call)
       .map((event) => String(event.custom.countersign.kind))
-    if (kinds.length >= 2 || tries === 50) return kinds
+  return until(look, (kinds) => kinds.length >= 2)
+}
+
+/** What others write down may be there a moment after the answer: looks again for a second. */
+async function until<Value>(look: () => Value, enough: (value: Value) => boolean): Promise<Value> {
+  for (let tries = 0; ; tries++) {
+    const value = look()
+    if (enough(value) || tries === 50) return value
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
