@@ -150,6 +150,11 @@ function settings(): Report['settings'] {
 function tell(report: Report): void {
   const file = values.out ?? join(import.meta.dirname, 'results', `${values.quick ? 'quick' : 'full'}.json`)
   mkdirSync(dirname(file), { recursive: true })
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`)
+  writeFileSync(file, `${JSON.stringify(report, rounded, 2)}\n`)
   console.log(table(report))
+}
+
+/** Five digits say more than is known. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value
 }
