@@ -17,6 +17,8 @@ export function idSource(clock: () => number): NewId {
   return (kind) => {
     if (at === pool.length) {
       pool = randomBytes(16 * 256)
+      // 256 is a multiple of 32, so the low five bits of a random byte are as even as the byte
+      for (let index = 0; index < pool.length; index++) pool[index] = alphabet.charCodeAt((pool[index] ?? 0) & 31)
       at = 0
     }
     const now = clock()
@@ -24,10 +26,9 @@ export function idSource(clock: () => number): NewId {
       lastTime = now
       timeText = encodeTime(now)
     }
-    let text = `${kind}_${timeText}`
-    // 256 is a multiple of 32, so the low five bits of a random byte are as even as the byte
-    for (const end = at + 16; at < end; at++) text += alphabet[(pool[at] ?? 0) & 31]
-    return text
+    const chance = pool.toString('latin1', at, at + 16)
+    at += 16
+    return `${kind}_${timeText}${chance}`
   }
 }
 

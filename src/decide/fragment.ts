@@ -46,6 +46,14 @@ export function textOrNull(value: string | null, cap: Cap): string {
   return value === null ? 'null' : text(value, cap)
 }
 
+/**
+ * The same text in one piece. A text put together from others stays a tree of them, which every reader climbs through again:
+ * what is kept for many calls is made one piece first.
+ */
+export function onePiece(made: string): string {
+  return Buffer.from(made, 'utf8').toString('utf8')
+}
+
 /** A list of texts. */
 export function texts(values: readonly string[], count: Cap, each: Cap): string {
   if (values.length > count.most) throw exceeded(count)

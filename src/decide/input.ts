@@ -7,7 +7,7 @@ import type { Facts, Step, TaskFacts, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
-import { exceeded, number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
+import { exceeded, number, numbers, onePiece, text, textOrNull, texts, type Cap } from './fragment.ts'
 import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
 import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
@@ -87,8 +87,8 @@ const standings = new WeakMap<TaskRow, Standing>()
 function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
-    const who = `"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`
-    standings.set(row, (known = { caller, agent, who, delegation: delegationText(row) }))
+    const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
+    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row)) }))
   }
   return known
 }
@@ -128,7 +128,7 @@ function toolText({ route, tool, resource, body }: Target): string {
       `"name":${text(tool.name, caps.name)},"effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
       `,"egress":"${tool.egress}","accepts":${tool.accepts === null ? 'null' : texts(tool.accepts, caps.classes, caps.name)}` +
       `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"route":${text(route.name, caps.name)}`
-    toolMembers.set(tool, (known = { route: route.name, members }))
+    toolMembers.set(tool, (known = { route: route.name, members: onePiece(members) }))
   }
   const digest = body.kind === 'json' && body.judged ? body.sha256 : null
   return `{${known.members},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
@@ -159,7 +159,7 @@ const mostKinds = 1024
 
 function rememberStep({ tool, effect, egress }: Step): { readonly effect: string; readonly egress: string; readonly text: string } {
   const members = `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)}`
-  const known = { effect, egress, text: members }
+  const known = { effect, egress, text: onePiece(members) }
   if (stepTexts.size >= mostKinds) stepTexts.clear()
   stepTexts.set(tool, known)
   return known

@@ -3,7 +3,7 @@
 import type { Caller } from '../identify/identify.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Intent } from '../state/state.ts'
-import { anything, numbers, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
+import { anything, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 
 const operator = (most: number, what: string): Cap => ({ most, what, fault: 'operator' })
 
@@ -38,7 +38,7 @@ export function callerText(caller: Caller): string {
       `{"spiffe_id":${text(caller.id, parties)},"trust_domain":${text(caller.trustDomain, caps.name)},"method":"${caller.method}"` +
       `,"confirmed":"${caller.confirmed}","issuer":${textOrNull(caller.issuer, caps.issuer)}` +
       `,"expires":${Number.isSafeInteger(caller.expires) ? caller.expires : 'null'},"claims":${anything(caller.claims, caps.claims, caps.claim)}}`
-    callers.set(caller, known)
+    callers.set(caller, (known = onePiece(known)))
   }
   return known
 }
@@ -57,7 +57,7 @@ export function agentMembers(agent: Agent): string {
     known =
       `"id":${text(agent.id, parties)},"purpose":${text(agent.purpose, caps.purpose)},"owners":${named}` +
       `,"autonomy":"${agent.autonomy}","lifecycle":"${agent.lifecycle}","labels":${labels.end()}`
-    agents.set(agent, known)
+    agents.set(agent, (known = onePiece(known)))
   }
   return known
 }
@@ -67,7 +67,7 @@ export function intentMembers(intent: Intent): string {
   let known = intents.get(intent)
   if (known === undefined) {
     known = `${purposeMembers(intent)},${scopeMembers(intent)}`
-    intents.set(intent, known)
+    intents.set(intent, (known = onePiece(known)))
   }
   return known
 }

@@ -10,7 +10,7 @@ import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
 import type { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
-import { quote, quoteAgain, quoteAll } from './json-text.ts'
+import { onePiece, quote, quoteAgain, quoteAll } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
 import { traceId } from './trace-id.ts'
 
@@ -108,7 +108,7 @@ const tools = new WeakMap<Target['tool'], string>()
 
 function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, make: (key: Key) => string): string {
   let text = texts.get(key)
-  if (text === undefined) texts.set(key, (text = make(key)))
+  if (text === undefined) texts.set(key, (text = onePiece(make(key))))
   return text
 }
 

@@ -48,7 +48,6 @@ export class CallEntry implements Entry {
   readonly #began: number
   #last: number
   readonly #stageMs: Partial<Record<RecordStage, number>> = {}
-  #stages = ''
   #caller: Caller | null = null
   #task: Task | null = null
   #target: Target | null = null
@@ -63,28 +62,28 @@ export class CallEntry implements Entry {
   }
 
   identified(caller: Caller): Caller {
-    this.#stageMs.identify = this.#mark('identify')
+    this.#stageMs.identify = this.#mark()
     return (this.#caller = caller)
   }
 
   tasked(task: Task): Task {
-    this.#stageMs.task = this.#mark('task')
+    this.#stageMs.task = this.#mark()
     return (this.#task = task)
   }
 
   matched(target: Target): Target {
-    this.#stageMs.match = this.#mark('match')
+    this.#stageMs.match = this.#mark()
     return (this.#target = target)
   }
 
   decided(decision: Decision): Decision {
-    this.#stageMs.decide = this.#mark('decide')
+    this.#stageMs.decide = this.#mark()
     return (this.#decision = decision)
   }
 
   /** The permit carries the final decision: after a hold it is not the first one. */
   permitted(permit: Permit): Permit {
-    this.#stageMs.approve = this.#mark('approve')
+    this.#stageMs.approve = this.#mark()
     this.#decision = permit.decision
     return permit
   }
@@ -93,18 +92,17 @@ export class CallEntry implements Entry {
     if (this.#decision === null) throw new Refusal('internal', { detail: 'a commit without a decision' })
     await this.#rig.ledger.append(decisionPart(this.#rig.form, this.#facts(), this.#decision))
     this.#state = 'committed'
-    this.#stages = ''
-    this.#stageMs.commit = this.#mark('commit')
+    this.#stageMs.commit = this.#mark()
   }
 
   leased(lease: Lease | null): Lease | null {
-    this.#stageMs.credential = this.#mark('credential')
+    this.#stageMs.credential = this.#mark()
     return (this.#lease = lease)
   }
 
   close(outcome: Outcome): void {
     if (this.#state !== 'committed') return
-    this.#stageMs.forward = this.#mark('forward')
+    this.#stageMs.forward = this.#mark()
     this.#state = 'ended'
     this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, null)))
     this.#report(null, outcome.status)
@@ -123,7 +121,7 @@ export class CallEntry implements Entry {
     const { form, ledger, unknown } = this.#rig
     try {
       if (committed) {
-        this.#stageMs.forward = this.#mark('forward')
+        this.#stageMs.forward = this.#mark()
         // the outcome is owed: should it fail now, the agent hears so and the line is tried again
         await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(refusal), refusal)), true)
       } else if (this.#caller === null) {
@@ -145,7 +143,7 @@ export class CallEntry implements Entry {
       target: this.#target,
       decision: this.#decision,
       lease: this.#lease,
-      stages: `{${this.#stages}}`,
+      stages: stagesText(this.#stageMs),
     }
   }
 
@@ -162,11 +160,10 @@ export class CallEntry implements Entry {
   }
 
   /** Ends a stage; gives how long it took, ms. */
-  #mark(stage: RecordStage): number {
+  #mark(): number {
     const now = this.#rig.now()
     const ms = now - this.#last
     this.#last = now
-    this.#stages += `${this.#stages === '' ? '' : ','}"${stage}":${Math.round(ms * 1000)}`
     return ms
   }
 
@@ -184,4 +181,26 @@ export class CallEntry implements Entry {
       stageMs: this.#stageMs,
     })
   }
+}
+
+/** The stages that no line tells of yet, as JSON text of stage → µs: those up to the commit, or those from it on. */
+function stagesText({ identify, task, match, decide, approve, commit, credential, forward }: EntrySummary['stageMs']): string {
+  let text = '{'
+  if (commit === undefined) {
+    // in order: none is there without the one before it
+    if (identify !== undefined) text += `"identify":${micros(identify)}`
+    if (task !== undefined) text += `,"task":${micros(task)}`
+    if (match !== undefined) text += `,"match":${micros(match)}`
+    if (decide !== undefined) text += `,"decide":${micros(decide)}`
+    if (approve !== undefined) text += `,"approve":${micros(approve)}`
+  } else {
+    text += `"commit":${micros(commit)}`
+    if (credential !== undefined) text += `,"credential":${micros(credential)}`
+    if (forward !== undefined) text += `,"forward":${micros(forward)}`
+  }
+  return `${text}}`
+}
+
+function micros(ms: number): number {
+  return Math.round(ms * 1000)
 }

@@ -7,6 +7,11 @@ export function quote(text: string, cap = 512): string {
   return JSON.stringify(text.length > cap ? `${text.slice(0, cap)}…` : text)
 }
 
+/** The same text in one piece: one put together from others stays a tree of them, which every reader climbs through again. */
+export function onePiece(text: string): string {
+  return Buffer.from(text, 'utf8').toString('utf8')
+}
+
 /** Text → quoted, for what comes back with most calls. Written by `quoteAgain`; emptied when it is full. */
 const quoted = new Map<string, string>()
 const mostQuoted = 1024
