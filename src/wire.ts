@@ -21,6 +21,7 @@ import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import { openSource } from './identify/registry.ts'
+import type { IdentifyServices } from './identify/source.ts'
 import type { Call } from './listen/call.ts'
 import type { ListenOptions } from './listen/proxy.ts'
 import { readJson } from './match/json.ts'
@@ -63,8 +64,9 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   }
   try {
     const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
-    const services = { clock, log, fetch, audience: identify.audience }
-    const sources = identify.sources.map((source) => kept(openSource(absolute(source, loaded.folder), services)))
+    const sources: IdentitySource[] = []
+    const services = identifyServices(loaded, on, sources)
+    for (const source of identify.sources) sources.push(kept(openSource(source, services)))
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
     const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
@@ -262,7 +264,26 @@ function authorities({ config, folder }: Loaded): ReadonlyMap<string, readonly s
   return found
 }
 
-/** Key files are named relative to the configuration. */
-function absolute(source: Loaded['config']['identify']['sources'][number], folder: string): typeof source {
-  return 'file' in source.keys ? { ...source, keys: { file: resolve(folder, source.keys.file) } } : source
+/** `sources` is filled while they are opened; one looks up another's authorities only when it needs them. */
+function identifyServices(
+  { config, folder }: Loaded,
+  { clock, log, env }: Foundation,
+  sources: readonly IdentitySource[],
+): IdentifyServices {
+  return {
+    clock,
+    log,
+    fetch,
+    audience: config.identify.audience,
+    path: (file) => resolve(folder, file),
+    env,
+    claimed: new Set(config.identify.sources.map((source) => source.trust_domain)),
+    authorities: (trustDomain) => {
+      for (const source of sources) {
+        const found = source.authorities?.(trustDomain) ?? null
+        if (found !== null) return found
+      }
+      return null
+    },
+  }
 }

@@ -152,6 +152,7 @@ describe('dependencies', () => {
 
   test('at run time are these and no others', () => {
     expect(Object.keys(manifest.dependencies).sort()).toEqual([
+      '@grpc/grpc-js',
       '@open-policy-agent/opa-wasm',
       'jose',
       'oauth4webapi',

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Call } from '../listen/call.ts'
+import type { Call, TlsPeer } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { ambientCaller } from './ambient.ts'
 import { isAlgorithm } from './algorithms.ts'
@@ -23,7 +23,12 @@ export interface Caller {
   readonly proof: string
   /** Allow-listed claims. */
   readonly claims: Readonly<Record<string, unknown>>
+  /** What the sender has to prove on every call, from the `cnf` of its token; absent for a plain bearer token. */
+  readonly confirmation?: Confirmation
 }
+
+/** The `cnf` of a token (RFC 7800): `jkt` of a DPoP key (RFC 9449 §6.1), or `x5t#S256` of a client certificate (RFC 8705 §3.1); base64url. */
+export type Confirmation = { readonly jkt: string } | { readonly x5tS256: string }
 
 /** A token found in a slot that an SDK can fill. */
 export interface Presented {
@@ -38,6 +43,18 @@ export interface Presented {
 export interface IdentitySource {
   readonly type: string
   verify(presented: Presented, call: Call): Caller | null | Promise<Caller | null>
+  /**
+   * The caller that the certificates of a TLS connection prove at `now` (epoch ms): null for "not mine", throws as `verify` does.
+   * Absent on sources that know no certificates.
+   */
+  verifyPeer?(peer: TlsPeer, now: number): Caller | null
+  /**
+   * The X.509 authorities of a trust domain (DER; one array object as long as they stay the same): null for "not mine",
+   * empty when all were revoked or none is fit for use. Absent on sources that know no certificates.
+   */
+  authorities?(trustDomain: string): readonly Uint8Array[] | null
+  /** Most ms that a verified caller is kept before it is verified again; absent: as long as its proof lives. */
+  readonly keep?: number
   /**
    * A number that changes whenever a token verified before might not verify now (a key set changed or grew too old);
    * negative while the source cannot verify at all. Callers are cached only as long as it stays the same.

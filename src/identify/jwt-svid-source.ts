@@ -51,7 +51,7 @@ function open(settings: JwtSvidConfig, services: IdentifyServices): IdentitySour
   if (audience === `spiffe://${trustDomain}` || audience === `spiffe://${trustDomain}/`)
     log.warn({ audience }, 'identify.audience is a whole trust domain: name this Countersign alone')
   const keys = new KeySource({
-    document: keyDocument(settings.keys, services.fetch),
+    document: keyDocument('file' in settings.keys ? { file: services.path(settings.keys.file) } : settings.keys, services.fetch),
     format: settings.format ?? null,
     maxAge: settings.max_age,
     interval: 'file' in settings.keys ? fileInterval : null,

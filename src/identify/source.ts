@@ -16,6 +16,13 @@ export interface IdentifyServices {
   readonly fetch: typeof fetch
   /** What tokens must be meant for: the SPIFFE ID of this Countersign. Never empty. */
   readonly audience: string
+  /** Makes a path of the configuration absolute: relative ones start at the configuration's folder. */
+  readonly path: (file: string) => string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Trust domains that the configuration gives to a source by name: a source that learns of trust domains by itself leaves these alone. */
+  readonly claimed: ReadonlySet<string>
+  /** The X.509 authorities of a trust domain from whichever source has them (`IdentitySource.authorities`); null when none has. */
+  readonly authorities: (trustDomain: string) => readonly Uint8Array[] | null
 }
 
 /** One kind of source: its `type` in the configuration, the schema of its settings, and how it is opened. */

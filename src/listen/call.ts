@@ -29,6 +29,15 @@ export interface Listener {
   readonly ambient: string | null
 }
 
+/**
+ * The TLS side of a connection: one object per connection, so that what is found out about it can be kept with it.
+ * That the client holds the key of the first certificate was proven in the handshake; nothing else about the chain was judged.
+ */
+export interface TlsPeer {
+  /** Certificates as the client sent them, leaf first, DER; empty when it sent none. */
+  readonly chain: readonly Uint8Array[]
+}
+
 /** How a refusal is put into words for the client that gets it. */
 export type RefusalShape = 'problem' | 'json-rpc' | 'aws-xml' | 'github'
 
@@ -44,6 +53,8 @@ export interface Call {
   readonly host: string
   /** Remote address, for the record. */
   readonly peer: string
+  /** Null on a plain listener. */
+  readonly tls: TlsPeer | null
   readonly listener: Listener
   readonly address: Address
   /** Flat list of lower-cased names and values, in the order they came. */

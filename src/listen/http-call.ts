@@ -37,6 +37,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly scheme = 'http'
   readonly host: string
   readonly peer: string
+  readonly tls = null
   readonly listener: Listener
   readonly address: Address
   readonly headers: readonly string[]

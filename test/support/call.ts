@@ -34,6 +34,7 @@ export function liveCall(incoming: IncomingMessage, outgoing: ServerResponse, op
     scheme: 'http',
     host: (incoming.headers.host ?? '').toLowerCase(),
     peer: incoming.socket.remoteAddress ?? '',
+    tls: null,
     listener: { name: 'shared', port: incoming.socket.localPort ?? 0, ambient: null },
     address: {
       kind: 'route',

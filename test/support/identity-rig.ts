@@ -1,13 +1,14 @@
-import type { Call } from '../../src/listen/call.ts'
+import type { Call, TlsPeer } from '../../src/listen/call.ts'
 import { makeIdentify } from '../../src/identify/identify.ts'
 import type { Caller, IdentitySource } from '../../src/identify/identify.ts'
 import { openSource, SourceConfig } from '../../src/identify/registry.ts'
+import type { IdentifyServices } from '../../src/identify/source.ts'
 import { Refusal } from '../../src/refusal.ts'
 import type { Issuer, Jwk } from './issuer.ts'
 
 /** What the identify stage needs of a call. */
-export function callWith(headers: Readonly<Record<string, string>>, ambient: string | null = null): Call {
-  return { headers: Object.entries(headers).flat(), listener: { name: 'agent', port: 7420, ambient } } as unknown as Call
+export function callWith(headers: Readonly<Record<string, string>>, ambient: string | null = null, tls: TlsPeer | null = null): Call {
+  return { headers: Object.entries(headers).flat(), tls, listener: { name: 'agent', port: 7420, ambient } } as unknown as Call
 }
 
 export function bearer(token: string): Call {
@@ -72,9 +73,24 @@ export async function openedSource(
   const server = new KeyServer(document)
   const config = SourceConfig.parse({ type: 'jwt-svid', trust_domain: 'acme.example', keys: { url: keysUrl }, ...options.config })
   const audience = options.audience ?? 'spiffe://acme.example/countersign'
-  const source = openSource(config, { clock: clock.now, log, fetch: server.fetch, audience })
+  const source = openSource(config, identifyServices({ clock: clock.now, log, fetch: server.fetch, audience }))
   await settled()
   return { source, server, clock, log }
+}
+
+/** Services for sources under test: nothing is claimed, nobody else has authorities, paths are as given. */
+export function identifyServices(over: Partial<IdentifyServices> = {}): IdentifyServices {
+  return {
+    clock: Date.now,
+    log: new KeptLog(),
+    fetch,
+    audience: 'spiffe://acme.example/countersign',
+    path: (file) => file,
+    env: {},
+    claimed: new Set(),
+    authorities: () => null,
+    ...over,
+  }
 }
 
 /** Lets pending promises run: what waits for nothing outside has happened after it. */

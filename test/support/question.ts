@@ -41,6 +41,7 @@ export function sketchCall(sketch: CallSketch = {}): Call {
     scheme: 'http',
     host: '127.0.0.1:7420',
     peer: '127.0.0.1',
+    tls: null,
     listener: { name: 'shared', port: 7420, ambient: null },
     address: {
       kind: sketch.kind ?? 'route',

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { makeIdentify } from '../../../src/identify/identify.ts'
 import type { IdentitySource } from '../../../src/identify/identify.ts'
 import { openSource, SourceConfig } from '../../../src/identify/registry.ts'
-import { bearer, KeptLog, refusalOf } from '../../support/identity-rig.ts'
+import { bearer, identifyServices, KeptLog, refusalOf } from '../../support/identity-rig.ts'
 import { Issuer } from '../../support/issuer.ts'
 
 const issuer = new Issuer()
@@ -30,7 +30,7 @@ async function listening(answer: RequestListener): Promise<string> {
 function identifyOver(url: string): { identify: ReturnType<typeof makeIdentify>; log: KeptLog } {
   const log = new KeptLog()
   const config = SourceConfig.parse({ type: 'jwt-svid', trust_domain: issuer.trustDomain, keys: { url } })
-  const source = openSource(config, { clock: Date.now, log, fetch, audience: issuer.audience })
+  const source = openSource(config, identifyServices({ log, audience: issuer.audience }))
   sources.push(source)
   return { identify: makeIdentify({ sources: [source], clock: Date.now }), log }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { kinds, openSource, SourceConfig } from '../../../src/identify/registry.ts'
-import { KeptLog, KeyServer, keysUrl } from '../../support/identity-rig.ts'
+import { identifyServices, KeyServer, keysUrl } from '../../support/identity-rig.ts'
 import { Issuer } from '../../support/issuer.ts'
 
 const usual = { type: 'jwt-svid', trust_domain: 'acme.example', keys: { url: keysUrl } }
@@ -68,12 +68,7 @@ describe('every kind of source', () => {
 
   test('opens, says what it is, and closes twice without complaint', () => {
     const server = new KeyServer(new Issuer().bundle())
-    const source = openSource(SourceConfig.parse(usual), {
-      clock: Date.now,
-      log: new KeptLog(),
-      fetch: server.fetch,
-      audience: 'spiffe://acme.example/countersign',
-    })
+    const source = openSource(SourceConfig.parse(usual), identifyServices({ fetch: server.fetch }))
     expect(source.type).toBe('jwt-svid')
     expect(source.ready()).toBe(false)
     source.close()
