@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configReference } from '../scripts/config-reference.ts'
+import { conformance } from '../scripts/conformance-table.ts'
 import { findingCodes } from '../src/config/findings.ts'
 import { jsonSchema } from '../src/config/schema.ts'
 import { credentialSlots } from '../src/identify/slots.ts'
@@ -184,6 +185,14 @@ describe('what is generated', () => {
   test('the configuration reference is fresh', () => {
     expect(read('docs/config.md')).toBe(configReference(jsonSchema()))
     for (const code of Object.keys(findingCodes)) expect(read('docs/config.md')).toContain(code)
+  })
+})
+
+describe('conformance', () => {
+  test('every clause is held by a test, every tag is a clause, and the table is fresh', () => {
+    const { markdown, problems } = conformance()
+    expect(problems).toEqual([])
+    expect(read('docs/conformance.md')).toBe(markdown)
   })
 })
 
