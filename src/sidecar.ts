@@ -12,6 +12,7 @@ import { listen, type Listening } from './listen/proxy.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { watchExpiry } from './task/clock.ts'
+import type { Trust } from './trust.ts'
 import { listenOptions, wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
@@ -43,6 +44,9 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
     throw error
   }
 }
+
+/** How long a reload waits for new identity sources to load, ms; calls go on under the old ones meanwhile. */
+const sourcesGetReady = 5000
 
 async function closeFoundation({ credential, recorder, state }: Foundation): Promise<void> {
   await credential.close()
@@ -77,6 +81,8 @@ class House implements Sidecar {
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
       policyRevision: () => this.wiring.policy.revision,
+      svid: () => secondsLeft(this.wiring.trust.own, clock()),
+      sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
     })
     this.#expiry = watchExpiry({
       state,
@@ -109,7 +115,7 @@ class House implements Sidecar {
     if (this.#closing) why.push('shutting down')
     if (this.#listening === null) why.push('not listening yet')
     if (this.foundation.recorder.failed) why.push('the ledger cannot be written')
-    if (!this.wiring.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
+    if (!this.wiring.trust.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
     return why
   }
 
@@ -121,14 +127,15 @@ class House implements Sidecar {
     const { credential, recorder, log } = this.foundation
     const next = wire(loaded, this.foundation, before)
     try {
+      await next.trust.settled(sourcesGetReady)
       await this.#listening?.reconfigure(listenOptions(loaded, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {
-      next.close()
+      next.close(before)
       throw error
     }
     this.wiring = next
     this.inForce = this.#enforced(next)
-    before.close()
+    before.close(next)
     before.forward.reconfigure([])
     await credential.change(next.providers)
     await recorder.event({
@@ -152,7 +159,7 @@ class House implements Sidecar {
     await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
     await this.#admin?.close()
     await this.#health?.close()
-    this.wiring.close()
+    this.wiring.close(null)
     await this.foundation.recorder.close()
     this.foundation.state.close()
   }
@@ -217,6 +224,13 @@ class House implements Sidecar {
       }),
     })
   }
+}
+
+/** An identity that was taken back or has run out has no ID any more, and no time left. */
+function secondsLeft(own: Trust['own'], now: number): { id: string; seconds: number } | null {
+  if (own === null) return null
+  const svid = own.current()
+  return svid === null ? { id: '', seconds: 0 } : { id: svid.id, seconds: Math.max(0, svid.expires - now) / 1000 }
 }
 
 /** What only a restart can change, as comparable text. */

@@ -20,8 +20,6 @@ import { repeatDigest } from './decide/repeat.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
-import { openSource } from './identify/registry.ts'
-import type { IdentifyServices } from './identify/source.ts'
 import type { Call } from './listen/call.ts'
 import type { ListenOptions } from './listen/proxy.ts'
 import { readJson } from './match/json.ts'
@@ -31,6 +29,7 @@ import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
+import { openTrust, type Trust } from './trust.ts'
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
 export interface Wiring {
@@ -41,10 +40,10 @@ export interface Wiring {
   readonly judgeTask: JudgeTask
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly introspect: Introspection | null
-  readonly sources: readonly IdentitySource[]
+  readonly trust: Trust
   readonly forward: Forward
-  /** Lets go of what this wiring alone holds; calls in flight keep what they took. */
-  close(): void
+  /** Lets go of what this wiring holds and the next one, if there is one, did not take over; calls in flight keep what they took. */
+  close(next: Wiring | null): void
 }
 
 /** The default policy, compiled from rego/ and shipped with the package. */
@@ -52,26 +51,24 @@ const defaultBundle = new URL('../rego/policy.tar.gz', import.meta.url)
 
 /**
  * Turns a checked configuration into stages: plain calls, no container. Throws, with nothing left open, when a part cannot work:
- * the configuration before it then stays in force. Of `previous`, the wiring it replaces, it keeps the providers that did not change.
+ * the configuration before it then stays in force. Of `previous`, the wiring it replaces, it keeps providers and sources that did not change.
  */
 export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = null): Wiring {
   const { clock, log } = on
-  const { identify, decide } = loaded.config
-  const open: { close(): unknown }[] = []
+  const { decide } = loaded.config
+  const trust = openTrust(loaded, on, previous)
+  const open: { close(): unknown }[] = trust === previous?.trust ? [] : [trust]
   const kept = <Part extends { close(): unknown }>(part: Part): Part => {
     open.push(part)
     return part
   }
   try {
     const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
-    const sources: IdentitySource[] = []
-    const services = identifyServices(loaded, on, sources)
-    for (const source of identify.sources) sources.push(kept(openSource(source, services)))
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
     const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
-    const stages = stagesOf(loaded, on, { sources, agents, policy: policy.digest, setting, forward })
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
@@ -80,10 +77,10 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       judgeTask: makeJudgeTask(setting),
       providers,
       introspect: introspectOf(loaded, on),
-      sources,
+      trust,
       forward,
-      close: () => {
-        for (const source of sources) source.close()
+      close: (next) => {
+        if (next?.trust !== trust) trust.close()
         policy.close()
       },
     }
@@ -262,28 +259,4 @@ function authorities({ config, folder }: Loaded): ReadonlyMap<string, readonly s
   for (const [name, { ca }] of Object.entries(config.forward.routes))
     if (ca !== undefined) found.set(name, [readFileSync(resolve(folder, ca.file), 'utf8')])
   return found
-}
-
-/** `sources` is filled while they are opened; one looks up another's authorities only when it needs them. */
-function identifyServices(
-  { config, folder }: Loaded,
-  { clock, log, env }: Foundation,
-  sources: readonly IdentitySource[],
-): IdentifyServices {
-  return {
-    clock,
-    log,
-    fetch,
-    audience: config.identify.audience,
-    path: (file) => resolve(folder, file),
-    env,
-    claimed: new Set(config.identify.sources.map((source) => source.trust_domain)),
-    authorities: (trustDomain) => {
-      for (const source of sources) {
-        const found = source.authorities?.(trustDomain) ?? null
-        if (found !== null) return found
-      }
-      return null
-    },
-  }
 }

@@ -29,6 +29,10 @@ export interface MetricsOptions {
   readonly ready: () => boolean
   readonly ledgerSize: () => number
   readonly policyRevision: () => string
+  /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
+  readonly svid: () => { readonly id: string; readonly seconds: number } | null
+  /** Identity sources by type, and whether each can verify now. */
+  readonly sources: () => readonly { readonly type: string; readonly ready: boolean }[]
 }
 
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -94,9 +98,36 @@ function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
   })
   return [
     build,
+    ...identityGauges(options, registers),
     live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
     live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
     live('countersign_ledger_lines', 'Lines in the ledger.', options.ledgerSize),
     live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
+  ]
+}
+
+function identityGauges({ svid, sources }: MetricsOptions, registers: Registry[]): Gauge[] {
+  return [
+    new Gauge({
+      name: 'countersign_svid_expires_seconds',
+      help: 'Seconds until the X.509-SVID of this Countersign expires; 0, without an ID, while it has none.',
+      labelNames: ['spiffe_id'],
+      registers,
+      collect() {
+        this.reset()
+        const own = svid()
+        if (own !== null) this.set({ spiffe_id: own.id }, own.seconds)
+      },
+    }),
+    new Gauge({
+      name: 'countersign_identity_sources_ready',
+      help: 'Identity sources that can verify now, by type.',
+      labelNames: ['type'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { type, ready } of sources()) this.inc({ type }, ready ? 1 : 0)
+      },
+    }),
   ]
 }

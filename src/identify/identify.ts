@@ -4,6 +4,7 @@ import { Refusal } from '../refusal.ts'
 import { ambientCaller } from './ambient.ts'
 import { isAlgorithm } from './algorithms.ts'
 import { CallerCache } from './cache.ts'
+import type { OwnIdentity } from './own.ts'
 import { rejected, shown } from './rejected.ts'
 import { findPresented } from './slots.ts'
 import { claimedSubject, readShape } from './token-shape.ts'
@@ -53,6 +54,8 @@ export interface IdentitySource {
    * empty when all were revoked or none is fit for use. Absent on sources that know no certificates.
    */
   authorities?(trustDomain: string): readonly Uint8Array[] | null
+  /** The identity that Countersign itself was given with these keys. Absent on sources that only verify. */
+  readonly own?: OwnIdentity
   /** Most ms that a verified caller is kept before it is verified again; absent: as long as its proof lives. */
   readonly keep?: number
   /**

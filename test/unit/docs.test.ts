@@ -118,7 +118,15 @@ describe('the page of policy', () => {
 })
 
 test('the page on operating names every metric and no other', async () => {
-  const metrics = makeMetrics({ version: '0', inFlight: () => 0, ready: () => true, ledgerSize: () => 0, policyRevision: () => '' })
+  const metrics = makeMetrics({
+    version: '0',
+    inFlight: () => 0,
+    ready: () => true,
+    ledgerSize: () => 0,
+    policyRevision: () => '',
+    svid: () => null,
+    sources: () => [],
+  })
   const made = Array.from((await metrics.text()).matchAll(/^# TYPE (\S+)/gm), (match) => match[1] ?? '')
   const written = Array.from(read('docs/operate.md').matchAll(/^\| `((?:countersign|process)_[a-z_]+)` \|/gm), (match) => match[1] ?? '')
   expect(written.toSorted()).toEqual(made.toSorted())

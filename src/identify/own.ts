@@ -1,0 +1,21 @@
+/** The X.509-SVID that this Countersign itself was given. */
+
+/** One SVID of ours with its key, as TLS takes them. Never logged: it holds a private key. */
+export interface OwnSvid {
+  /** SPIFFE ID. */
+  readonly id: string
+  /** PEM of the chain, leaf first. */
+  readonly cert: string
+  /** PEM of the private key. */
+  readonly key: string
+  /** Epoch ms; worth nothing from then on. */
+  readonly expires: number
+}
+
+/** Rotated live: ask for it when it is needed, and listen for changes. */
+export interface OwnIdentity {
+  /** Null while there is none, when it was taken back, and from its expiry on. */
+  current(): OwnSvid | null
+  /** Calls back after every change; gives what ends that. */
+  onChange(listener: () => void): () => void
+}

@@ -1,0 +1,78 @@
+/** Who vouches for whom: the identity sources of a configuration, and what Countersign shows of itself. */
+import { resolve } from 'node:path'
+import type { Loaded } from './config/load.ts'
+import { same } from './config/outdated.ts'
+import type { Foundation } from './foundation.ts'
+import type { IdentitySource } from './identify/identify.ts'
+import type { OwnIdentity } from './identify/own.ts'
+import { openSource } from './identify/registry.ts'
+import type { IdentifyServices } from './identify/source.ts'
+
+export interface Trust {
+  readonly sources: readonly IdentitySource[]
+  /** The SVID that this Countersign was given; null when no source gives it one. */
+  readonly own: OwnIdentity | null
+  /** Resolves when every source can verify, or after so many ms: a reload does not swap in sources that know nothing yet. */
+  settled(ms: number): Promise<void>
+  close(): void
+}
+
+/** The X.509 authorities of a trust domain (DER) from whichever source has them; null when none has. */
+export type Authorities = (trustDomain: string) => readonly Uint8Array[] | null
+
+const readyEvery = 20
+
+/**
+ * Opens the sources of a configuration; they start loading. Throws, with nothing left open, when one can never work.
+ * `previous` is kept as it is when nothing it rests on has changed: streams and keys then live through a reload.
+ */
+export function openTrust(loaded: Loaded, on: Foundation, previous: { readonly loaded: Loaded; readonly trust: Trust } | null): Trust {
+  const { identify } = loaded.config
+  if (previous !== null && previous.loaded.folder === loaded.folder && same(identify, previous.loaded.config.identify))
+    return previous.trust
+  const sources: IdentitySource[] = []
+  const close = (): void => {
+    for (const source of sources) source.close()
+  }
+  try {
+    const services = servicesOf(loaded, on, authoritiesOf(sources))
+    for (const settings of identify.sources) sources.push(openSource(settings, services))
+  } catch (error) {
+    close()
+    throw error
+  }
+  const own = sources.find((source) => source.own !== undefined)?.own ?? null
+  return { sources, own, settled: (ms) => settled(sources, ms), close }
+}
+
+/** Asks the sources in order. `sources` may still be filled while they are opened: one looks up another only when it needs it. */
+export function authoritiesOf(sources: readonly IdentitySource[]): Authorities {
+  return (trustDomain) => {
+    for (const source of sources) {
+      const found = source.authorities?.(trustDomain) ?? null
+      if (found !== null) return found
+    }
+    return null
+  }
+}
+
+function servicesOf({ config, folder }: Loaded, { clock, log, env }: Foundation, authorities: Authorities): IdentifyServices {
+  return {
+    clock,
+    log,
+    fetch,
+    audience: config.identify.audience,
+    path: (file) => resolve(folder, file),
+    env,
+    claimed: new Set(config.identify.sources.map((source) => source.trust_domain)),
+    authorities,
+  }
+}
+
+async function settled(sources: readonly IdentitySource[], ms: number): Promise<void> {
+  const late = performance.now() + ms
+  while (!sources.every((source) => source.ready()) && performance.now() < late)
+    await new Promise((done) => {
+      setTimeout(done, readyEvery)
+    })
+}
