@@ -14,6 +14,14 @@ const reasons = {
   repeated: 'a header that carries credentials was sent more than once',
   scheme: 'the token was sent under an authorization scheme that is not accepted',
   conflict: 'the request carries tokens of different callers',
+  'certificate-malformed': 'the client certificate is not well-formed',
+  'certificate-id': 'the client certificate does not carry the SPIFFE ID of a workload, once',
+  'certificate-usage': 'the client certificate is not one that a workload may identify itself with',
+  'certificate-weak': 'the client certificate has a key or a signature that is not accepted',
+  'certificate-unknown': 'the client certificate is not from a trust domain known here',
+  'certificate-expired': 'the client certificate has expired',
+  'certificate-early': 'the client certificate is not valid yet',
+  'certificate-chain': 'the client certificate could not be verified with the authorities of its trust domain',
 } as const
 
 export type Rejection = keyof typeof reasons
