@@ -1,6 +1,6 @@
 /** An X.509 authority of a development trust domain: issues X.509-SVIDs (X509-SVID §2 to §4) on one machine. Never for production. */
 import { generateKeyPairSync, hash, randomBytes } from 'node:crypto'
-import type { KeyObject } from 'node:crypto'
+import type { KeyObject, webcrypto } from 'node:crypto'
 import {
   alternativeNames,
   authorityKeyId,
@@ -24,6 +24,8 @@ export interface Authority {
   readonly trustDomain: string
   /** DER; self-signed. */
   readonly certificate: Uint8Array
+  /** Its public key as a JWK (RFC 7517), for a bundle document. */
+  readonly publicJwk: webcrypto.JsonWebKey
   /** Epoch ms. */
   readonly expires: number
   issue(request: SvidRequest): IssuedSvid
@@ -74,7 +76,8 @@ export function makeAuthority({ trustDomain, seconds, clock = Date.now }: Author
     privateKey,
   )
   const signer: Signer = { privateKey, subject, keyId, clock }
-  return { trustDomain, certificate, expires: lifetime.notAfter, issue: (request) => issue(request, signer) }
+  const publicJwk = publicKey.export({ format: 'jwk' })
+  return { trustDomain, certificate, publicJwk, expires: lifetime.notAfter, issue: (request) => issue(request, signer) }
 }
 
 interface Signer {
