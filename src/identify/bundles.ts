@@ -1,44 +1,68 @@
-import { readKey, UnusableKey } from './keys.ts'
-import type { VerifyKey } from './keys.ts'
+import { readEntries } from './bundle-entries.ts'
+import type { Entries, KeyFormat } from './bundle-entries.ts'
+import { MalformedKeys } from './keys.ts'
 import { shown } from './rejected.ts'
-import { isMembers, member, parseStrictJson, wholeNumber } from './strict-json.ts'
+import { isTrustDomain } from './spiffe-id.ts'
+import { isMembers, member, parseStrictJson } from './strict-json.ts'
 import type { Members } from './strict-json.ts'
 
-/** A SPIFFE bundle document (Trust Domain and Bundle §4) or a plain JWKS (RFC 7517 §5). */
-export type KeyFormat = 'bundle' | 'jwks'
-
-/** The keys of one trust domain as one document gave them. An empty map means that everything is revoked. */
-export interface KeySet {
+/** The keys of one trust domain as one document gave them. Nothing in `keys` and `authorities` means that everything is revoked. */
+export interface KeySet extends Entries {
   readonly format: KeyFormat
-  readonly keys: ReadonlyMap<string, VerifyKey>
   /** `spiffe_sequence`; null when absent. */
   readonly sequence: bigint | null
   /** `spiffe_refresh_hint` in ms; null when absent. */
   readonly refreshHint: number | null
-  /** For each key of ours that must not be used: which and why. */
-  readonly leftOut: readonly string[]
-}
-
-/** A key document that cannot be used at all; the message is for the operator. */
-export class MalformedKeys extends Error {
-  constructor(why: string, cause?: unknown) {
-    super(why, cause === undefined ? undefined : { cause })
-    this.name = 'MalformedKeys'
-  }
 }
 
 const spiffeUses: ReadonlySet<unknown> = new Set(['jwt-svid', 'x509-svid', 'wit-svid'])
-const longestKid = 256
 
 /**
- * Takes the text of a key document and its format (null: told by its members), gives the keys that verify JWT-SVIDs.
- * Throws `MalformedKeys`. A bundle gives its `use: jwt-svid` keys, other uses are ignored (Trust Domain and Bundle §4.2.2);
- * a JWKS gives keys with `use` absent or `sig`.
- * An unusable key is left out and named; the rest counts, because refusing the document would keep alive the keys that it withdraws.
- * A `kid` that two keys share, or none, refuses the document: nobody can say which key was meant.
+ * Takes the text of a key document and its format (null: told by its members), gives what verifies SVIDs. Throws `MalformedKeys`.
+ * A bundle gives the keys of its `jwt-svid` entries and the authorities of its `x509-svid` entries; what has another `use`, or none, is
+ * ignored (Trust Domain and Bundle §4.2.2). A JWKS gives keys with `use` absent or `sig`.
+ * An unusable entry is left out and named; the rest counts, because refusing the document would keep alive the keys that it withdraws.
+ * A `kid` that two JWT keys share, or none, refuses the document: nobody can say which key was meant.
  */
 export function readKeySet(text: string, format: KeyFormat | null): KeySet {
-  const document = readDocument(text)
+  return readDocument(parse(text), format)
+}
+
+/**
+ * Takes the text of a SPIFFE bundle map (Trust Domain and Bundle §5), gives its bundles by trust domain; throws `MalformedKeys`.
+ * It is taken as a whole or not at all (App. B.1): a name twice, a name that is no trust domain, or one malformed bundle refuses it.
+ * The refresh hints of the bundles inside count for nothing (§5.1.1).
+ */
+export function readBundleMap(text: string): ReadonlyMap<string, KeySet> {
+  const bundles = member(parse(text), 'trust_domains')
+  if (!isMembers(bundles)) throw new MalformedKeys('the bundle map has no object "trust_domains"')
+  const read = new Map<string, KeySet>()
+  for (const name of Object.keys(bundles)) {
+    if (!isTrustDomain(name)) throw new MalformedKeys(`the bundle map names ${shown(name)}, which is no trust domain`)
+    read.set(name, readMapped(name, member(bundles, name)))
+  }
+  return read
+}
+
+function readMapped(name: string, bundle: unknown): KeySet {
+  if (!isMembers(bundle)) throw new MalformedKeys(`the bundle of ${shown(name)} is not an object`)
+  try {
+    return { ...readDocument(bundle, 'bundle'), refreshHint: null }
+  } catch (error) {
+    if (error instanceof MalformedKeys) throw new MalformedKeys(`the bundle of ${shown(name)}: ${error.message}`, error.cause)
+    throw error
+  }
+}
+
+function parse(text: string): Members {
+  try {
+    return parseStrictJson(text, 'spiffe_sequence')
+  } catch (error) {
+    throw new MalformedKeys('the key document is not strict JSON', error)
+  }
+}
+
+function readDocument(document: Members, format: KeyFormat | null): KeySet {
   const keys = member(document, 'keys')
   if (!Array.isArray(keys)) throw new MalformedKeys('the key document has no array "keys"')
   const entries = keys.map((entry: unknown) => {
@@ -46,15 +70,7 @@ export function readKeySet(text: string, format: KeyFormat | null): KeySet {
     return entry
   })
   const read = format ?? formatOf(document, entries)
-  return { format: read, ...readEntries(entries.filter((entry) => isOurs(entry, read))), ...readSpiffe(document, text) }
-}
-
-function readDocument(text: string): Members {
-  try {
-    return parseStrictJson(text)
-  } catch (error) {
-    throw new MalformedKeys('the key document is not strict JSON', error)
-  }
+  return { format: read, ...readEntries(entries, read), sequence: sequenceOf(document), refreshHint: hintOf(document) }
 }
 
 function formatOf(document: Members, entries: readonly Members[]): KeyFormat {
@@ -62,43 +78,18 @@ function formatOf(document: Members, entries: readonly Members[]): KeyFormat {
   return marked || entries.some((entry) => spiffeUses.has(member(entry, 'use'))) ? 'bundle' : 'jwks'
 }
 
-function isOurs(entry: Members, format: KeyFormat): boolean {
-  const use = member(entry, 'use')
-  return format === 'bundle' ? use === 'jwt-svid' : use === undefined || use === 'sig'
+function sequenceOf(document: Members): bigint | null {
+  const sequence = member(document, 'spiffe_sequence')
+  if (sequence === undefined) return null
+  if (typeof sequence !== 'bigint') throw new MalformedKeys('spiffe_sequence is not a whole number')
+  return sequence
 }
 
-function readEntries(entries: readonly Members[]): Pick<KeySet, 'keys' | 'leftOut'> {
-  const keys = new Map<string, VerifyKey>()
-  const leftOut: string[] = []
-  const seen = new Set<string>()
-  for (const entry of entries) {
-    const kid = member(entry, 'kid')
-    if (typeof kid !== 'string' || kid === '' || kid.length > longestKid) throw new MalformedKeys('a key has no usable kid')
-    if (seen.has(kid)) throw new MalformedKeys(`two keys have the kid ${shown(kid)}`)
-    seen.add(kid)
-    try {
-      keys.set(kid, readKey(entry, kid))
-    } catch (error) {
-      if (!(error instanceof UnusableKey)) throw error
-      leftOut.push(`${shown(kid)}: ${error.message}`)
-    }
-  }
-  return { keys, leftOut }
-}
-
-function readSpiffe(document: Members, text: string): Pick<KeySet, 'sequence' | 'refreshHint'> {
+function hintOf(document: Members): number | null {
   const hint = member(document, 'spiffe_refresh_hint')
-  if (hint !== undefined && !(typeof hint === 'number' && Number.isSafeInteger(hint) && hint >= 0)) {
+  if (hint === undefined) return null
+  if (typeof hint !== 'number' || !Number.isSafeInteger(hint) || hint < 0) {
     throw new MalformedKeys('spiffe_refresh_hint is not a whole number of seconds')
   }
-  return { sequence: readSequence(document, text), refreshHint: hint === undefined ? null : hint * 1000 }
-}
-
-function readSequence(document: Members, text: string): bigint | null {
-  if (!Object.hasOwn(document, 'spiffe_sequence')) return null
-  try {
-    return wholeNumber(text, 'spiffe_sequence')
-  } catch (error) {
-    throw new MalformedKeys('spiffe_sequence is not a whole number', error)
-  }
+  return hint * 1000
 }

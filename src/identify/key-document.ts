@@ -1,6 +1,7 @@
 /** Reads the text of a key document from where it is kept. Parsing it is not done here. */
 import { readFileSync, statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
+import type { KeySet } from './bundles.ts'
 
 /** Where the keys of a trust domain are: configuration decides, never a token. */
 export type KeyLocation = { readonly file: string } | { readonly url: string }
@@ -11,12 +12,16 @@ export interface KeyDocument {
   readonly place: string
   /** The text at once, or null for a place that needs waiting for. */
   readNow(): string | null
-  /** The text; throws when it cannot be had. */
-  read(signal: AbortSignal): Promise<string>
+  /**
+   * The text; throws when it cannot be had. `newest` is what the document last held, however old; null before it was first read:
+   * a server that proves itself with the keys that it serves is held to these.
+   */
+  read(signal: AbortSignal, newest: KeySet | null): Promise<string>
 }
 
+/** Ms that fetching a document may take, redirects and all. */
+export const fetchTime = 5000
 const mostBytes = 1024 * 1024
-const fetchTime = 5000
 
 /** Opens a location; `fetch` is used for URLs alone. */
 export function keyDocument(location: KeyLocation, fetch: typeof globalThis.fetch): KeyDocument {
@@ -60,21 +65,22 @@ function urlDocument(url: string, fetch: typeof globalThis.fetch): KeyDocument {
         await response.body?.cancel()
         throw new Error(`answered ${response.status}`)
       }
-      return decode(await readBounded(response))
+      return readBounded(response.body ?? [])
     },
   }
 }
 
-async function readBounded(response: Response): Promise<Buffer> {
+/** The text of a body: UTF-8, up to 1 MiB. */
+export async function readBounded(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
   const pieces: Uint8Array[] = []
   let size = 0
-  for await (const piece of response.body ?? []) {
+  for await (const piece of body) {
     size += piece.byteLength
     // leaving the loop cancels the body
     checkSize(size)
     pieces.push(piece)
   }
-  return Buffer.concat(pieces)
+  return decode(Buffer.concat(pieces))
 }
 
 function checkSize(bytes: number): void {

@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import { Refusal } from '../refusal.ts'
+import type { KeyFormat } from './bundle-entries.ts'
 import { readKeySet } from './bundles.ts'
-import type { KeyFormat, KeySet } from './bundles.ts'
+import type { KeySet } from './bundles.ts'
 import type { KeyDocument } from './key-document.ts'
 import type { VerifyKey } from './keys.ts'
 import type { SourceLog } from './source.ts'
@@ -18,6 +19,17 @@ export interface KeySourceOptions {
   readonly clock: () => number
   readonly log: SourceLog
   readonly trustDomain: string
+  /** Absent: the document is forgotten when the process ends. */
+  readonly memory?: KeyMemory
+}
+
+/** Where the newest document outlives the process. */
+export interface KeyMemory {
+  readonly place: string
+  /** What was kept last; null when nothing was. Throws when it cannot be read. */
+  recall(): { readonly text: string; readonly readAt: number } | null
+  /** `readAt`: epoch ms. Rejects when it cannot be written. */
+  keep(text: string, readAt: number): Promise<void>
 }
 
 /** An unknown `kid` makes us read again at most this often: agents must not be able to aim us at an issuer. */
@@ -28,6 +40,9 @@ const unhintedInterval = 300_000
 const longestBackoff = 30_000
 /** A clock that went back further than this makes the age of keys meaningless. */
 const tolerableStepBack = 30_000
+const none: readonly Uint8Array[] = Object.freeze([])
+/** Of a hostile document's entries, so many are named in the log. */
+const mostNamed = 20
 
 /**
  * The keys of one trust domain, kept up to date: read at the start, by interval or hint, and when a token names a `kid` not seen yet.
@@ -43,6 +58,8 @@ export class KeySource {
   /** Digest of the text that `#keys` came from. */
   #digest = ''
   #failures = 0
+  /** False while all there is was recalled. */
+  #everRead = false
   #lastFault = ''
   // written by refresh and #demand alone
   #underWay: Promise<void> | null = null
@@ -51,6 +68,7 @@ export class KeySource {
 
   constructor(options: KeySourceOptions) {
     this.#options = options
+    this.#recall()
     if (this.#openNow()) this.#schedule()
     else void this.refresh()
   }
@@ -70,6 +88,14 @@ export class KeySource {
    */
   find(kid: string): VerifyKey | null | Promise<VerifyKey | null> {
     return this.#usable()?.keys.get(kid) ?? this.#findAnew(kid)
+  }
+
+  /**
+   * The X.509 authorities: one array object as long as they stay the same. Empty when all were revoked, and while there are no keys fit
+   * for use; `ready()` tells which.
+   */
+  authorities(): readonly Uint8Array[] {
+    return this.#usable()?.authorities ?? none
   }
 
   /** Reads the document; callers at the same time share one reading. Never rejects: a failure is logged. */
@@ -125,8 +151,11 @@ export class KeySource {
 
   async #read(): Promise<void> {
     try {
-      const text = await this.#options.document.read(this.#abort.signal)
+      const text = await this.#options.document.read(this.#abort.signal, this.#keys)
+      // a source that was closed meanwhile says no more
+      this.#abort.signal.throwIfAborted()
       this.#adopt(text)
+      await this.#keep(text)
     } catch (error) {
       if (!this.#abort.signal.aborted) this.#failed(error)
     }
@@ -136,21 +165,55 @@ export class KeySource {
     const digest = hash('sha256', text)
     if (digest !== this.#digest) this.#replace(text, digest)
     this.#readAt = this.#options.clock()
+    this.#everRead = true
     this.#failures = 0
     this.#lastFault = ''
   }
 
   #replace(text: string, digest: string): void {
-    const { document, format, log, trustDomain } = this.#options
-    const keys = readKeySet(text, format)
-    this.#checkSequence(keys)
-    this.#keys = keys
+    const { format } = this.#options
+    const read = readKeySet(text, format)
+    this.#checkSequence(read)
+    const before = this.#keys?.authorities ?? none
+    this.#keys = sameAuthorities(before, read.authorities) ? { ...read, authorities: before } : read
     this.#digest = digest
     this.#generation += 1
-    const sequence = keys.sequence === null ? null : String(keys.sequence)
-    log.info({ trustDomain, place: document.place, keys: keys.keys.size, format: keys.format, sequence }, 'trust domain keys read')
-    if (keys.leftOut.length > 0)
-      log.warn({ trustDomain, place: document.place, leftOut: keys.leftOut }, 'keys that must not be used were left out')
+    this.#announce(read)
+  }
+
+  #announce({ keys, authorities, format, sequence, leftOut }: KeySet): void {
+    const { document, log, trustDomain } = this.#options
+    const counts = { keys: keys.size, authorities: authorities.length }
+    const place = document.place
+    log.info({ trustDomain, place, ...counts, format, sequence: sequence === null ? null : String(sequence) }, 'trust domain keys read')
+    if (keys.size + authorities.length === 0)
+      log.warn({ trustDomain, place }, 'the trust domain has no keys any more: all that it proved is revoked')
+    if (leftOut.length === 0) return
+    const named = leftOut.length > mostNamed ? [...leftOut.slice(0, mostNamed), `and ${leftOut.length - mostNamed} more`] : leftOut
+    log.warn({ trustDomain, place, leftOut: named }, 'keys that must not be used were left out')
+  }
+
+  /** Federation §4.2: the newest document outlives the process, and with it its age and how far its sequence came. */
+  #recall(): void {
+    const { memory, log, trustDomain } = this.#options
+    if (memory === undefined) return
+    try {
+      const kept = memory.recall()
+      if (kept === null) return
+      this.#replace(kept.text, hash('sha256', kept.text))
+      this.#readAt = kept.readAt
+    } catch (error) {
+      log.warn({ trustDomain, place: memory.place, fault: describe(error) }, 'trust domain keys from before the start could not be used')
+    }
+  }
+
+  async #keep(text: string): Promise<void> {
+    const { memory, log, trustDomain } = this.#options
+    try {
+      await memory?.keep(text, this.#readAt)
+    } catch (error) {
+      log.warn({ trustDomain, place: memory?.place, fault: describe(error) }, 'trust domain keys could not be kept for the next start')
+    }
   }
 
   /** Trust Domain and Bundle §4.1.1: the number only grows, so a lower one, or none after one, is an old document played again. */
@@ -181,10 +244,15 @@ export class KeySource {
 
   /** Federation §6.1: by hint, and a failed reading waits for the next turn. Several turns fit into the life of the keys. */
   #wait(): number {
-    if (this.#keys === null) return Math.min(longestBackoff, shortestInterval * 2 ** Math.min(this.#failures, 5))
+    if (this.#keys === null || !this.#everRead) return Math.min(longestBackoff, shortestInterval * 2 ** Math.min(this.#failures, 5))
     const { interval, maxAge } = this.#options
     return Math.max(shortestInterval, Math.min(interval ?? this.#keys.refreshHint ?? unhintedInterval, maxAge / 4))
   }
+}
+
+/** The same certificates, in whatever order. */
+function sameAuthorities(before: readonly Uint8Array[], next: readonly Uint8Array[]): boolean {
+  return before.length === next.length && next.every((one) => before.some((other) => Buffer.compare(one, other) === 0))
 }
 
 /** What undici keeps under `cause` is what an operator needs to read. */

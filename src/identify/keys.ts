@@ -23,6 +23,14 @@ export class UnusableKey extends Error {
   }
 }
 
+/** A key document that cannot be used at all; the message is for the operator. */
+export class MalformedKeys extends Error {
+  constructor(why: string, cause?: unknown) {
+    super(why, cause === undefined ? undefined : { cause })
+    this.name = 'MalformedKeys'
+  }
+}
+
 const curveBytes: ReadonlyMap<string, number> = new Map([
   ['P-256', 32],
   ['P-384', 48],

@@ -10,10 +10,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Takes bytes or text, gives the object in it.
  * Throws SyntaxError when it is not UTF-8, not JSON, not an object, nested deeper than 64, names a member twice in one object, or spells
  * a name with escapes (RFC 7519 §4 and RFC 7515 §4 allow refusing it; two readers could otherwise see two subjects).
+ * A whole number in a member called `exact` comes as a bigint, with all its digits: a JSON number loses them above 2^53.
  */
-export function parseStrictJson(source: string | Uint8Array): Members {
+export function parseStrictJson(source: string | Uint8Array, exact: string | null = null): Members {
   const text = typeof source === 'string' ? source : decodeUtf8(source)
-  const value: unknown = JSON.parse(text)
+  const value: unknown = exact === null ? JSON.parse(text) : JSON.parse(text, keepDigits(exact))
   if (!isMembers(value)) throw new SyntaxError('not a JSON object')
   checkMembers(text)
   return value
@@ -28,22 +29,13 @@ export function isMembers(value: unknown): value is Members {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/**
- * A whole number named `name`, with all its digits: a JSON number loses them above 2^53.
- * Takes text that `parseStrictJson` took; gives null when the outermost object has no such member.
- * Throws SyntaxError when it is not a whole number.
- */
-export function wholeNumber(text: string, name: string): bigint | null {
-  const keep = (key: string, value: unknown, context?: { readonly source?: string }): unknown =>
-    key === name && typeof value === 'number' ? exact(context?.source ?? '') : value
-  const object: unknown = JSON.parse(text, keep)
-  if (!isMembers(object) || !Object.hasOwn(object, name)) return null
-  const value = object[name]
-  if (typeof value !== 'bigint') throw new SyntaxError(`${name} is not a whole number`)
-  return value
+function keepDigits(name: string) {
+  return (key: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    key === name && typeof value === 'number' ? (whole(context?.source ?? '') ?? value) : value
 }
 
-function exact(digits: string): bigint | null {
+/** Digits as a bigint; null when they are no whole number of at most 40 digits. */
+function whole(digits: string): bigint | null {
   return digits.length <= 40 && /^-?\d+$/.test(digits) ? BigInt(digits) : null
 }
 
