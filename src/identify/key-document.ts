@@ -19,6 +19,8 @@ export interface KeyDocument {
   read(signal: AbortSignal, newest: KeySet | null): Promise<string>
 }
 
+/** Ms between readings of a file. */
+export const fileInterval = 2000
 /** Ms that fetching a document may take, redirects and all. */
 export const fetchTime = 5000
 const mostBytes = 1024 * 1024
