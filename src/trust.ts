@@ -5,7 +5,7 @@ import { same } from './config/outdated.ts'
 import type { Foundation } from './foundation.ts'
 import type { IdentitySource } from './identify/identify.ts'
 import type { OwnIdentity } from './identify/own.ts'
-import { openSource } from './identify/registry.ts'
+import { claimedBy, openSource } from './identify/registry.ts'
 import type { IdentifyServices } from './identify/source.ts'
 
 export interface Trust {
@@ -64,7 +64,7 @@ function servicesOf({ config, folder }: Loaded, { clock, log, env }: Foundation,
     audience: config.identify.audience,
     path: (file) => resolve(folder, file),
     env,
-    claimed: new Set(config.identify.sources.map((source) => source.trust_domain)),
+    claimed: new Set(config.identify.sources.flatMap(claimedBy)),
     authorities,
   }
 }

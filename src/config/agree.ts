@@ -1,3 +1,4 @@
+import { claimedBy } from '../identify/registry.ts'
 import type { Finding } from './findings.ts'
 import type { Place } from './load.ts'
 import type { Config } from './schema.ts'
@@ -8,6 +9,7 @@ type Check = (config: Config, place: Place) => Finding[]
 export const agree: Check = (config, place) => [
   ...listeners(config, place),
   ...sources(config, place),
+  ...endpoints(config, place),
   ...subjects(config, place),
   ...routes(config, place),
   ...tools(config, place),
@@ -30,12 +32,33 @@ const listeners: Check = ({ listen, admin }, place) => {
 
 /** One bundle per trust domain: two sources would be two (SPIFFE Federation §4.2). */
 const sources: Check = ({ identify }, place) => {
-  const names = identify.sources.map((source) => source.trust_domain)
-  return names.flatMap((name, index) =>
-    names.indexOf(name) === index
-      ? []
-      : [place('CS1402', 'error', ['identify', 'sources', index, 'trust_domain'], `trust domain "${name}" has a source already`)],
+  const taken = new Set<string>()
+  return identify.sources.flatMap((source, index) =>
+    claimedBy(source).flatMap((name) => {
+      const found = place('CS1402', 'error', ['identify', 'sources', index, 'trust_domain'], `trust domain "${name}" has a source already`)
+      const twice = taken.has(name)
+      taken.add(name)
+      return twice ? [found] : []
+    }),
   )
+}
+
+/** An https_spiffe endpoint proves itself with a bundle that has to come from elsewhere (SPIFFE Federation §5.2.2.2). */
+const endpoints: Check = ({ identify }, place) => {
+  // a source that names none may learn of any
+  const open = identify.sources.some((source) => claimedBy(source).length === 0)
+  const known = new Set(identify.sources.flatMap(claimedBy))
+  return identify.sources.flatMap((source, index) => {
+    if (source.type !== 'bundle' || !('id' in source.from) || source.from.bootstrap !== undefined) return []
+    const domain = source.from.id.split('/')[2] ?? ''
+    const path = ['identify', 'sources', index, 'from', 'id']
+    if (domain === source.trust_domain)
+      return [
+        place('CS1401', 'error', path, 'an endpoint in the trust domain that it serves needs bootstrap: { file } for its first answer'),
+      ]
+    if (open || known.has(domain)) return []
+    return [place('CS1401', 'error', path, `no source has trust domain "${domain}": add one, or bootstrap: { file }`)]
+  })
 }
 
 /** An issuer's tokens are held to one rule: of two entries one would not count. */

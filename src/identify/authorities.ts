@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { UnusableKey } from './keys.ts'
 import { member } from './strict-json.ts'
 import type { Members } from './strict-json.ts'
+import { InvalidSvid, readAuthority } from './x509/svid.ts'
 
 /** The authority that one bundle entry represents. */
 export interface AuthorityEntry {
@@ -24,7 +25,7 @@ export function readAuthorityEntry(entry: Members): AuthorityEntry {
   if (!Array.isArray(x5c) || x5c.length === 0) throw new UnusableKey('an authority without x5c')
   if (Object.hasOwn(entry, 'd')) throw new UnusableKey('a private key in a key document')
   const der = decode(x5c[0])
-  checkStated(entry, readAuthority(der))
+  checkStated(entry, parse(der))
   return { der, ignored: x5c.length - 1 }
 }
 
@@ -37,15 +38,15 @@ function decode(text: unknown): Buffer {
 }
 
 /** The certificate, when it is fit to be an authority. */
-function readAuthority(der: Buffer): X509Certificate {
+function parse(der: Buffer): X509Certificate {
   try {
-    const certificate = new X509Certificate(der)
-    // the parser stops where the certificate ends, whatever comes after it
-    if (certificate.raw.length === der.length) return certificate
-  } catch {
-    throw new UnusableKey('x5c is not a certificate')
+    readAuthority(der)
+    return new X509Certificate(der)
+  } catch (error) {
+    throw new UnusableKey(
+      error instanceof InvalidSvid ? `a certificate that is no authority: ${error.message}` : 'x5c is not a certificate',
+    )
   }
-  throw new UnusableKey('x5c goes on after its certificate')
 }
 
 function checkStated(entry: Members, certificate: X509Certificate): void {
@@ -71,5 +72,7 @@ function sameNumber(one: unknown, other: unknown): boolean {
 }
 
 function digitsOf(text: string): string {
-  return Buffer.from(text, 'base64url').toString('hex').replace(/^(00)+/, '')
+  return Buffer.from(text, 'base64url')
+    .toString('hex')
+    .replace(/^(00)+/, '')
 }

@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { bundle } from './bundle-source.ts'
 import type { IdentitySource } from './identify.ts'
 import { jwtSvid } from './jwt-svid-source.ts'
 import type { IdentifyServices, SourceKind } from './source.ts'
 
 /** Every kind of identity source: one file and one line here. */
-export const kinds = [jwtSvid] as const
+export const kinds = [jwtSvid, bundle] as const
 
 type Schemas<Kinds extends readonly unknown[]> = {
   -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Schema : never
@@ -14,6 +15,11 @@ type Schemas<Kinds extends readonly unknown[]> = {
 export const SourceConfig = z.discriminatedUnion('type', kinds.map((kind) => kind.config) as unknown as Schemas<typeof kinds>)
 
 export type SourceConfig = z.infer<typeof SourceConfig>
+
+/** The trust domains that settings give to a source by name; none for a kind that learns of trust domains by itself. */
+export function claimedBy(config: SourceConfig): readonly string[] {
+  return 'trust_domain' in config ? [config.trust_domain] : []
+}
 
 /**
  * Opens a source from its checked settings: its keys start loading, `ready()` tells when they are there.

@@ -138,6 +138,22 @@ describe('each problem is named with its place', () => {
     expect(brief(findings(twice, twice + twice))).toContain('6 CS1402 identify.sources.1.trust_domain')
   })
 
+  describe('a bundle endpoint that proves itself by SPIFFE', () => {
+    const usual = '    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }\n'
+    const federated = (id: string, more = ''): string =>
+      `${usual}    - { type: bundle, trust_domain: partner.example, from: { url: "https://spire.partner.example", profile: https_spiffe, id: "${id}"${more} } }\n`
+
+    test.each([
+      ['with a bootstrap bundle is fine', 'spiffe://partner.example/spire', ', bootstrap: { file: b.json }', []],
+      ['in its own trust domain needs a bootstrap bundle', 'spiffe://partner.example/spire', '', ['6 CS1401 identify.sources.1.from.id']],
+      ['in a trust domain that has a source is fine', 'spiffe://acme.example/spire', '', []],
+      ['in a trust domain without a source is not', 'spiffe://other.example/spire', '', ['6 CS1401 identify.sources.1.from.id']],
+      ['in such a one with a bootstrap bundle is fine', 'spiffe://other.example/spire', ', bootstrap: { file: b.json }', []],
+    ])('%s', (_, id, more, expected) => {
+      expect(brief(findings(usual, federated(id, more)))).toEqual(expected)
+    })
+  })
+
   test('all problems come at once, in the order of the file', () => {
     const found = findings('purpose: test', 'porpose: test\n      lifecycle: dead')
     expect(found.length).toBeGreaterThanOrEqual(3)
