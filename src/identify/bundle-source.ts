@@ -11,7 +11,7 @@ import { keyMemory } from './key-memory.ts'
 import { KeySource } from './key-source.ts'
 import { defineSource } from './source.ts'
 import type { IdentifyServices } from './source.ts'
-import { parseSpiffeId } from './spiffe-id.ts'
+import { isWorkloadId, parseSpiffeId } from './spiffe-id.ts'
 import { svidRules, svidSettings, trustDomainName } from './svid-settings.ts'
 import { verifySvid } from './svid-verifier.ts'
 import { peerCaller } from './x509/peer.ts'
@@ -42,7 +42,7 @@ const web = z.strictObject({
 const spiffe = z.strictObject({
   ...endpoint,
   profile: z.literal('https_spiffe').describe('The endpoint proves itself by an X.509-SVID.'),
-  id: z.string().refine(isWorkload, 'must be the SPIFFE ID of a workload').describe('SPIFFE ID of the endpoint.'),
+  id: z.string().refine(isWorkloadId, 'must be the SPIFFE ID of a workload').describe('SPIFFE ID of the endpoint.'),
   bootstrap: z
     .strictObject({ file: path.describe('A bundle document.') })
     .optional()
@@ -112,12 +112,4 @@ function bootstrapOf(bootstrap: string | null, trustDomain: string): readonly Ui
   if (bootstrap === null) throw new Error(`no bundle of ${trustDomain} to authenticate the endpoint with`)
   const text = keyDocument({ file: bootstrap }, fetch).readNow()
   return text === null ? [] : readKeySet(text, 'bundle').authorities
-}
-
-function isWorkload(text: string): boolean {
-  try {
-    return parseSpiffeId(text).path !== ''
-  } catch {
-    return false
-  }
 }

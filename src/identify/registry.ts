@@ -3,9 +3,10 @@ import { bundle } from './bundle-source.ts'
 import type { IdentitySource } from './identify.ts'
 import { jwtSvid } from './jwt-svid-source.ts'
 import type { IdentifyServices, SourceKind } from './source.ts'
+import { spiffe } from './spiffe-source.ts'
 
 /** Every kind of identity source: one file and one line here. */
-export const kinds = [jwtSvid, bundle] as const
+export const kinds = [spiffe, bundle, jwtSvid] as const
 
 type Schemas<Kinds extends readonly unknown[]> = {
   -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Schema : never

@@ -47,6 +47,15 @@ export function isTrustDomain(text: string): boolean {
   return trustDomainFault(text) === null
 }
 
+/** True for the SPIFFE ID of a workload: one with a path (SPIFFE-ID §2.2). */
+export function isWorkloadId(text: string): boolean {
+  try {
+    return parseSpiffeId(text).path !== ''
+  } catch {
+    return false
+  }
+}
+
 /** True for a byte that could continue a trust domain name: tells `acme.example` from `acme.example.evil`. */
 export function isTrustDomainByte(code: number): boolean {
   return ((classes[code] ?? 0) & 1) !== 0

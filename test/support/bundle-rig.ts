@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:https'
-import type { RequestListener, Server } from 'node:https'
+import type { RequestListener } from 'node:http'
+import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -131,7 +132,12 @@ export class BundleRig {
     this.#open.push(() => source.close())
     const poll = async (): Promise<void> => {
       clock.move(30_000)
-      await ask(source, new Issuer({ trustDomain: String(config['trust_domain']), clock: clock.now }).mint({ header: { kid: `unknown-${this.#unknown++}` } }))
+      await ask(
+        source,
+        new Issuer({ trustDomain: String(config['trust_domain']), clock: clock.now }).mint({
+          header: { kid: `unknown-${this.#unknown++}` },
+        }),
+      )
     }
     await log.until(() => log.lines.some(({ message, members }) => message === 'trust domain keys read' || 'fault' in members))
     return { source, log, clock, poll }
@@ -147,7 +153,10 @@ export class BundleRig {
   }
 
   /** A TLS server that keeps every byte that comes out of TLS, and says `words` to whoever connects. */
-  async rawServer(identity: ServerIdentity, words = ''): Promise<{ readonly port: number; readonly heard: string[]; closed(): Promise<void> }> {
+  async rawServer(
+    identity: ServerIdentity,
+    words = '',
+  ): Promise<{ readonly port: number; readonly heard: string[]; closed(): Promise<void> }> {
     const heard: string[] = []
     const ended = Promise.withResolvers<void>()
     const server = createTlsServer(identity, (socket) => {
@@ -198,7 +207,10 @@ export function svidIdentity({ chain, key }: IssuedSvid): ServerIdentity {
 }
 
 function pem(what: string, der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? []
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
   return `-----BEGIN ${what}-----\n${lines.join('\n')}\n-----END ${what}-----\n`
 }
 

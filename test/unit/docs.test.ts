@@ -37,7 +37,7 @@ describe('every page', () => {
   test.each(pages)('%s names only commands that exist', (page) => {
     const known = commands.map(({ name }) => name)
     const blocks = Array.from(read(page).matchAll(/^```sh\n([\s\S]*?)^```/gm), (match) => match[1] ?? '').join('\n')
-    const named = Array.from(blocks.matchAll(/^(?:countersign|npm run -s cs --) ([a-z]+)/gm), (match) => match[1] ?? '')
+    const named = Array.from(blocks.matchAll(/^(?:countersign|npm run -s cs --) ([a-z-]+)/gm), (match) => match[1] ?? '')
     expect(named.filter((name) => !known.includes(name))).toEqual([])
   })
 })
