@@ -77,7 +77,8 @@ export function splitCertificates(bytes: Uint8Array): Uint8Array[] {
   for (let at = 0; at < bytes.length;) {
     const { tag, to } = readHeader(bytes, at, bytes.length)
     if (tag !== tags.sequence) throw new MalformedDer('something other than a certificate is among the certificates')
-    found.push(bytes.slice(at, to))
+    // a copy, which `slice` of a Buffer would not be
+    found.push(new Uint8Array(bytes.subarray(at, to)))
     at = to
   }
   return found

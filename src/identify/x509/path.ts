@@ -18,8 +18,8 @@ export interface Material {
 /** Leaf first, authority last. */
 export type Path = readonly Certificate[]
 
-/** Far more than an honest chain needs; presented certificates that all sign each other would otherwise cost factorials. */
-const mostSteps = 200
+/** Issuers tried in one search: more than an honest chain needs, and a bound for certificates that all seem to sign each other. */
+const mostSteps = 64
 
 /** Gives a valid path, or why there is none: the first thing wrong with a certificate that would have fit. */
 export function findPath(leaf: Certificate, material: Material): Path | Fault {
