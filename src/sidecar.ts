@@ -23,6 +23,8 @@ export interface Sidecar {
   readonly foundation: Foundation
   /** Why calls cannot be served now; empty when they can. */
   notReady(): readonly string[]
+  /** Resolves when every identity source can verify, or after so many ms. */
+  settled(ms: number): Promise<void>
   /** Swaps a checked configuration in; rejects, and keeps the old one, when it cannot be wired. */
   reload(loaded: Loaded): Promise<void>
   /** Counts an attempt to reload. */
@@ -117,6 +119,10 @@ class House implements Sidecar {
     if (this.foundation.recorder.failed) why.push('the ledger cannot be written')
     if (!this.wiring.trust.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
     return why
+  }
+
+  settled(ms: number): Promise<void> {
+    return this.wiring.trust.settled(ms)
   }
 
   async reload(loaded: Loaded): Promise<void> {

@@ -4,9 +4,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { developmentIssuer, type DevelopmentIssuer } from './issuer.ts'
+import { serveWorkloadApi } from './workload-api.ts'
 import { crm, mail, payments, startUpstream, type Upstream } from './upstreams.ts'
 
-/** A small company on one machine: a trust domain, three APIs that check their credentials, one agent, one configuration. */
+/** A small company on one machine: a trust domain with its Workload API, three APIs that check their credentials, one agent, one configuration. */
 export interface Company {
   /** Fresh folder that holds everything the demonstration writes. */
   readonly folder: string
@@ -14,6 +15,8 @@ export interface Company {
   /** What the configuration takes from the environment. */
   readonly env: Readonly<Record<string, string>>
   readonly issuer: DevelopmentIssuer
+  /** Where any SPIFFE SDK gets SVIDs of this company, as `SPIFFE_ENDPOINT_SOCKET` takes it. */
+  readonly workloadApi: string
   readonly agent: string
   readonly audience: string
   readonly upstreams: { readonly crm: Upstream; readonly mail: Upstream; readonly payments: Upstream }
@@ -40,7 +43,13 @@ export async function foundCompany(): Promise<Company> {
     mail: await startUpstream('mail', mail, () => ({ audience: 'https://mail.partner.example', jwks, introspection: null })),
     payments: await startUpstream('payments', payments, () => ({ audience: 'https://payments.acme.example', jwks, introspection: null })),
   }
-  writeFileSync(join(folder, 'bundle.json'), issuer.bundle)
+  const workloadApi = await serveWorkloadApi({
+    issuer,
+    socket: join(folder, 'workload-api.sock'),
+    ids: [agent, audience],
+    seconds: svidSeconds,
+    dns: ['localhost'],
+  })
   writeFileSync(join(folder, 'crm-introspection.secret'), secret, { mode: 0o600 })
   const configFile = join(folder, 'countersign.yaml')
   copyFileSync(new URL('../../examples/demonstration/countersign.yaml', import.meta.url), configFile)
@@ -54,8 +63,10 @@ export async function foundCompany(): Promise<Company> {
       CRM_URL: upstreams.crm.url,
       MAIL_URL: upstreams.mail.url,
       PAYMENTS_URL: upstreams.payments.url,
+      SPIFFE_ENDPOINT_SOCKET: workloadApi.address,
     },
     issuer,
+    workloadApi: workloadApi.address,
     agent,
     audience,
     upstreams,
@@ -66,6 +77,7 @@ export async function foundCompany(): Promise<Company> {
     },
     close: async () => {
       for (const upstream of Object.values(upstreams)) await upstream.close()
+      await workloadApi.close()
     },
   }
 }

@@ -17,12 +17,16 @@ export interface DemonstrationOptions {
   readonly open: (loaded: Loaded) => Promise<Sidecar>
 }
 
+/** How long the Workload API of the company may take to say its first word, ms. */
+const firstKeys = 5000
+
 /** Sets up a small company, tells one task of its agent, and stays up. Resolves with the exit code: 1 when a step was not as told. */
 export async function demonstrate(options: DemonstrationOptions): Promise<number> {
   const company = await foundCompany()
   try {
     const sidecar = await options.open(loadConfig(company.configFile, company.env))
     try {
+      await sidecar.settled(firstKeys)
       const teller = new Teller(company, sidecar, options)
       const asTold = await teller.tell()
       if (!options.once && !options.signal.aborted) await teller.stayUp()
@@ -55,7 +59,7 @@ class Teller {
     const { agent, audience } = this.#company
     this.#svid = await this.#company.svid()
     this.#say('Countersign stands between an agent and every API it calls.', 'bold')
-    this.#say(`Agent    ${agent}\nIdentity a JWT-SVID for ${audience}\nState    ${this.#company.folder}`)
+    this.#say(`Agent    ${agent}\nIdentity a JWT-SVID for ${audience}, by the SPIFFE Workload API\nState    ${this.#company.folder}`)
     await this.#call(anonymous)
     const opened = await this.#call(opening)
     const task = idOf(opened.body)
@@ -81,6 +85,7 @@ class Teller {
         `TASK=$(${curlLine(opening, this.#port, this.#company)} | sed -E 's/.*"id":"([^"]*)".*/\\1/')`,
         curlLine({ ...read, path: `/t/$TASK${read.path}` }, this.#port, this.#company),
         `curl -s http://127.0.0.1:${ports.get('health')}/metrics | grep ^countersign_calls`,
+        `npm run -s cs -- dev-identity mint --socket ${this.#company.workloadApi} --id ${this.#company.agent} --audience ${this.#company.audience}`,
         `npm run -s cs -- task ls ${admin}`,
         `npm run -s cs -- evidence verify ${folder}/ledger --key ${folder}/ledger/ledger.pub`,
       ].join('\n'),
