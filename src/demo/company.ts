@@ -35,14 +35,7 @@ export async function foundCompany(): Promise<Company> {
   const audience = 'spiffe://acme.example/countersign'
   const secret = randomBytes(24).toString('base64url')
   const ports = await freePorts([7420, 7421, 7423])
-  const health = new URL(`http://127.0.0.1:${ports[2]}`)
-  const introspection = { url: new URL('/introspect', health), client: 'crm', secret }
-  const jwks = new URL('/.well-known/jwks.json', health)
-  const upstreams = {
-    crm: await startUpstream('crm', crm, () => ({ audience: 'https://crm.acme.example', jwks, introspection })),
-    mail: await startUpstream('mail', mail, () => ({ audience: 'https://mail.partner.example', jwks, introspection: null })),
-    payments: await startUpstream('payments', payments, () => ({ audience: 'https://payments.acme.example', jwks, introspection: null })),
-  }
+  const upstreams = await startUpstreams(new URL(`http://127.0.0.1:${ports[2]}`), secret)
   const workloadApi = await serveWorkloadApi({
     issuer,
     socket: join(folder, 'workload-api.sock'),
@@ -56,15 +49,7 @@ export async function foundCompany(): Promise<Company> {
   return {
     folder,
     configFile,
-    env: {
-      AGENT_PORT: String(ports[0]),
-      ADMIN_PORT: String(ports[1]),
-      HEALTH_PORT: String(ports[2]),
-      CRM_URL: upstreams.crm.url,
-      MAIL_URL: upstreams.mail.url,
-      PAYMENTS_URL: upstreams.payments.url,
-      SPIFFE_ENDPOINT_SOCKET: workloadApi.address,
-    },
+    env: { ...addresses(ports, upstreams), SPIFFE_ENDPOINT_SOCKET: workloadApi.address },
     issuer,
     workloadApi: workloadApi.address,
     agent,
@@ -79,6 +64,29 @@ export async function foundCompany(): Promise<Company> {
       for (const upstream of Object.values(upstreams)) await upstream.close()
       await workloadApi.close()
     },
+  }
+}
+
+/** Three APIs that check their credentials; the CRM also asks Countersign whether they were taken back. */
+async function startUpstreams(health: URL, secret: string): Promise<Company['upstreams']> {
+  const introspection = { url: new URL('/introspect', health), client: 'crm', secret }
+  const jwks = new URL('/.well-known/jwks.json', health)
+  return {
+    crm: await startUpstream('crm', crm, () => ({ audience: 'https://crm.acme.example', jwks, introspection })),
+    mail: await startUpstream('mail', mail, () => ({ audience: 'https://mail.partner.example', jwks, introspection: null })),
+    payments: await startUpstream('payments', payments, () => ({ audience: 'https://payments.acme.example', jwks, introspection: null })),
+  }
+}
+
+function addresses(ports: readonly number[], { crm: customers, mail: post, payments: money }: Company['upstreams']): Company['env'] {
+  const [agent, admin, health] = ports.map(String)
+  return {
+    AGENT_PORT: agent ?? '',
+    ADMIN_PORT: admin ?? '',
+    HEALTH_PORT: health ?? '',
+    CRM_URL: customers.url,
+    MAIL_URL: post.url,
+    PAYMENTS_URL: money.url,
   }
 }
 
