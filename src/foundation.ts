@@ -5,6 +5,7 @@ import { generateSigningKey, readSigningKey, type SigningKey } from './credentia
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import type { JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
+import { ProofMemory } from './identify/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { openLedgerKey } from './record/key.ts'
@@ -47,6 +48,8 @@ export interface Foundation {
   readonly signingKey: SigningKey
   /** `iss` of what Countersign signs. */
   readonly issuer: string
+  /** DPoP proofs that were used: a reload must not make them new. */
+  readonly proofs: ProofMemory
   readonly inForce: () => InForce | null
 }
 
@@ -84,6 +87,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       recorder,
       signingKey,
       issuer,
+      proofs: new ProofMemory(clock()),
       inForce,
       ...authority({ clock, newId, log, state, recorder, seal, inForce }),
     }

@@ -62,6 +62,11 @@ export interface Effect {
   readonly dialled: string | null
 }
 
+/** Headers that an answer may owe to the refusal itself. No other is sent, whatever a refusal holds. */
+export const refusalHeaders = ['WWW-Authenticate', 'DPoP-Nonce'] as const
+
+export type RefusalHeaders = Readonly<Partial<Record<(typeof refusalHeaders)[number], string>>>
+
 /** What a refusal may carry besides its code. */
 export interface RefusalOptions {
   /** Short sentences that the agent may read: no policy detail, no provider text, no secret. */
@@ -73,6 +78,8 @@ export interface RefusalOptions {
   readonly cause?: unknown
   /** Null or absent: nothing was sent. */
   readonly effect?: Effect | null
+  /** Fixed texts, never a quote of what was sent: they go to the agent as they are. */
+  readonly headers?: RefusalHeaders
 }
 
 export class Refusal extends Error {
@@ -85,6 +92,7 @@ export class Refusal extends Error {
   readonly detail: string | null
   /** For the record; null when nothing was sent upstream. */
   readonly effect: Effect | null
+  readonly headers: RefusalHeaders
 
   constructor(code: Code, options: RefusalOptions = {}) {
     const row: Row = codes[code]
@@ -98,12 +106,20 @@ export class Refusal extends Error {
     this.retry = options.retry ?? row.retry ?? (row.status === 503 ? 'later' : 'never')
     this.detail = options.detail ?? null
     this.effect = options.effect ?? null
+    this.headers = options.headers ?? {}
   }
 
   /** The same refusal, knowing what had been sent by then. */
   after(effect: Effect): Refusal {
-    const { code, reasons, retry, detail, cause } = this
-    return new Refusal(code, { reasons, retry, ...(detail === null ? {} : { detail }), ...(cause === undefined ? {} : { cause }), effect })
+    const { code, reasons, retry, detail, cause, headers } = this
+    return new Refusal(code, {
+      reasons,
+      retry,
+      headers,
+      ...(detail === null ? {} : { detail }),
+      ...(cause === undefined ? {} : { cause }),
+      effect,
+    })
   }
 
   /** Takes anything thrown. A refusal passes; all else is a bug and becomes `internal`, its text kept as cause only. */

@@ -106,7 +106,7 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   return {
     record: (call) => on.recorder.call(call),
-    identify: makeIdentify({ sources, clock }),
+    identify: makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }),
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
     match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
     decide,

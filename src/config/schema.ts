@@ -5,10 +5,23 @@ import { forwardConfig } from './forward.ts'
 import { adminConfig, listenConfig } from './listen.ts'
 import { recordConfig } from './record.ts'
 import { taskConfig } from './task.ts'
+import { durationBetween } from '../units.ts'
 
 const identifyConfig = z.strictObject({
   audience: z.string().min(1).describe('What a token must be meant for: the SPIFFE ID of this Countersign.'),
   sources: z.array(SourceConfig).min(1).describe('Ways to verify who is calling.'),
+  dpop: z
+    .strictObject({
+      window: durationBetween(5000, 300_000).prefault('60s').describe('How long after it was made a proof is good.'),
+      nonce: z
+        .enum(['as-needed', 'required'])
+        .default('as-needed')
+        .describe(
+          'required: every proof holds a nonce of ours. as-needed: only one from before a start, or from a time that our clock has shown before.',
+        ),
+    })
+    .prefault({})
+    .describe('Proofs that the sender of a DPoP-bound token holds its key. Each is good once, in one process.'),
 })
 
 const decideConfig = z.strictObject({

@@ -21,6 +21,7 @@ const ended: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'x-api-key',
   'x-goog-api-key',
+  'dpop',
   'cookie',
   'cookie2',
   'forwarded',

@@ -25,15 +25,16 @@ const schemes = {
 /** The nine algorithms of JWT-SVID §2.1. No other is ever accepted, whatever a key or a token says. */
 export type Algorithm = keyof typeof schemes
 
+/** All of them. */
+export const algorithms: readonly Algorithm[] = Object.keys(schemes).filter((name) => isAlgorithm(name))
+
 export function isAlgorithm(value: unknown): value is Algorithm {
   return typeof value === 'string' && Object.hasOwn(schemes, value)
 }
 
 /** The algorithms that a key of this type and curve may verify; empty for a type or curve that none goes with. */
 export function algorithmsOf(kty: string, curve: string | null): readonly Algorithm[] {
-  return Object.keys(schemes)
-    .filter((name) => isAlgorithm(name))
-    .filter((name) => schemes[name].kty === kty && schemes[name].curve === curve)
+  return algorithms.filter((name) => schemes[name].kty === kty && schemes[name].curve === curve)
 }
 
 /**

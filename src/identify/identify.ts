@@ -4,7 +4,13 @@ import { Refusal } from '../refusal.ts'
 import { ambientCaller } from './ambient.ts'
 import { isAlgorithm } from './algorithms.ts'
 import { CallerCache } from './cache.ts'
+import { confirm } from './confirm.ts'
+import type { Held } from './confirm.ts'
+import { makeCheckProof } from './dpop.ts'
+import type { CheckProof, DpopRules } from './dpop.ts'
 import type { OwnIdentity } from './own.ts'
+import { Peers } from './peers.ts'
+import { ProofMemory } from './proofs.ts'
 import { rejected, shown } from './rejected.ts'
 import { findPresented } from './slots.ts'
 import { claimedSubject, readShape } from './token-shape.ts'
@@ -35,6 +41,8 @@ export type Confirmation = { readonly jkt: string } | { readonly x5tS256: string
 export interface Presented {
   readonly slot: 'authorization' | 'proxy-authorization' | 'x-api-key' | 'x-goog-api-key' | 'basic-password'
   readonly token: string
+  /** The scheme DPoP (RFC 9449 §7.1); absent for what whoever holds it can use. */
+  readonly scheme?: 'dpop'
 }
 
 /**
@@ -76,62 +84,71 @@ export interface IdentifyOptions {
   readonly clock: () => number
   /** Most verified tokens kept; default 4096. */
   readonly cacheSize?: number
+  /** Default: a window of a minute, nonces as needed. */
+  readonly dpop?: DpopRules
+  /** The DPoP proofs used before; handed in so that they are still known after a reload. */
+  readonly proofs?: ProofMemory
 }
 
-/** The parts that verifying needs; `cache` is written here alone. */
+/** The parts that verifying needs; `cache` and `peers` are written here alone. */
 interface Means {
   readonly sources: readonly IdentitySource[]
   readonly clock: () => number
   readonly cache: CallerCache
+  readonly peers: Peers
+  readonly checkProof: CheckProof
 }
 
 /**
  * Makes the stage: takes a call, gives its proven caller, at once when every token it carries is known.
- * Throws `identify.missing` when no slot holds a token (and the listener has no ambient caller), `identify.rejected` when one does not
- * verify or two name different callers, `identify.unavailable` when there are no keys to verify with.
+ * Throws `identify.missing` when it presents nothing (and a plain listener has no ambient caller), `identify.rejected` when something does
+ * not verify, is bound to a key that the call does not prove, or two name different callers, `identify.unavailable` when there are no
+ * keys to verify with.
  * Every token-shaped text in a slot must verify; anything else there, such as the dummy key that an SDK insists on, is ignored.
  */
 export function makeIdentify(options: IdentifyOptions): (call: Call) => Caller | Promise<Caller> {
-  const { sources, clock } = options
+  const { sources, clock, dpop = { window: 60_000, nonce: 'as-needed' }, proofs = new ProofMemory(clock()) } = options
   const cache = new CallerCache(options.cacheSize ?? 4096)
-  const means: Means = { sources, clock, cache }
+  const means: Means = { sources, clock, cache, peers: new Peers(sources), checkProof: makeCheckProof(dpop, proofs) }
   return (call) => {
     const presented = findPresented(call.headers)
     const now = clock()
-    let agreed: Caller | null = null
+    const held: Held[] = []
     for (const one of presented) {
-      const known = cache.get(digestOf(one), now)
-      if (known !== null) agreed = agree(agreed, known)
+      const digest = digestOf(one)
+      const caller = cache.get(digest, now)
+      if (caller !== null) held.push({ one, digest, caller })
       else if (readShape(one.token) !== null) return verifyAll(presented, call, means)
     }
-    return agreed ?? absent(call, now)
+    return settle(held, call, now, means)
   }
 }
 
-/** In order: the first token decides whose keys are asked first, and the first caller is the one that the others must agree with. */
+/** In order: the first token decides whose keys are asked first. */
 async function verifyAll(presented: readonly Presented[], call: Call, means: Means): Promise<Caller> {
   const { cache, clock } = means
-  let agreed: Caller | null = null
+  const held: Held[] = []
   for (const one of presented) {
     const shape = readShape(one.token)
     if (shape === null) continue
     // JWT-SVID §4: an algorithm outside the list is refused before anything else is looked at, for every source
     if (!isAlgorithm(shape.algorithm)) throw rejected('algorithm', `alg in ${one.slot} is not one of the nine`)
-    agreed = agree(agreed, cache.get(digestOf(one), clock()) ?? (await verifyOne(one, call, means)))
+    const digest = digestOf(one)
+    held.push({ one, digest, caller: cache.get(digest, clock()) ?? (await verifyOne(one, digest, call, means)) })
   }
-  if (agreed === null) return absent(call, clock())
   // verifying may have waited for keys
-  if (clock() >= agreed.expires) throw rejected('expired', 'expired while it was verified')
-  return agreed
+  const now = clock()
+  if (held.some(({ caller }) => now >= caller.expires)) throw rejected('expired', 'expired while it was verified')
+  return settle(held, call, now, means)
 }
 
-async function verifyOne(one: Presented, call: Call, { sources, cache }: Means): Promise<Caller> {
+async function verifyOne(one: Presented, digest: string, call: Call, { sources, cache }: Means): Promise<Caller> {
   for (const source of sources) {
     // read before: if keys change meanwhile, what is cached is out of date at once
     const generation = source.generation()
     const caller = await source.verify(one, call)
     if (caller === null) continue
-    cache.put(digestOf(one), { caller, source, generation })
+    cache.put(digest, { caller, source, generation })
     return caller
   }
   const subject = claimedSubject(one.token)
@@ -142,15 +159,44 @@ function digestOf(one: Presented): string {
   return hash('sha256', one.token)
 }
 
-function agree(first: Caller | null, second: Caller): Caller {
-  if (first !== null && first.id !== second.id) throw rejected('conflict', `tokens of ${first.id} and ${second.id}`)
-  return first ?? second
+/**
+ * Everything that was presented has to name one caller, and every token to be proven as it asks: who disagrees is found before a proof
+ * is used up. The first token is the one whose claims count; beside a certificate it adds them to the certificate's caller.
+ */
+function settle(held: readonly Held[], call: Call, now: number, { peers, checkProof }: Means): Caller {
+  const peer = call.tls === null ? null : peers.caller(call.tls, now)
+  const [first] = held
+  if (first === undefined) return peer ?? absent(call, now)
+  for (const { caller } of held)
+    if (caller.id !== first.caller.id) throw rejected('conflict', `tokens of ${first.caller.id} and ${caller.id}`)
+  if (peer !== null && peer.id !== first.caller.id)
+    throw rejected('mismatch', `a certificate of ${peer.id} and a token of ${first.caller.id}`)
+  const proven = confirm(first, call, now, checkProof)
+  for (const other of held) if (other !== first) confirm(other, call, now, checkProof)
+  return peer === null ? proven : joined(peer, proven)
 }
 
+/** Caller by certificate → caller by token → both. What is written about a caller is kept with the object. */
+const both = new WeakMap<Caller, WeakMap<Caller, Caller>>()
+
+/** The certificate's caller, bound to the connection, with what the token says of it; for as long as both are good. */
+function joined(peer: Caller, token: Caller): Caller {
+  let tokens = both.get(peer)
+  if (tokens === undefined) both.set(peer, (tokens = new WeakMap()))
+  let known = tokens.get(token)
+  if (known === undefined) {
+    const { issuer, claims } = token
+    tokens.set(token, (known = { ...peer, issuer: issuer ?? peer.issuer, claims, expires: Math.min(peer.expires, token.expires) }))
+  }
+  return known
+}
+
+/** A TLS listener has no ambient caller, whatever its settings say: who takes the trouble of TLS is to prove who it is. */
 function absent(call: Call, now: number): Caller {
   const { ambient } = call.listener
-  if (ambient !== null) return ambientCaller(call.listener, ambient, now)
+  if (ambient !== null && call.tls === null) return ambientCaller(call.listener, ambient, now)
+  const token = 'a JWT-SVID as a Bearer token, an API key (x-api-key, x-goog-api-key) or a Basic password'
   throw new Refusal('identify.missing', {
-    reasons: ['present a JWT-SVID as a Bearer token, an API key (x-api-key, x-goog-api-key) or a Basic password'],
+    reasons: [call.tls === null ? `present ${token}` : `present an X.509-SVID as client certificate, or ${token}`],
   })
 }

@@ -1,6 +1,8 @@
 /** Reads and checks JWT-SVIDs (JWT-SVID.md; RFC 7515 and 7519 beneath it). Nothing here fetches a key. */
 import { isAlgorithm, verifySignature } from './algorithms.ts'
 import type { Algorithm } from './algorithms.ts'
+import { readConfirmation } from './cnf.ts'
+import type { Confirmation } from './identify.ts'
 import type { VerifyKey } from './keys.ts'
 import { rejected, shown } from './rejected.ts'
 import { MalformedSpiffeId, parseSpiffeId } from './spiffe-id.ts'
@@ -18,6 +20,8 @@ export interface ReadSvid {
   readonly notBefore: number | null
   readonly issuedAt: number | null
   readonly issuer: string | null
+  /** What the sender has to prove beside it; null for a plain bearer token. */
+  readonly confirmation: Confirmation | null
   /** The bytes that the signature is over: both encoded parts as they came. */
   readonly signed: Uint8Array
   readonly signature: Uint8Array
@@ -100,6 +104,7 @@ function readClaims(claims: Members): Omit<ReadSvid, 'algorithm' | 'kid' | 'sign
     notBefore: readTime(claims, 'nbf'),
     issuedAt: readTime(claims, 'iat'),
     issuer: issuer ?? null,
+    confirmation: readConfirmation(claims),
   }
 }
 

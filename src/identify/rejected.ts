@@ -1,4 +1,5 @@
 import { Refusal } from '../refusal.ts'
+import type { RefusalOptions } from '../refusal.ts'
 
 /** What the agent is told; coarse on purpose, and never a quote of what it sent. */
 const reasons = {
@@ -22,13 +23,22 @@ const reasons = {
   'certificate-expired': 'the client certificate has expired',
   'certificate-early': 'the client certificate is not valid yet',
   'certificate-chain': 'the client certificate could not be verified with the authorities of its trust domain',
+  mismatch: 'the client certificate and the token are of different callers',
+  confirmation: 'the token asks its sender for a proof that is not known here',
+  unproven: 'the token is bound to a key, and the request does not prove that its sender holds it',
+  unbound: 'the token was sent as DPoP and is not bound to a DPoP key',
+  proof: 'the DPoP proof is not well-formed, or not made with the key that the token is bound to',
+  elsewhere: 'the DPoP proof is for another method, URI or token',
+  stale: 'the DPoP proof is too old, or ahead of our clock: make a new one for every request',
+  replayed: 'the DPoP proof was used before: make a new one for every request, also when trying again',
+  nonce: 'the DPoP proof needs the nonce in the header DPoP-Nonce: make a new one with it',
 } as const
 
 export type Rejection = keyof typeof reasons
 
 /** Makes an `identify.rejected` refusal: a fixed sentence for the agent, `detail` for the operator's record. */
-export function rejected(why: Rejection, detail: string): Refusal {
-  return new Refusal('identify.rejected', { reasons: [reasons[why]], detail })
+export function rejected(why: Rejection, detail: string, more: Pick<RefusalOptions, 'headers' | 'retry'> = {}): Refusal {
+  return new Refusal('identify.rejected', { reasons: [reasons[why]], detail, ...more })
 }
 
 /** Shows a name from a token or key document in `detail`: printable ASCII up to 80 characters, everything else as `?`. */

@@ -13,9 +13,9 @@ type SlotName = (typeof credentialSlots)[number]
 const nothing: readonly Presented[] = []
 
 /**
- * Takes the flat header list of a call (lower-cased names), gives what its slots hold that could be a token: bearer tokens,
- * Basic passwords (RFC 7617) and whole API-key headers, each text once. Texts without a dot cannot be tokens and are left out.
- * Throws `identify.rejected` when a slot's header is repeated, or holds a token under a scheme that is neither Bearer nor Basic.
+ * Takes the flat header list of a call (lower-cased names), gives what its slots hold that could be a token: bearer and DPoP tokens,
+ * Basic passwords (RFC 7617) and whole API-key headers, each text once a scheme. Texts without a dot cannot be tokens and are left out.
+ * Throws `identify.rejected` when a slot's header is repeated, or holds a token under a scheme that is none of these.
  */
 export function findPresented(headers: readonly string[]): readonly Presented[] {
   let seen = 0
@@ -30,7 +30,7 @@ export function findPresented(headers: readonly string[]): readonly Presented[] 
     // the dot test keeps the dummy keys that SDKs insist on away from hashing
     if (presented === null || presented.token.indexOf('.') <= 0) continue
     if (found === null) found = [presented]
-    else if (!found.some((other) => other.token === presented.token)) found.push(presented)
+    else if (!found.some((other) => other.token === presented.token && other.scheme === presented.scheme)) found.push(presented)
   }
   return found ?? nothing
 }
@@ -57,12 +57,13 @@ function read(name: SlotName, value: string): Presented | null {
   const rest = afterSpaces(value, space + 1)
   const scheme = space === -1 ? '' : value.slice(0, space).toLowerCase()
   if (scheme === 'bearer') return { slot: name, token: rest }
+  if (scheme === 'dpop') return { slot: name, token: rest, scheme }
   if (scheme === 'basic') {
     const token = basicPassword(rest)
     return { slot: name === 'authorization' ? 'basic-password' : name, token }
   }
-  // a token under DPoP, under a scheme of its own or under none must not pass for "nothing presented"
-  if (readShape(rest) !== null) throw rejected('scheme', `${name} holds a token without Bearer or Basic`)
+  // a token under a scheme of its own or under none must not pass for "nothing presented"
+  if (readShape(rest) !== null) throw rejected('scheme', `${name} holds a token without Bearer, DPoP or Basic`)
   return null
 }
 

@@ -57,5 +57,6 @@ function finish(token: string, svid: ReadSvid, key: VerifyKey | null, { trustDom
     expires: svid.expires,
     proof: `sha256:${hash('sha256', token)}`,
     claims: {},
+    ...(svid.confirmation === null ? {} : { confirmation: svid.confirmation }),
   }
 }

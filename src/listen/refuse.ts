@@ -1,6 +1,6 @@
 /** Puts a refusal on the wire, in the words of the client that gets it. */
 import { STATUS_CODES, type ServerResponse } from 'node:http'
-import type { Refusal } from '../refusal.ts'
+import { refusalHeaders, type Refusal } from '../refusal.ts'
 import type { RefusalShape } from './call.ts'
 
 /** What the answer says besides the refusal. */
@@ -40,8 +40,12 @@ function common(refusal: Refusal, document: Document): string[] {
   const headers = ['Content-Type', document.type, 'Content-Length', String(Buffer.byteLength(document.text))]
   headers.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff')
   headers.push('Countersign-Decision', refusal.code === 'approve.required' ? 'ask' : 'deny')
-  // RFC 9110 §15.5.2: a 401 names the scheme
-  if (refusal.code === 'identify.missing' || refusal.code === 'identify.rejected') headers.push('WWW-Authenticate', 'Bearer')
+  for (const name of refusalHeaders) {
+    const value = refusal.headers[name]
+    if (value !== undefined) headers.push(name, value)
+  }
+  // RFC 9110 §15.5.2: a 401 names a scheme
+  if (refusal.status === 401 && refusal.headers['WWW-Authenticate'] === undefined) headers.push('WWW-Authenticate', 'Bearer')
   if (refusal.retry === 'later') headers.push('Retry-After', '1')
   // SDKs of model vendors try every 5xx again unless this says no, also a POST that the upstream has carried out
   if (refusal.retry === 'never' && refusal.status >= 500) headers.push('X-Should-Retry', 'false')

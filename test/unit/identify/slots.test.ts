@@ -23,6 +23,10 @@ describe('where tokens are found', () => {
     expect(findPresented(['host', 'x', ...headers, 'accept', '*/*'])).toEqual([{ slot, token }])
   })
 
+  test.each(['authorization', 'proxy-authorization'])('a token under the scheme DPoP (RFC 9449 §7.1) in %s, said to be one', (slot) => {
+    expect(findPresented([slot, `dpop  ${token}`])).toEqual([{ slot, token, scheme: 'dpop' }])
+  })
+
   test('the list of slots is the list of headers that forward strips', () => {
     expect(credentialSlots).toEqual(['authorization', 'proxy-authorization', 'x-api-key', 'x-goog-api-key'])
   })
@@ -30,6 +34,9 @@ describe('where tokens are found', () => {
   test('one token in several slots is found once, and different ones each', () => {
     expect(findPresented(['x-api-key', token, 'authorization', `Bearer ${token}`])).toHaveLength(1)
     expect(findPresented(['x-api-key', token, 'authorization', `Bearer ${token}x`])).toHaveLength(2)
+    // under two schemes each has to stand on its own
+    expect(findPresented(['x-api-key', token, 'authorization', `DPoP ${token}`])).toHaveLength(2)
+    expect(findPresented(['proxy-authorization', `DPoP ${token}`, 'authorization', `DPoP ${token}`])).toHaveLength(1)
   })
 
   test.each([
@@ -60,8 +67,8 @@ describe('what is refused at once', () => {
     }
   })
 
-  test.each([`DPoP ${token}`, `token ${token}`, token, `JWT ${token}`, ` ${token}`, `Negotiate   ${token}`])(
-    'a token that is neither Bearer nor Basic: %s',
+  test.each([`DPoPs ${token}`, `token ${token}`, token, `JWT ${token}`, ` ${token}`, `Negotiate   ${token}`])(
+    'a token that is neither Bearer, DPoP nor Basic: %s',
     (value) => {
       expect(() => findPresented(['authorization', value])).toThrow(expect.objectContaining({ code: 'identify.rejected' }))
     },
