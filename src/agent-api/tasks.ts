@@ -5,6 +5,7 @@ import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { Awaitable, OnBehalfOf, State, TaskRow } from '../state/state.ts'
 import type { Agent, AgentRegistry } from '../task/agents.ts'
+import { checkHosting } from '../task/hosting.ts'
 import type { Subject, Tasks } from '../task/tasks.ts'
 import { readObject, type ParseJson } from './body.ts'
 
@@ -34,6 +35,8 @@ export class TaskActs {
 
   /** Takes the path below `/.countersign/v1/tasks`, such as `[]`, `[id]` or `[id, 'pause']`; throws match.unroutable for every other. */
   act(call: Call, caller: Caller, path: readonly string[]): Promise<Answer> {
+    const agent = this.#options.agents().find(caller.id)
+    if (agent !== null) checkHosting(agent, caller, call)
     const [id, verb] = path
     const { method } = call
     if (path.length === 0 && method === 'POST') return this.#open(call, caller)

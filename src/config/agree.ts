@@ -122,7 +122,34 @@ const tools: Check = ({ forward }, place) => {
   return found
 }
 
-const agents: Check = ({ task, forward }, place) => {
+const agents: Check = (config, place) => [...registered(config, place), ...hosted(config, place)]
+
+/** Agents that others run: nobody vouches for them, and their approval ends. */
+const hosted: Check = ({ listen, task }, place) => {
+  const found: Finding[] = []
+  for (const [index, { hosting, approved }] of task.agents.entries())
+    if (hosting !== 'own' && approved.until === undefined)
+      found.push(
+        place('CS1602', 'warning', ['task', 'agents', index, 'approved'], `hosting is ${hosting}: say until when it is approved (until)`),
+      )
+  for (const [index, { ambient }] of listen.agent.entries()) {
+    if (ambient === undefined) continue
+    const folder = ambient.slice(0, ambient.lastIndexOf('/') + 1)
+    const agent = task.agents.find(({ id }) => id === ambient) ?? task.agents.find(({ id }) => id === `${folder}*`)
+    if (agent !== undefined && agent.hosting !== 'own')
+      found.push(
+        place(
+          'CS1402',
+          'error',
+          ['listen', 'agent', index, 'ambient'],
+          `hosting of "${agent.id}" is ${agent.hosting}: it has to prove itself`,
+        ),
+      )
+  }
+  return found
+}
+
+const registered: Check = ({ task, forward }, place) => {
   const found: Finding[] = []
   const known = Object.values(forward.routes).flatMap((route) => route.tools.map((tool) => tool.name))
   const seen = new Set<string>()

@@ -32,6 +32,10 @@ const agentConfig = z.strictObject({
     .describe('Business owner, security owner and fallback incident owner: all three, or the agent is not live.'),
   autonomy: z.enum(['supervised', 'bounded', 'autonomous']),
   lifecycle: z.enum(['proposed', 'approved', 'live', 'suspended', 'retired']).default('live'),
+  hosting: z
+    .enum(['own', 'vendor', 'delegated-admin'])
+    .default('own')
+    .describe('vendor, delegated-admin: others run it. It is let in by TLS listeners alone, by a certificate or an OIDC token.'),
   approved: z
     .strictObject({ model: z.string().optional(), toolchain: z.string().optional(), until: z.iso.date().optional() })
     .prefault({})

@@ -56,7 +56,7 @@ export function agentMembers(agent: Agent): string {
     for (const [key, value] of Object.entries(agent.labels)) labels.add(key, text(value, caps.label), caps.label)
     known =
       `"id":${text(agent.id, parties)},"purpose":${text(agent.purpose, caps.purpose)},"owners":${named}` +
-      `,"autonomy":"${agent.autonomy}","lifecycle":"${agent.lifecycle}","labels":${labels.end()}`
+      `,"autonomy":"${agent.autonomy}","lifecycle":"${agent.lifecycle}","hosting":"${agent.hosting}","labels":${labels.end()}`
     agents.set(agent, (known = onePiece(known)))
   }
   return known

@@ -8,6 +8,8 @@ export interface Owners {
 }
 
 export type Autonomy = 'supervised' | 'bounded' | 'autonomous'
+/** Who runs the workload: its owners, a vendor, or someone who administers on their behalf. */
+export type Hosting = 'own' | 'vendor' | 'delegated-admin'
 export type Lifecycle = 'proposed' | 'approved' | 'live' | 'suspended' | 'retired'
 
 /** A registered workload. */
@@ -19,6 +21,7 @@ export interface Agent {
   readonly owners: Owners | null
   readonly autonomy: Autonomy
   readonly lifecycle: Lifecycle
+  readonly hosting: Hosting
   readonly approved: { readonly model: string | null; readonly toolchain: string | null; readonly until: number | null }
   readonly intent: Intent
   /** Longest life of one of its tasks, ms. */

@@ -4,6 +4,7 @@ import type { Caller } from '../identify/identify.ts'
 import type { Call } from '../listen/call.ts'
 import type { Awaitable, Intent, State, TaskRow } from '../state/state.ts'
 import { notLive, type Agent, type AgentRegistry } from './agents.ts'
+import { checkHosting } from './hosting.ts'
 import { within } from './intent.ts'
 import type { Tasks } from './tasks.ts'
 
@@ -45,15 +46,16 @@ class TaskStage {
   }
 
   task(call: Call, caller: Caller): Awaitable<Task> {
-    const agent = this.#agent(caller)
+    const agent = this.#agent(caller, call)
     const id = call.address.task
     if (id === null) return this.#unnamed(caller, agent)
     return after(this.#options.state.task(id), (row) => this.#named(row, caller, agent))
   }
 
-  #agent(caller: Caller): Agent {
+  #agent(caller: Caller, call: Call): Agent {
     const agent = this.#options.agents().find(caller.id)
     if (agent === null) throw new Refusal('task.agent-not-live', { detail: `no agent is registered for ${caller.id}` })
+    checkHosting(agent, caller, call)
     const why = notLive(agent, this.#options.clock())
     if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
     return agent

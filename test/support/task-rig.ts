@@ -44,6 +44,7 @@ export function sketchAgent(change: Partial<Agent> = {}): Agent {
     owners: { business: 'refunds@acme.example', security: 'appsec@acme.example', incident: 'oncall@acme.example' },
     autonomy: 'bounded',
     lifecycle: 'live',
+    hosting: 'own',
     approved: { model: null, toolchain: null, until: null },
     intent: sketchIntent(),
     ttl: 30 * minute,
