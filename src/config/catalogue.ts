@@ -53,6 +53,7 @@ function toolOf(tool: ToolConfig): Tool {
     args: tool.args ?? null,
     debit: tool.debit,
     prompt: tool.prompt,
+    bound: tool.bound,
     catalogued: true,
   }
 }
@@ -83,6 +84,7 @@ export function agentsOf(config: Config): Agent[] {
     owners: ownersOf(agent.owners),
     autonomy: agent.autonomy,
     lifecycle: agent.lifecycle,
+    hosting: agent.hosting,
     approved: {
       model: agent.approved.model ?? null,
       toolchain: agent.approved.toolchain ?? null,

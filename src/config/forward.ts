@@ -20,6 +20,10 @@ const toolConfig = z.strictObject({
     .default({})
     .describe('Budget meter and the amount, fixed or a JSON pointer into the body.'),
   prompt: z.boolean().default(false).describe('Its body is a prompt to a model.'),
+  bound: z
+    .boolean()
+    .default(false)
+    .describe('Callers have to prove that they hold a key: by mTLS, or by DPoP. A token that whoever holds it can use is refused.'),
 })
 
 const routeConfig = z.strictObject({

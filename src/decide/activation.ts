@@ -105,11 +105,9 @@ function checkInterface(module: WebAssembly.Module): void {
   }
 }
 
-/** Lists, maps and texts at the caps of the input, none of which matches another: no rule can stop early. */
-const largest = JSON.stringify(largestInput())
+const names = (count: number, word: string): string[] => Array.from({ length: count }, (_, index) => `${word}-${index}`)
 
 function largestInput(): object {
-  const names = (count: number, word: string): string[] => Array.from({ length: count }, (_, index) => `${word}-${index}`)
   const meters = (word: string): Record<string, number> => Object.fromEntries(names(64, word).map((name, index) => [name, index]))
   const intent = {
     purpose: 'p'.repeat(1024),
@@ -119,7 +117,8 @@ function largestInput(): object {
     egress: names(64, 'egress'),
     prompt: null,
   }
-  const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecycle: 'live', labels: {}, ttl: 1 }
+  const tool = { name: 'none', effect: 'send', risk: 'low', egress: 'public', resource: 'none', bound: true }
+  const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecycle: 'live', hosting: 'own', labels: {}, ttl: 1 }
   const asked = { ...intent, tools: names(256, 'asked'), resources: names(256, 'asked'), data: names(64, 'asked'), budget: meters('asked') }
   return {
     v: 1,
@@ -130,6 +129,7 @@ function largestInput(): object {
       query: Object.fromEntries(names(50, 'name').map((name) => [name, ['1', '2']])),
       body: { kind: 'json', judged: true, size: 262_144, sha256: 'a'.repeat(64), parsed: names(20_000, 'item') },
     },
+    caller: { confirmed: 'bearer', claims: Object.fromEntries(names(32, 'claim').map((name) => [name, 'c'.repeat(512)])) },
     agent: { ...agent, intent: { ...intent, budget: meters('limit') } },
     task: {
       state: 'active',
@@ -139,17 +139,12 @@ function largestInput(): object {
       budget: { limit: meters('limit'), spent: meters('spent'), debit: meters('debit') },
       sensitivity: names(64, 'read'),
     },
-    tool: {
-      name: 'none',
-      effect: 'send',
-      risk: 'low',
-      data: names(64, 'data'),
-      egress: 'public',
-      resource: 'none',
-      accepts: names(64, 'accepted'),
-    },
+    tool: { ...tool, data: names(64, 'data'), accepts: names(64, 'accepted') },
     sequence: { repeats: 0, counts: meters('count'), last: [], taint: names(64, 'read') },
     delegation: { verified: true, chain: [] },
     context: { now: 1 },
   }
 }
+
+/** Lists, maps and texts at the caps of the input, none of which matches another: no rule can stop early. */
+const largest = JSON.stringify(largestInput())

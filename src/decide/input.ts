@@ -127,7 +127,7 @@ function toolText({ route, tool, resource, body }: Target): string {
     const members =
       `"name":${text(tool.name, caps.name)},"effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
       `,"egress":"${tool.egress}","accepts":${tool.accepts === null ? 'null' : texts(tool.accepts, caps.classes, caps.name)}` +
-      `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"route":${text(route.name, caps.name)}`
+      `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"bound":${tool.bound},"route":${text(route.name, caps.name)}`
     toolMembers.set(tool, (known = { route: route.name, members: onePiece(members) }))
   }
   const digest = body.kind === 'json' && body.judged ? body.sha256 : null

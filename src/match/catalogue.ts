@@ -77,6 +77,7 @@ export function uncatalogued(route: string): Tool {
     args: null,
     debit: {},
     prompt: false,
+    bound: false,
     catalogued: false,
   }
 }

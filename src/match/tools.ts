@@ -24,6 +24,8 @@ export interface Tool {
   readonly debit: Readonly<Record<string, string | number>>
   /** A call to a model: its body is a prompt. */
   readonly prompt: boolean
+  /** Callers have to prove that they hold a key: a bearer token is not enough. */
+  readonly bound: boolean
   /** False for the uncatalogued rest. */
   readonly catalogued: boolean
 }

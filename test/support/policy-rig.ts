@@ -108,6 +108,7 @@ export function allowedInput(): Record<string, unknown> {
       owners: { business: 'b@acme.example', security: 's@acme.example', incident: 'i@acme.example' },
       autonomy: 'bounded',
       lifecycle: 'live',
+      hosting: 'own',
       labels: {},
     },
     task: {
@@ -141,6 +142,7 @@ export function allowedInput(): Record<string, unknown> {
       args_sha256: null,
       catalogued: true,
       prompt: false,
+      bound: false,
     },
     sequence: {
       step: 3,

@@ -86,6 +86,7 @@ export function sketchTool(tool: Partial<Tool> = {}): Tool {
     args: null,
     debit: {},
     prompt: false,
+    bound: false,
     catalogued: true,
     ...tool,
   }
@@ -133,6 +134,7 @@ export function sketchAgent(agent: Partial<Agent> = {}): Agent {
     owners: { business: 'refunds@acme.example', security: 'appsec@acme.example', incident: 'oncall@acme.example' },
     autonomy: 'bounded',
     lifecycle: 'live',
+    hosting: 'own',
     approved: { model: null, toolchain: null, until: null },
     intent: sketchIntent,
     ttl: 1_800_000,

@@ -21,4 +21,5 @@ holds if {
 	fresh
 	affordable
 	body_judged
+	caller_bound
 }

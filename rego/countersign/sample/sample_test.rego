@@ -29,7 +29,7 @@ call := {
 	"tool": {
 		"name": "crm.customer.read", "route": "crm", "effect": "read", "risk": "low", "data": ["personal"],
 		"egress": "internal", "resource": "customer:42", "accepts": null, "args_sha256": null,
-		"catalogued": true, "prompt": false,
+		"catalogued": true, "prompt": false, "bound": false,
 	},
 	"sequence": {
 		"step": 3, "last": [], "counts": {}, "taint": [], "hosts": 1,
@@ -72,7 +72,7 @@ opening := {
 }
 
 _agent := {
-	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live",
+	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live", "hosting": "own",
 	"owners": {"business": "b@acme.example", "security": "s@acme.example", "incident": "i@acme.example"}, "labels": {},
 }
 

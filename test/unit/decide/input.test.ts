@@ -63,12 +63,12 @@ const closedShape = [
   ...['id', 'method', 'scheme', 'host', 'port', 'path', 'segments', 'query', 'headers', 'protocol'].map((key) => `request.${key}`),
   ...['kind', 'sha256', 'size', 'judged'].map((key) => `request.body.${key}`),
   ...['spiffe_id', 'trust_domain', 'method', 'confirmed', 'issuer', 'expires', 'claims'].map((key) => `caller.${key}`),
-  ...['id', 'purpose', 'owners', 'autonomy', 'lifecycle', 'labels'].map((key) => `agent.${key}`),
+  ...['id', 'purpose', 'owners', 'autonomy', 'lifecycle', 'hosting', 'labels'].map((key) => `agent.${key}`),
   ...['id', 'state', 'implicit', 'on_behalf_of', 'started', 'expires', 'sensitivity'].map((key) => `task.${key}`),
   ...['purpose', 'tools', 'resources', 'data', 'egress', 'prompt'].map((key) => `task.intent.${key}`),
   ...['limit', 'spent', 'debit'].map((key) => `task.budget.${key}`),
   ...['depth', 'root', 'chain', 'verified'].map((key) => `delegation.${key}`),
-  ...['name', 'route', 'effect', 'risk', 'data', 'egress', 'resource', 'accepts', 'args_sha256', 'catalogued', 'prompt'].map(
+  ...['name', 'route', 'effect', 'risk', 'data', 'egress', 'resource', 'accepts', 'args_sha256', 'catalogued', 'prompt', 'bound'].map(
     (key) => `tool.${key}`,
   ),
   ...['step', 'last', 'counts', 'taint', 'hosts', 'repeats', 'failures', 'diverged'].map((key) => `sequence.${key}`),
