@@ -114,6 +114,7 @@ export class LogWriter {
     ]
     const downstream = typeof line.own['downstream'] === 'string' ? line.own['downstream'] : ''
     if (downstream) parts.push(this.#paint('gray', `→ ${downstream}`))
+    parts.push(...this.#identity(line))
     if (code) parts.push(this.#why(line, code))
     if (outcome) parts.push(...this.#effect(outcome))
     else if (line.stored.metrics?.timer_rego_query_eval_ns !== undefined)
@@ -121,6 +122,18 @@ export class LogWriter {
     if (this.#wide)
       parts.push(this.#paint('gray', [line.id, line.fields.caller, request?.path ?? '', ...detailOf(line)].filter(Boolean).join('  ')))
     return parts.join('  ')
+  }
+
+  /** For whom, and whether the caller was proven by nothing at all, or by more than a token that whoever holds it can use. */
+  #identity({ own }: LogLine): string[] {
+    const parts: string[] = []
+    const human = own['human']
+    if (human !== null && typeof human === 'object' && 'subject' in human) parts.push(this.#paint('gray', `for ${String(human.subject)}`))
+    const [method, confirmed] = [word(own, 'method'), word(own, 'confirmed')]
+    if (method === 'ambient') parts.push(this.#paint('yellow', 'ambient'))
+    else if (confirmed === 'mtls' || confirmed === 'dpop') parts.push(this.#paint('gray', confirmed))
+    else if (this.#wide && method !== '') parts.push(this.#paint('gray', method))
+    return parts
   }
 
   #why(line: LogLine, code: string): string {

@@ -112,8 +112,16 @@ function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, m
   return text
 }
 
+// Every line of a call names who called, through which tool, what was behind it, and for whom, as far as each is known.
+
 const callerText = (caller: Caller): string =>
-  remembered(callers, caller, ({ id, method, confirmed }) => `,"caller":${quote(id, 2048)},"method":"${method}","confirmed":"${confirmed}"`)
+  remembered(
+    callers,
+    caller,
+    ({ id, trustDomain, method, confirmed, issuer }) =>
+      `,"caller":${quote(id, 2048)},"trust_domain":${quote(trustDomain, 256)},"method":"${method}","confirmed":"${confirmed}"` +
+      `,"issuer":${issuer === null ? 'null' : quote(issuer, 512)}`,
+  )
 
 const agentText = (agent: Agent): string =>
   remembered(agents, agent, ({ id, owners }) => `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}`)
@@ -123,7 +131,8 @@ const taskText = (task: Task): string =>
     const named = root.startsWith('agent:') || root.startsWith('user:')
     // the person, where one stands behind the task; else the agent that began the chain
     const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
-    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)}`
+    const human = onBehalfOf === null ? 'null' : `{"subject":${quote(onBehalfOf.subject, 512)},"issuer":${quote(onBehalfOf.issuer, 512)}}`
+    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}`
   })
 
 function targetText(target: Target): string {
