@@ -146,7 +146,12 @@ describe('[WIT-SVID §6.1] WIT keys are known by their use, need a kid that no o
   })
 
   test('two of one kid', () => {
-    expect(read([{ ...wit, kid: 'w' }, { ...wit, kid: 'w' }]).leftOut).toEqual(['"w": a WIT key with the kid of another key'])
+    expect(
+      read([
+        { ...wit, kid: 'w' },
+        { ...wit, kid: 'w' },
+      ]).leftOut,
+    ).toEqual(['"w": a WIT key with the kid of another key'])
   })
 })
 
@@ -171,7 +176,11 @@ describe('[Countersign: one reading of a document] what two readers could see di
   })
 
   test('any text is read or refused with the one error', () => {
-    const json = fc.oneof(fc.json(), fc.json().map((value) => `{"keys":[${value}]}`), fc.json().map((x5c) => JSON.stringify({ keys: [{ ...entry, x5c: [x5c] }] })))
+    const json = fc.oneof(
+      fc.json(),
+      fc.json().map((value) => `{"keys":[${value}]}`),
+      fc.json().map((x5c) => JSON.stringify({ keys: [{ ...entry, x5c: [x5c] }] })),
+    )
     fc.assert(
       fc.property(json, (document) => {
         try {

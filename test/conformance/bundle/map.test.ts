@@ -41,7 +41,10 @@ describe('[Trust Domain and Bundle §5.1.1] trust_domains', () => {
 describe('[Trust Domain and Bundle §6.3] a trust domain named twice refuses the map', () => {
   test.each([
     ['plainly', mapOf([acme.name, acme.bundle()], [acme.name, partner.bundle()])],
-    ['with escapes', mapOf([acme.name, acme.bundle()]).replace('"trust_domains":{', String.raw`"trust_domains":{"\u0061cme.example":{"keys":[]},`)],
+    [
+      'with escapes',
+      mapOf([acme.name, acme.bundle()]).replace('"trust_domains":{', String.raw`"trust_domains":{"\u0061cme.example":{"keys":[]},`),
+    ],
     ['in a second trust_domains', mapOf([acme.name, acme.bundle()]).replace('{', '{"trust_domains":{},')],
   ])('%s', (_, text) => {
     expect(() => readBundleMap(text)).toThrow(MalformedKeys)
