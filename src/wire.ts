@@ -145,9 +145,10 @@ export function listenOptions(loaded: Loaded, on: Foundation, handle: (call: Cal
     at: placeOf(listener.at),
     route: null,
     ambient: listener.ambient ?? null,
+    tls: null,
   }))
   const own = Object.entries(forward.routes).flatMap(([name, route]) =>
-    route.port === undefined ? [] : [{ name: `route.${name}`, at: { host: '127.0.0.1', port: route.port }, route: name, ambient: null }],
+    route.port === undefined ? [] : [{ name: `route.${name}`, at: { host: '127.0.0.1', port: route.port }, route: name, ambient: null, tls: null }],
   )
   const { limits } = listen
   return {

@@ -17,17 +17,33 @@ export const agree: Check = (config, place) => [
   ...weakenings(config, place),
 ]
 
-const listeners: Check = ({ listen, admin }, place) => {
+const listeners: Check = (config, place) => {
+  const { listen, admin } = config
   const found: Finding[] = []
   const plain = (path: PropertyKey[], at: string, allowed: boolean): void => {
     if (!at.startsWith('unix:') && !isLoopback(hostOf(at)) && !allowed)
       found.push(place('CS1501', 'error', path, `"${at}" is reachable from outside without TLS: use loopback, or say unsafe_plain: true`))
   }
-  for (const [index, listener] of listen.agent.entries()) plain(['listen', 'agent', index, 'at'], listener.at, listener.unsafe_plain)
+  for (const [index, { at, ambient, tls, unsafe_plain: unsafePlain }] of listen.agent.entries()) {
+    const path = ['listen', 'agent', index]
+    plain([...path, 'at'], at, unsafePlain || tls !== undefined)
+    if (tls === undefined) continue
+    if (ambient !== undefined)
+      found.push(place('CS1502', 'error', [...path, 'ambient'], 'a TLS listener is reached from outside: callers must prove themselves'))
+    if (unsafePlain)
+      found.push(place('CS1403', 'warning', [...path, 'unsafe_plain'], 'the listener speaks TLS: unsafe_plain changes nothing'))
+    if (tls === 'svid' && !knowsOwnSvid(config)) found.push(place('CS1401', 'error', [...path, 'tls'], ownSvid))
+  }
   plain(['listen', 'health', 'at'], listen.health.at, listen.health.unsafe_plain)
   if (!admin.at.startsWith('unix:') && !isLoopback(hostOf(admin.at)))
     found.push(place('CS1501', 'error', ['admin', 'at'], 'the admin port is plain HTTP: keep it on loopback or on a unix socket'))
   return found
+}
+
+const ownSvid = 'no identity source gives an SVID of our own: add one of type spiffe'
+
+function knowsOwnSvid({ identify }: Config): boolean {
+  return identify.sources.some(({ type }: { readonly type: string }) => type === 'spiffe')
 }
 
 /** One bundle per trust domain: two sources would be two (SPIFFE Federation §4.2). */

@@ -23,6 +23,7 @@ export const findingCodes = {
   CS1402: 'two settings collide',
   CS1403: 'a setting can never take effect',
   CS1501: 'a plain listener would be reachable from outside',
+  CS1502: 'a caller from outside would need no proof',
   CS1601: 'an agent would not be live',
   CS1602: 'an agent that others host is approved without an end',
   CS1901: 'a setting weakens protection',

@@ -10,8 +10,17 @@ const spiffeId = z
   .string()
   .regex(/^spiffe:\/\/[a-z0-9._-]+\/.+$/, 'must be a SPIFFE ID such as spiffe://acme.example/ns/support/sa/refund-agent')
 
+const tls = z.union([
+  z.literal('svid'),
+  z.strictObject({
+    cert: z.strictObject({ file: z.string() }).describe('Certificate chain, PEM, leaf first; read again when the file changes.'),
+    key: z.strictObject({ file: z.string() }).describe('Its private key, PEM, unencrypted; read again when the file changes.'),
+  }),
+])
+
 const agentListener = z.strictObject({
   at,
+  tls: tls.optional().describe('TLS on this listener: svid serves it with the X.509-SVID of this Countersign. Clients may show a certificate.'),
   ambient: spiffeId.optional().describe('Callers that hold no token are taken to be this agent; recorded as weaker.'),
   unsafe_plain: z.boolean().default(false).describe('Allows plain HTTP beyond loopback.'),
 })

@@ -62,11 +62,12 @@ export function addressTable(routes: readonly RouteAddress[], hosts: readonly st
 }
 
 /**
- * Takes the route that owns the listener (null on the shared port), the Host in lower case and the request target as it came.
- * Absolute-form is accepted only when its authority is the Host (RFC 9112 §3.2.2); its remainder then counts, byte for byte.
+ * Takes the route that owns the listener (null on the shared port), the scheme, the Host in lower case and the request target as it came.
+ * Absolute-form is accepted only when its scheme is that of the connection and its authority the Host (RFC 9112 §3.2.2); its remainder
+ * then counts, byte for byte.
  */
-export function locate(table: AddressTable, owner: string | null, host: string, requestTarget: string): Place {
-  const target = originForm(requestTarget, host)
+export function locate(table: AddressTable, owner: string | null, scheme: string, host: string, requestTarget: string): Place {
+  const target = originForm(requestTarget, scheme, host)
   if (target === null) return nowhere(requestTarget, 'the request target is in no form that is served here')
   if (owner !== null) return routed(table.byName.get(owner), null, '', target)
   const name = hostName(host)
@@ -87,13 +88,14 @@ export function isTaskId(text: string): boolean {
 }
 
 /** Path and query of a request target in origin- or absolute-form; null for every other. */
-function originForm(target: string, host: string): string | null {
+function originForm(target: string, scheme: string, host: string): string | null {
   if (target.startsWith('/')) return target
-  if (target.slice(0, 7).toLowerCase() !== 'http://') return null
-  const end = target.slice(7).search(/[/?#]/)
-  const authority = end === -1 ? target.slice(7) : target.slice(7, 7 + end)
+  const start = scheme.length + 3
+  if (target.slice(0, start).toLowerCase() !== `${scheme}://`) return null
+  const end = target.slice(start).search(/[/?#]/)
+  const authority = end === -1 ? target.slice(start) : target.slice(start, start + end)
   if (authority.toLowerCase() !== host) return null
-  const rest = target.slice(7 + authority.length)
+  const rest = target.slice(start + authority.length)
   return rest.startsWith('/') ? rest : `/${rest}`
 }
 

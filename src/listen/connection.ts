@@ -1,8 +1,11 @@
 /** One connection of a client: the calls on it, and how it ends. */
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { Refusal } from '../refusal.ts'
+import type { TlsPeer } from './call.ts'
 import { bareRefusal } from './refuse.ts'
+import { presentedBy, type Term } from './secure.ts'
 
 /** A call as its connection sees it. */
 export interface CallOnConnection {
@@ -22,21 +25,58 @@ const lingerTime = 2000
  * `calls` is written by the calls themselves, the rest only here.
  */
 export class Connection {
-  readonly socket: Socket
   readonly peer: string
+  /** How long it may live; null on a plain port. */
+  readonly term: Term | null
   readonly calls = new Set<CallOnConnection>()
+  #socket: Socket
+  #tls: TlsPeer | null = null
   #closing = false
+  #final = false
   #broken = false
 
-  constructor(socket: Socket) {
-    this.socket = socket
+  constructor(socket: Socket, term: Term | null) {
+    this.#socket = socket
+    this.term = term
     this.peer = socket.remoteAddress ?? 'unix'
-    socket.on('error', ignore) // a socket error without a listener ends the process; 'close' follows and is what counts
-    socket.on('close', () => this.#gone())
+    this.#watch(socket)
   }
 
+  /** What calls are read from and answered to. */
+  get socket(): Socket {
+    return this.#socket
+  }
+
+  /** Null on a plain port, and while the handshake is under way. */
+  get tls(): TlsPeer | null {
+    return this.#tls
+  }
+
+  /** No further request is taken. */
   get closing(): boolean {
-    return this.#closing
+    return this.#closing || this.#final
+  }
+
+  /** The handshake is done: from here on the TLS socket is the connection. */
+  secured(socket: TLSSocket): void {
+    this.#tls = presentedBy(socket)
+    if (socket === this.#socket) return
+    this.#socket = socket
+    this.#watch(socket)
+  }
+
+  /** The call that arrived last is the last one: its answer says so, and what comes after it is no request. */
+  finish(call: CallOnConnection): void {
+    this.#final = true
+    call.last()
+  }
+
+  /** Ends a connection of a TLS port in order: now when nothing is under way, else after the answers under way. */
+  retire(): void {
+    if (this.#closing) return
+    for (const call of this.calls) call.last()
+    if (this.#tls === null) this.socket.destroy()
+    else if (this.calls.size === 0) this.linger()
   }
 
   /**
@@ -85,6 +125,11 @@ export class Connection {
     this.socket.end()
     const timer = setTimeout(() => this.socket.destroy(), lingerTime)
     this.socket.once('close', () => clearTimeout(timer))
+  }
+
+  #watch(socket: Socket): void {
+    socket.on('error', ignore) // a socket error without a listener ends the process; 'close' follows and is what counts
+    socket.on('close', () => this.#gone())
   }
 
   #gone(): void {

@@ -1,7 +1,7 @@
 /** A call over HTTP/1.1. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Refusal, type Code } from '../refusal.ts'
-import { ClientGone, type Address, type Call, type Listener, type RefusalShape } from './call.ts'
+import { ClientGone, type Address, type Call, type Listener, type RefusalShape, type TlsPeer } from './call.ts'
 import type { CallOnConnection, Connection } from './connection.ts'
 import type { CallerLoad, Limits } from './limits.ts'
 import type { ReadRequest } from './request.ts'
@@ -34,10 +34,10 @@ export class HttpCall implements Call, CallOnConnection {
   readonly id: string
   readonly received: number
   readonly method: string
-  readonly scheme = 'http'
+  readonly scheme: 'http' | 'https'
   readonly host: string
   readonly peer: string
-  readonly tls = null
+  readonly tls: TlsPeer | null
   readonly listener: Listener
   readonly address: Address
   readonly headers: readonly string[]
@@ -59,11 +59,14 @@ export class HttpCall implements Call, CallOnConnection {
 
   constructor(parts: HttpCallParts) {
     const { read, limits, incoming, outgoing } = parts
+    const { tls } = parts.connection
     this.id = parts.id
     this.received = parts.received
     this.method = incoming.method ?? ''
+    this.scheme = tls === null ? 'http' : 'https'
     this.host = read.head.host
     this.peer = parts.connection.peer
+    this.tls = tls
     this.listener = parts.listener
     this.address = read.address
     this.headers = read.head.headers

@@ -10,6 +10,7 @@ import { HttpCall } from './http-call.ts'
 import { CallerLoad, type Limits } from './limits.ts'
 import { openPort, type ListenAt, type Port } from './port.ts'
 import { readRequest, type ReadRequest } from './request.ts'
+import type { ServerIdentity } from './server-identity.ts'
 
 export interface ListenerOptions {
   readonly name: string
@@ -18,6 +19,8 @@ export interface ListenerOptions {
   readonly route: string | null
   /** Agent ID of callers that hold no token, or null. */
   readonly ambient: string | null
+  /** What TLS is served with; null: plain HTTP. */
+  readonly tls: ServerIdentity | null
 }
 
 export interface ListenOptions {
@@ -41,6 +44,8 @@ export interface Listening {
   reconfigure(next: ListenOptions): Promise<void>
   /** Calls that have arrived and are not done. */
   readonly inFlight: number
+  /** Names of TLS listeners that have no certificate to serve with at present. */
+  readonly lapsed: readonly string[]
   /** Stops accepting, refuses new requests on kept connections, lets calls in flight finish for so many ms, closes everything. */
   drain(deadlineMs: number): Promise<void>
 }
@@ -85,18 +90,27 @@ class OpenPorts implements Listening {
     return this.#inFlight.calls.size
   }
 
+  get lapsed(): readonly string[] {
+    return [...this.#doors.values()].filter((door) => door.port.lapsed).map((door) => door.options.name)
+  }
+
   async reconfigure(next: ListenOptions): Promise<void> {
     const doors = new Map<string, Door>()
-    const opened: Port[] = []
+    const opened: Door[] = []
+    const turned: [place: string, kept: Door, options: ListenerOptions][] = []
     try {
       for (const options of next.listeners) {
         const place = placeOf(options)
         const kept = this.#doors.get(place)
-        if (kept === undefined) opened.push((await this.#open(place, options, next.limits, doors)).port)
-        else doors.set(place, kept)
+        if (kept === undefined || kept.gate.draining) opened.push(await this.#open(place, options, next.limits, doors))
+        else if (isPlain(kept.options) === isPlain(options)) doors.set(place, kept)
+        else turned.push([place, kept, options])
       }
+      // last, when nothing else can fail: for a moment nobody listens there
+      for (const [place, kept, options] of turned) opened.push(await this.#turn(place, kept, options, next.limits, doors))
     } catch (error) {
-      for (const port of opened) void port.close()
+      for (const door of opened) giveUp(door)
+      await this.#turnBack()
       throw error
     }
     this.#swap(next, doors)
@@ -110,7 +124,8 @@ class OpenPorts implements Listening {
   }
 
   async #open(place: string, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
-    const port = await openPort(options.at, limits, {
+    const { clock } = this.#options
+    const port = await openPort({ at: options.at, limits, identity: options.tls, clock }, {
       arrived: (connection, incoming, outgoing) => this.#arrived(door, connection, incoming, outgoing),
       malformed: (reason) => this.#options.malformed(door.options.name, reason),
     })
@@ -119,9 +134,23 @@ class OpenPorts implements Listening {
     return door
   }
 
+  /** Opens a plain door in the place of a TLS one, or the other way round: on the same port, which is free only once the old one is closed. */
+  async #turn(place: string, old: Door, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
+    giveUp(old)
+    const { at } = options
+    return this.#open(place, { ...options, at: 'path' in at ? at : { ...at, port: old.port.number } }, limits, doors)
+  }
+
+  /** After a `reconfigure` that failed: opens again, as they were, the doors that it had closed. */
+  async #turnBack(): Promise<void> {
+    for (const [place, door] of this.#doors) {
+      if (door.gate.draining) await this.#turn(place, door, door.options, this.#options.limits, this.#doors)
+    }
+  }
+
   /** One tick: no request is read by half of the old tables and half of the new. */
   #swap(next: ListenOptions, doors: Map<string, Door>): void {
-    const gone = [...this.#doors].filter(([place]) => !doors.has(place))
+    const gone = [...this.#doors].filter(([place, door]) => doors.get(place) !== door)
     this.#options = next
     this.#table = addressTable(next.routes, next.hosts)
     this.#doors = doors
@@ -131,18 +160,19 @@ class OpenPorts implements Listening {
       door.options = options
       door.listener = listenerOf(options, door.port)
       door.port.setLimits(next.limits)
+      if (options.tls !== null) door.port.serve(options.tls)
     }
-    for (const [, door] of gone) {
-      door.gate.draining = true // kept connections must not go on under an ambient identity that was taken away
-      void door.port.close()
-    }
+    for (const [, door] of gone) giveUp(door)
   }
 
   #arrived(door: Door, connection: Connection, incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { limits, newId, clock, handle } = this.#options
-    const raw = { method: incoming.method ?? '', target: incoming.url ?? '', version: incoming.httpVersion, headers: incoming.rawHeaders }
+    const { method = '', url = '', httpVersion, rawHeaders } = incoming
+    const { term } = connection
+    const raw = { method, scheme: term === null ? 'http' : 'https', target: url, version: httpVersion, headers: rawHeaders } as const
     let read = readRequest(raw, door.options.route, this.#table, limits)
     if (connection.calls.size >= mostPipelined) read = crowded(read)
+    if (term !== null && door.port.lapsed) read = lapsed(read)
     const call = new HttpCall({
       id: newId('c'),
       received: clock(),
@@ -158,6 +188,7 @@ class OpenPorts implements Listening {
     if (read.problem !== null) connection.close()
     this.#inFlight.calls.add(call)
     if (door.gate.draining) call.last()
+    else if (term !== null && call.received >= term.worn) connection.finish(call)
     handle(call).then(
       () => this.#settled(call),
       (error: unknown) => {
@@ -175,6 +206,23 @@ class OpenPorts implements Listening {
 
 function crowded(read: ReadRequest): ReadRequest {
   return { ...read, problem: new Refusal('listen.overloaded', { reasons: ['too many requests wait on this connection'] }) }
+}
+
+/** Who is served cannot be told any more who serves. */
+function lapsed(read: ReadRequest): ReadRequest {
+  if (read.problem !== null) return read
+  const reasons = ['this listener has no certificate at present']
+  return { ...read, problem: new Refusal('identify.unavailable', { reasons, detail: 'the certificate of the listener expired or was withdrawn' }) }
+}
+
+/** Kept connections must not go on, say under an ambient identity that was taken away: what comes on them is refused. */
+function giveUp(door: Door): void {
+  door.gate.draining = true
+  void door.port.close()
+}
+
+function isPlain(options: ListenerOptions): boolean {
+  return options.tls === null
 }
 
 function placeOf(options: ListenerOptions): string {

@@ -8,6 +8,8 @@ import { parseTarget, type Relaxations, type TargetParts } from './target.ts'
 /** The request line and headers, as the parser hands them over. */
 export interface RawRequest {
   readonly method: string
+  /** What the connection speaks, not what the request says. */
+  readonly scheme: 'http' | 'https'
   readonly target: string
   readonly version: string
   readonly headers: readonly string[]
@@ -38,7 +40,7 @@ const bodiless = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
  */
 export function readRequest(raw: RawRequest, owner: string | null, table: AddressTable, limits: RequestLimits): ReadRequest {
   const head = readHead(raw.headers, limits)
-  const place = locate(table, owner, head.host, raw.target)
+  const place = locate(table, owner, raw.scheme, head.host, raw.target)
   const shape = place.route?.refusals ?? 'problem'
   try {
     if (head.problem !== null) throw head.problem

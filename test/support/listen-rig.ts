@@ -69,7 +69,7 @@ let calls = 0
 /** Options for one shared listener and a route `/crm`; every part can be replaced. */
 export function listenOptions(more: Partial<ListenOptions> = {}): ListenOptions {
   return {
-    listeners: [{ name: 'shared', at: { host: '127.0.0.1', port: 0 }, route: null, ambient: null }],
+    listeners: [{ name: 'shared', at: { host: '127.0.0.1', port: 0 }, route: null, ambient: null, tls: null }],
     routes: [routeAddress('crm')],
     hosts: [],
     limits: wideLimits,

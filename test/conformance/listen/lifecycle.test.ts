@@ -35,8 +35,8 @@ async function tell(call: Call): Promise<void> {
 
 const two: Partial<ListenOptions> = {
   listeners: [
-    { name: 'shared', at: loopback, route: null, ambient: null },
-    { name: 'own', at: loopback, route: 'mail', ambient: 'spiffe://acme.example/a' },
+    { name: 'shared', at: loopback, route: null, ambient: null, tls: null },
+    { name: 'own', at: loopback, route: 'mail', ambient: 'spiffe://acme.example/a', tls: null },
   ],
   routes: [routeAddress('crm'), routeAddress('mail', { at: null })],
   handle: tell,
@@ -58,8 +58,8 @@ describe('listeners', () => {
     const first = free.ports.get('shared') ?? 0
     await free.drain(0)
     const listeners = [
-      { name: 'first', at: { host: '127.0.0.1', port: first }, route: null, ambient: null },
-      { name: 'taken', at: { host: '127.0.0.1', port }, route: null, ambient: null },
+      { name: 'first', at: { host: '127.0.0.1', port: first }, route: null, ambient: null, tls: null },
+      { name: 'taken', at: { host: '127.0.0.1', port }, route: null, ambient: null, tls: null },
     ]
     await expect(listen(listenOptions({ listeners }))).rejects.toThrow('EADDRINUSE')
     await expect(rawClient(first)).rejects.toThrow('ECONNREFUSED')
@@ -68,7 +68,7 @@ describe('listeners', () => {
 
   it('may be unix sockets; a stale one is replaced, one that is in use is not', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'countersign-')), 'agent.sock')
-    const listeners = [{ name: 'sock', at: { path }, route: null, ambient: null }]
+    const listeners = [{ name: 'sock', at: { path }, route: null, ambient: null, tls: null }]
     const listening = await listen(listenOptions({ listeners, handle: tell }))
     expect(listening.ports.size).toBe(0)
     const client = track(net.connect(path))
@@ -86,7 +86,7 @@ describe('listeners', () => {
   it('never take the place of a file that is no socket', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'countersign-')), 'state.db')
     await writeFile(path, 'kept')
-    await expect(listen(listenOptions({ listeners: [{ name: 'sock', at: { path }, route: null, ambient: null }] }))).rejects.toThrow(
+    await expect(listen(listenOptions({ listeners: [{ name: 'sock', at: { path }, route: null, ambient: null, tls: null }] }))).rejects.toThrow(
       'EADDRINUSE',
     )
     expect(await readFile(path, 'utf8')).toBe('kept')
@@ -100,7 +100,7 @@ describe('a reload', () => {
     const client = await rawClient(port)
     client.socket.write(`GET /crm/a HTTP/1.1\r\n${host}\r\n`)
     await client.until((text) => answers(text).length === 1)
-    const listeners = [{ name: 'shared', at: loopback, route: null, ambient: 'spiffe://acme.example/b' }]
+    const listeners = [{ name: 'shared', at: loopback, route: null, ambient: 'spiffe://acme.example/b', tls: null }]
     await listening.reconfigure(
       listenOptions({ listeners, routes: [routeAddress('new', { at: '/crm' })], handle: tell, limits: { ...wideLimits, target: 10 } }),
     )
@@ -142,7 +142,7 @@ describe('a reload', () => {
   it('that cannot open a port changes nothing', async () => {
     const listening = await listen(listenOptions(two))
     const port = listening.ports.get('shared') ?? 0
-    const listeners = [{ name: 'new', at: { path: '/nonexistent/agent.sock' }, route: null, ambient: null }]
+    const listeners = [{ name: 'new', at: { path: '/nonexistent/agent.sock' }, route: null, ambient: null, tls: null }]
     await expect(listening.reconfigure(listenOptions({ ...two, listeners }))).rejects.toThrow('/nonexistent')
     expect(await ask(port)).toBe('200 shared  crm /a')
     await listening.drain(0)

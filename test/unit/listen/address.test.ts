@@ -16,7 +16,7 @@ const table = addressTable(
 
 /** `route prefix target`, or why not. */
 function lead(target: string, host = 'localhost:7420', owner: string | null = null): string {
-  return told(locate(table, owner, host, target))
+  return told(locate(table, owner, 'http', host, target))
 }
 
 function told(place: Place): string {
@@ -47,8 +47,8 @@ describe('a prefix', () => {
 
   it('may be empty and takes what no longer one does', () => {
     const open = addressTable([routeAddress('all', { at: '/' }), routeAddress('crm')], [])
-    expect(told(locate(open, null, 'localhost', '/a/b'))).toBe('all  /a/b')
-    expect(told(locate(open, null, 'localhost', '/crm/b'))).toBe('crm /crm /b')
+    expect(told(locate(open, null, 'http', 'localhost', '/a/b'))).toBe('all  /a/b')
+    expect(told(locate(open, null, 'http', 'localhost', '/crm/b'))).toBe('crm /crm /b')
   })
 })
 
@@ -110,7 +110,7 @@ describe('an own port', () => {
 
 describe('a task in the path', () => {
   it('is cut off with the prefix', () => {
-    expect(locate(table, null, 'localhost', `/t/${task}/crm/admin/x?y`)).toMatchObject({
+    expect(locate(table, null, 'http', 'localhost', `/t/${task}/crm/admin/x?y`)).toMatchObject({
       task,
       prefix: `/t/${task}/crm/admin`,
       target: '/x?y',

@@ -20,7 +20,7 @@ const table = addressTable(
 
 function read(line: string, headers: readonly string[] = [], limits = wideLimits): ReadRequest {
   const [method = '', target = '', version = '1.1'] = line.split(' ')
-  return readRequest({ method, target, version, headers: ['Host', 'localhost', ...headers] }, null, table, limits)
+  return readRequest({ method, scheme: 'http', target, version, headers: ['Host', 'localhost', ...headers] }, null, table, limits)
 }
 
 function problem(line: string, headers: readonly string[] = [], limits = wideLimits): string | null {
