@@ -44,6 +44,7 @@ export const codes = {
   'forward.forbidden-address': { status: 403, fault: 'operator', title: 'The upstream address is not allowed' },
   'forward.redirect': { status: 502, fault: 'upstream', title: 'The upstream redirected elsewhere' },
   'forward.unreachable': { status: 502, fault: 'upstream', title: 'The upstream cannot be reached' },
+  'forward.untrusted': { status: 502, fault: 'upstream', title: 'The upstream could not prove who it is', retry: 'later' },
   'forward.timeout': { status: 504, fault: 'upstream', title: 'The upstream took too long' },
   'forward.response-refused': { status: 502, fault: 'upstream', title: 'The upstream answer was refused' },
   'record.failed': { status: 503, fault: 'operator', title: 'The call cannot be recorded' },
@@ -60,6 +61,8 @@ export interface Effect {
   readonly bodySha256: string | null
   /** `ip:port`. */
   readonly dialled: string | null
+  /** Who was proven to be there: a SPIFFE ID, `dns:<name>` or `ip:<address>`; null over plain HTTP. */
+  readonly proven: string | null
 }
 
 /** Headers that an answer may owe to the refusal itself. No other is sent, whatever a refusal holds. */

@@ -9,11 +9,12 @@ import { placeOf } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
 import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
 import { listen, type Listening } from './listen/proxy.ts'
+import { listenOptions } from './listeners.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { watchExpiry } from './task/clock.ts'
 import type { Trust } from './trust.ts'
-import { listenOptions, wire, type Wiring } from './wire.ts'
+import { wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
 export interface Sidecar {
@@ -104,7 +105,7 @@ class House implements Sidecar {
     await recorder.event({ kind: 'policy.activated', by: 'countersign', detail: { revision: policy.revision, sha256: policy.digest } })
     this.#health = await serve(placeOf(loaded.config.listen.health.at), this.#healthPort())
     this.#admin = await serve(placeOf(loaded.config.admin.at), this.#adminPort())
-    this.#listening = await listen(listenOptions(loaded, this.foundation, (call) => this.wiring.handle(call)))
+    this.#listening = await listen(listenOptions(this.wiring, this.foundation, (call) => this.wiring.handle(call)))
     return this
   }
 
@@ -116,6 +117,7 @@ class House implements Sidecar {
     const why: string[] = []
     if (this.#closing) why.push('shutting down')
     if (this.#listening === null) why.push('not listening yet')
+    for (const name of this.#listening?.lapsed ?? []) why.push(`the listener ${name} has no certificate to serve with`)
     if (this.foundation.recorder.failed) why.push('the ledger cannot be written')
     if (!this.wiring.trust.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
     return why
@@ -134,7 +136,7 @@ class House implements Sidecar {
     const next = wire(loaded, this.foundation, before)
     try {
       await next.trust.settled(sourcesGetReady)
-      await this.#listening?.reconfigure(listenOptions(loaded, this.foundation, (call) => this.wiring.handle(call)))
+      await this.#listening?.reconfigure(listenOptions(next, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {
       next.close(before)
       throw error

@@ -2,11 +2,13 @@
 import { resolve } from 'node:path'
 import type { Loaded } from './config/load.ts'
 import { same } from './config/outdated.ts'
+import type { UpstreamIdentity } from './forward/svid.ts'
 import type { Foundation } from './foundation.ts'
 import type { IdentitySource } from './identify/identify.ts'
 import type { OwnIdentity } from './identify/own.ts'
 import { claimedBy, openSource } from './identify/registry.ts'
 import type { IdentifyServices } from './identify/source.ts'
+import { claimedId, verifyX509Svid } from './identify/x509/svid.ts'
 
 export interface Trust {
   readonly sources: readonly IdentitySource[]
@@ -53,6 +55,27 @@ export function authoritiesOf(sources: readonly IdentitySource[]): Authorities {
       if (found !== null) return found
     }
     return null
+  }
+}
+
+/** What upstreams of routes with `tls: svid` are shown, and the check of what they show; null when no source gives an SVID. */
+export function upstreamIdentity({ own, sources }: Trust, clock: () => number): UpstreamIdentity | null {
+  if (own === null) return null
+  const authorities = authoritiesOf(sources)
+  return {
+    current: () => own.current(),
+    onChange: (listener) => own.onChange(listener),
+    check: (chain, ids) => {
+      const [leaf] = chain
+      const claimed = leaf === undefined ? null : claimedId(leaf)
+      if (claimed === null) throw new Error('the upstream showed no SVID')
+      // before the signature is looked at: which bundle counts follows from the ID, and only IDs of the route are of interest
+      if (!ids.includes(claimed.id)) throw new Error(`the upstream is ${claimed.id}, which the route does not name`)
+      const set = authorities(claimed.trustDomain)
+      if (set === null || set.length === 0) throw new Error(`there are no authorities of ${claimed.trustDomain}`)
+      const { id, expires } = verifyX509Svid(chain, set, clock())
+      return { id: id.id, expires, stands: () => authorities(id.trustDomain) === set }
+    },
   }
 }
 

@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { makeAgentApi } from './agent-api/agent-api.ts'
 import { makeApprove } from './approve/approve.ts'
 import { makeSwap } from './approve/swap.ts'
-import { addressesOf, agentsOf, placeOf, routesOf } from './config/catalogue.ts'
+import { agentsOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import { same, sameJudges, sameWay } from './config/outdated.ts'
@@ -21,7 +21,7 @@ import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
-import type { ListenOptions } from './listen/proxy.ts'
+import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
 import { Refusal } from './refusal.ts'
@@ -29,7 +29,7 @@ import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
-import { openTrust, type Trust } from './trust.ts'
+import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
 export interface Wiring {
@@ -41,6 +41,8 @@ export interface Wiring {
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly introspect: Introspection | null
   readonly trust: Trust
+  /** What its TLS listeners are served with. */
+  readonly identities: ServerIdentities
   readonly forward: Forward
   /** Lets go of what this wiring holds and the next one, if there is one, did not take over; calls in flight keep what they took. */
   close(next: Wiring | null): void
@@ -64,7 +66,9 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   }
   try {
     const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
-    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded) }))
+    const svid = upstreamIdentity(trust, clock)
+    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded), svid }))
+    const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
@@ -78,6 +82,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       providers,
       introspect: introspectOf(loaded, on),
       trust,
+      identities,
       forward,
       close: (next) => {
         if (next?.trust !== trust) trust.close()
@@ -135,42 +140,6 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
     parseJson: (bytes) => readJson(bytes).value,
     verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
   })
-}
-
-/** What listening needs of a configuration; `handle` is looked up per call, so that a swap takes the next one. */
-export function listenOptions(loaded: Loaded, on: Foundation, handle: (call: Call) => Promise<void>): ListenOptions {
-  const { listen, forward } = loaded.config
-  const shared = listen.agent.map((listener, index) => ({
-    name: `agent.${index}`,
-    at: placeOf(listener.at),
-    route: null,
-    ambient: listener.ambient ?? null,
-    tls: null,
-  }))
-  const own = Object.entries(forward.routes).flatMap(([name, route]) =>
-    route.port === undefined ? [] : [{ name: `route.${name}`, at: { host: '127.0.0.1', port: route.port }, route: name, ambient: null, tls: null }],
-  )
-  const { limits } = listen
-  return {
-    listeners: [...shared, ...own],
-    routes: addressesOf(loaded.config),
-    hosts: listen.hosts,
-    limits: {
-      headerBytes: limits.headers,
-      headerCount: limits.header_count,
-      target: limits.target,
-      body: limits.body,
-      callsPerCaller: limits.calls_per_caller,
-      connections: limits.connections,
-      headerTime: limits.header_time,
-      bodyTime: limits.body_time,
-      callTime: limits.call_time,
-    },
-    newId: on.newId,
-    clock: on.clock,
-    handle,
-    malformed: (listener, reason) => on.recorder.malformed(listener, reason),
-  }
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */

@@ -40,6 +40,23 @@ const listeners: Check = (config, place) => {
   return found
 }
 
+/** What `tls: svid` of a route needs, and what stands there for nothing. */
+function upstreamTls(config: Config, name: string, place: Place): Finding[] {
+  const route = config.forward.routes[name]
+  const path = ['forward', 'routes', name]
+  if (route?.tls === undefined) {
+    if (route?.id === undefined) return []
+    return [place('CS1403', 'error', [...path, 'id'], 'nobody proves an id without tls: svid')]
+  }
+  const found: Finding[] = []
+  if (route.id === undefined) found.push(place('CS1202', 'error', [...path, 'tls'], 'tls: svid needs id: the SPIFFE ID of the upstream'))
+  if (!route.to.startsWith('https:')) found.push(place('CS1201', 'error', [...path, 'to'], 'tls: svid needs an https URL'))
+  if (route.ca !== undefined)
+    found.push(place('CS1403', 'warning', [...path, 'ca'], 'with tls: svid the bundle of the trust domain counts, not ca'))
+  if (!knowsOwnSvid(config)) found.push(place('CS1401', 'error', [...path, 'tls'], ownSvid))
+  return found
+}
+
 const ownSvid = 'no identity source gives an SVID of our own: add one of type spiffe'
 
 function knowsOwnSvid({ identify }: Config): boolean {
@@ -87,7 +104,8 @@ const subjects: Check = ({ task }, place) => {
   )
 }
 
-const routes: Check = ({ credential, forward }, place) => {
+const routes: Check = (config, place) => {
+  const { credential, forward } = config
   const found: Finding[] = []
   const taken = new Map<string, string>()
   for (const [name, route] of Object.entries(forward.routes)) {
@@ -105,6 +123,7 @@ const routes: Check = ({ credential, forward }, place) => {
       found.push(place('CS1201', 'error', [...path, 'to'], 'must be http(s)://host[:port][/path] without user, query or fragment'))
     if (target.protocol === 'http:' && route.credential && route.reach !== 'private')
       found.push(place('CS1501', 'error', [...path, 'to'], 'a credential would travel in clear: use https, or reach: private'))
+    found.push(...upstreamTls(config, name, place))
     if (route.credential !== undefined && !Object.hasOwn(credential.providers, route.credential))
       found.push(place('CS1401', 'error', [...path, 'credential'], `no provider is called "${route.credential}"`))
   }

@@ -25,6 +25,7 @@ function routeOf(name: string, route: RouteConfig): Route {
       basePath: to.pathname.replace(/\/+$/, ''),
     },
     reach: route.reach,
+    tls: route.tls === undefined ? null : { ids: [route.id ?? []].flat() },
     credential: route.credential ?? null,
     tools: route.tools.map((tool) => toolOf(tool)),
     selects: route.selects,

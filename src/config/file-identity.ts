@@ -64,6 +64,8 @@ function read(file: string): Buffer {
   try {
     return readFileSync(file)
   } catch (error) {
-    throw new Error(`${file} cannot be read: ${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'}`, { cause: error })
+    throw new Error(`${file} cannot be read: ${error instanceof Error && 'code' in error ? String(error.code) : 'unknown'}`, {
+      cause: error,
+    })
   }
 }

@@ -1,5 +1,8 @@
 import { z } from 'zod'
+import { parseSpiffeId } from '../identify/spiffe-id.ts'
 import { duration } from '../units.ts'
+
+const workload = z.string().refine(isWorkloadId, 'must be the SPIFFE ID of a workload such as spiffe://acme.example/payments')
 
 const toolConfig = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*$/, 'must be a dotted lower-case name such as crm.customer.read'),
@@ -36,6 +39,14 @@ const routeConfig = z.strictObject({
   port: z.int().min(0).max(65535).optional().describe('A loopback port of its own.'),
   to: z.url().describe('Upstream base URL.'),
   reach: z.enum(['public', 'private']).default('public').describe('private: loopback and private ranges may be dialled.'),
+  tls: z
+    .literal('svid')
+    .optional()
+    .describe('svid: shows the upstream the X.509-SVID of this Countersign, and trusts it by its own SPIFFE ID instead of its name.'),
+  id: z
+    .union([workload, z.array(workload).min(1)])
+    .optional()
+    .describe('With `tls: svid`: the SPIFFE ID that the upstream must prove, or a list of which it must prove one.'),
   owner: z.string().optional().describe('Who answers for the upstream.'),
   credential: z.string().optional().describe('Provider that credentials its calls.'),
   tools: z.array(toolConfig).default([]),
@@ -67,6 +78,14 @@ const routeConfig = z.strictObject({
 export const forwardConfig = z.strictObject({
   routes: z.record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), routeConfig).describe('Routes by name.'),
 })
+
+function isWorkloadId(text: string): boolean {
+  try {
+    return parseSpiffeId(text).path !== ''
+  } catch {
+    return false
+  }
+}
 
 export type RouteConfig = z.infer<typeof routeConfig>
 export type ToolConfig = z.infer<typeof toolConfig>

@@ -20,7 +20,9 @@ const tls = z.union([
 
 const agentListener = z.strictObject({
   at,
-  tls: tls.optional().describe('TLS on this listener: svid serves it with the X.509-SVID of this Countersign. Clients may show a certificate.'),
+  tls: tls
+    .optional()
+    .describe('TLS on this listener: svid serves it with the X.509-SVID of this Countersign. Clients may show a certificate.'),
   ambient: spiffeId.optional().describe('Callers that hold no token are taken to be this agent; recorded as weaker.'),
   unsafe_plain: z.boolean().default(false).describe('Allows plain HTTP beyond loopback.'),
 })

@@ -1,10 +1,11 @@
 /** Opens a connection to an upstream: the name is resolved once, every address is judged, and one of exactly those is dialled. */
 import { isIP, type LookupFunction, type Socket } from 'node:net'
-import { getCACertificates } from 'node:tls'
+import { getCACertificates, TLSSocket } from 'node:tls'
 import { promises as dns } from 'node:dns'
 import { buildConnector } from 'undici'
 import { Refusal } from '../refusal.ts'
 import { mayDial } from './guard.ts'
+import type { SvidTls } from './svid.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface ResolvedAddress {
@@ -19,45 +20,106 @@ export interface DialOptions {
   readonly lookup?: Lookup | undefined
   /** PEM certificates trusted besides those of the system. */
   readonly ca?: readonly string[] | undefined
+  /** On routes with `tls: svid`: what we show and what the upstream must prove. */
+  readonly svid?: SvidTls | null
 }
 
-/** Told `ip:port` of each connection that stands. */
-export type Dialled = (address: string) => void
+/** The far end of a connection, as it was found when the connection was made. */
+export interface Reached {
+  /** `ip:port`. */
+  readonly address: string
+  /** Who it has proven to be: a SPIFFE ID, `dns:<name>` or `ip:<address>`; null over plain HTTP. */
+  readonly proven: string | null
+  /** Whether the connection may be used for another call; null: as long as it stands. */
+  readonly usable: (() => boolean) | null
+}
 
-/** Makes the `connect` function of one upstream's connections; fails with `forward.forbidden-address` where the guard says no. */
+/** Told of each connection that stands. */
+export type Dialled = (reached: Reached) => void
+
+/** A way to make connections, and what the far end of one has proven; `prove` throws the refusal of what it has not. */
+interface Way {
+  readonly connector: buildConnector.connector
+  readonly prove: (socket: Socket) => Pick<Reached, 'proven' | 'usable'>
+}
+
+/**
+ * Makes the `connect` function of one upstream's connections; fails with `forward.forbidden-address` where the guard says no,
+ * and with `forward.untrusted` where the upstream must prove a SPIFFE ID and does not.
+ */
 export function makeDial(upstream: Upstream, given: DialOptions): (dialled: Dialled) => buildConnector.connector {
-  const { reach, timeouts } = upstream.route
+  const { reach } = upstream.route
   const literal = isIP(upstream.hostname) !== 0
-  const options: buildConnector.BuildOptions = {
-    allowH2: false,
-    timeout: timeouts.connect,
-    autoSelectFamily: true,
-    lookup: guardedLookup(given.lookup ?? systemLookup, reach),
-    ...(given.ca === undefined ? {} : { ca: [...getCACertificates('default'), ...given.ca] }),
-  }
-  const connector = buildConnector(options)
+  const way = given.svid ? svidWay(upstream, given, given.svid) : namedWay(upstream, given)
   return (dialled) => (request, callback) => {
-    if (literal && !mayDial(upstream.hostname, reach)) {
-      callback(forbidden(upstream.hostname), null)
-      return
+    const refuse = (error: unknown): void => callback(Refusal.from(error), null)
+    if (literal && !mayDial(upstream.hostname, reach)) return refuse(forbidden(upstream.hostname))
+    let taken: Way
+    try {
+      taken = way()
+    } catch (error) {
+      return refuse(error)
     }
-    connector({ ...request, hostname: upstream.hostname, servername: literal ? '' : upstream.hostname }, (error, socket) => {
-      if (error !== null) callback(error, null)
-      else admit(socket, reach, dialled, callback)
+    taken.connector({ ...request, hostname: upstream.hostname, servername: literal ? '' : upstream.hostname }, (error, socket) => {
+      if (error !== null) return callback(error, null)
+      try {
+        dialled(admit(socket, reach, taken))
+      } catch (fault) {
+        socket.destroy()
+        return refuse(fault)
+      }
+      callback(null, socket)
     })
   }
 }
 
-/** Belt and braces: whatever path led here, the peer itself is judged before a byte is written to it. */
-function admit(socket: Socket, reach: 'public' | 'private', dialled: Dialled, callback: buildConnector.Callback): void {
-  const { remoteAddress = '', remotePort = 0 } = socket
-  if (!mayDial(remoteAddress, reach)) {
-    socket.destroy()
-    callback(forbidden(remoteAddress), null)
-    return
+/** TCP, or TLS by the name of the upstream, as the web does it. */
+function namedWay(upstream: Upstream, given: DialOptions): () => Way {
+  const { scheme } = upstream.route.to
+  const name = `${isIP(upstream.hostname) === 0 ? 'dns' : 'ip'}:${upstream.hostname}`
+  const proof = { proven: scheme === 'https' ? name : null, usable: null }
+  const ca = given.ca === undefined ? {} : { ca: [...getCACertificates('default'), ...given.ca] }
+  const way: Way = { connector: buildConnector({ ...connecting(upstream, given), ...ca }), prove: () => proof }
+  return () => way
+}
+
+/**
+ * TLS with our SVID of the moment. OpenSSL judges nothing: `prove` does, before the socket is handed on and so before anything is written.
+ * No session is kept: a resumed one shows no chain, and may be that of an SVID we no longer have.
+ */
+function svidWay(upstream: Upstream, given: DialOptions, svid: SvidTls): () => Way {
+  const ways = new WeakMap<object, Way>()
+  return () => {
+    const held = svid.held()
+    const known = ways.get(held)
+    if (known !== undefined) return known
+    const trust = { secureContext: held.context, rejectUnauthorized: false, maxCachedSessions: 0 }
+    const prove = (socket: Socket): Pick<Reached, 'proven' | 'usable'> => {
+      if (!(socket instanceof TLSSocket)) throw new Refusal('internal', { detail: 'tls: svid without TLS' })
+      const { id, usable } = svid.prove(socket, held)
+      return { proven: id, usable }
+    }
+    const way: Way = { connector: buildConnector({ ...connecting(upstream, given), ...trust }), prove }
+    ways.set(held, way)
+    return way
   }
-  dialled(remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`)
-  callback(null, socket)
+}
+
+function connecting({ route }: Upstream, given: DialOptions): buildConnector.BuildOptions {
+  return {
+    allowH2: false,
+    timeout: route.timeouts.connect,
+    autoSelectFamily: true,
+    lookup: guardedLookup(given.lookup ?? systemLookup, route.reach),
+  }
+}
+
+/** Belt and braces: whatever path led here, the peer itself is judged before a byte is written to it. */
+function admit(socket: Socket, reach: 'public' | 'private', way: Way): Reached {
+  const { remoteAddress = '', remotePort = 0 } = socket
+  if (!mayDial(remoteAddress, reach)) throw forbidden(remoteAddress)
+  const address = remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`
+  return { address, ...way.prove(socket) }
 }
 
 const systemLookup: Lookup = (hostname) => dns.lookup(hostname, { all: true })

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici'
 import { Refusal, type Effect } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
+import type { Reached } from './dial.ts'
 import { refusalOf } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
@@ -61,7 +62,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   #touched = 0
   #informational = 0
   #status: number | null = null
-  #dialled: string | null = null
+  /** Null until a connection stood. */
+  #reached: Reached | null = null
   #bytesOut = 0
   #bytesIn = 0
 
@@ -84,7 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     if (this.#phase === 'over') return controller.abort(new Error('over'))
-    this.#dialled = this.#line?.dialled ?? null
+    this.#reached = this.#line?.reached ?? null
     this.#phase = this.#job.upload === null ? 'waiting' : 'sending'
     this.#touched = this.#job.sweep.tick
   }
@@ -156,7 +158,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (this.#ended) return this.#flush()
     const fault = upload?.fault ?? null
     if (fault !== null && !(fault instanceof Refusal)) this.#settle('client-gone')
-    else this.#fail(fault instanceof Refusal ? fault : refusalOf(error, this.#dialled), fault === null ? 'upstream-gone' : 'cut')
+    else
+      this.#fail(
+        fault instanceof Refusal ? fault : refusalOf(error, this.#reached?.address ?? null),
+        fault === null ? 'upstream-gone' : 'cut',
+      )
   }
 
   /** The signal aborted: the agent left, or the call's authority ended. */
@@ -239,7 +245,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   #fail(refusal: Refusal, ended: 'cut' | 'upstream-gone'): void {
     if (this.#job.call.outgoing.headersSent) return this.#settle(ended)
     this.#over()
-    this.#reject(this.#dialled === null ? refusal : refusal.after(this.#effect()))
+    this.#reject(this.#reached === null ? refusal : refusal.after(this.#effect()))
   }
 
   #settle(ended: Observed['ended']): void {
@@ -252,7 +258,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   #effect(): Effect {
     const { upload, sha256 } = this.#job
     const bodySha256 = upload === null ? sha256 : upload.sha256
-    return { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: this.#dialled }
+    const { address = null, proven = null } = this.#reached ?? {}
+    return { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: address, proven }
   }
 
   #over(): void {

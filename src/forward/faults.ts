@@ -15,6 +15,32 @@ export function refusalOf(error: Error, dialled: string | null): Refusal {
   return new Refusal(means, { detail: `${code} ${dialled ?? 'before a connection stood'}` })
 }
 
+/** What OpenSSL, or Node after it, holds against the certificate of an upstream. */
+const unproven: ReadonlySet<string> = new Set([
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'ERR_TLS_CERT_ALTNAME_FORMAT',
+  'HOSTNAME_MISMATCH',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
+  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_NOT_YET_VALID',
+  'CERT_HAS_EXPIRED',
+  'CERT_CHAIN_TOO_LONG',
+  'CERT_REVOKED',
+  'CERT_UNTRUSTED',
+  'CERT_REJECTED',
+  'ERROR_IN_CERT_NOT_BEFORE_FIELD',
+  'ERROR_IN_CERT_NOT_AFTER_FIELD',
+  'INVALID_CA',
+  'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
+])
+
 function meaning(error: Error, code: string): Code {
   switch (code) {
     case 'UND_ERR_HEADERS_OVERFLOW':
@@ -30,6 +56,7 @@ function meaning(error: Error, code: string): Code {
     case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
       return 'internal'
     default:
+      if (unproven.has(code)) return 'forward.untrusted'
       return error.name === 'HTTPParserError' ? 'forward.response-refused' : 'forward.unreachable'
   }
 }

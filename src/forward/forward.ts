@@ -8,14 +8,12 @@ import type { JudgedBody } from '../match/match.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import { applyLease } from './apply.ts'
-import { makeDial, type Lookup } from './dial.ts'
 import { Exchange } from './exchange.ts'
 import { upstreamHeaders } from './headers.ts'
-import { Lines } from './lines.ts'
 import { Scrub } from './scrub.ts'
+import { Sites, type SiteOptions } from './sites.ts'
 import { Sweep } from './sweep.ts'
 import { Upload } from './upload.ts'
-import { describeUpstream, type Upstream } from './upstream.ts'
 
 /** What became of a permitted call, as observed here. */
 export interface Outcome {
@@ -29,21 +27,15 @@ export interface Outcome {
   readonly bodySha256: string | null
   /** Address really dialled, `ip:port`; null when none was. */
   readonly dialled: string | null
+  /** Who was proven to be there: a SPIFFE ID on routes with `tls: svid`, else `dns:<name>` or `ip:<address>`; null over plain HTTP. */
+  readonly proven: string | null
 }
 
-export interface ForwardOptions {
-  /** Epoch ms. */
-  readonly clock: () => number
+export interface ForwardOptions extends SiteOptions {
   /** `Permit.check`: throws unless the decision stage minted the permit. */
   readonly check: (permit: Permit) => void
-  /** Resolves a name to all its addresses; the system's resolver by default. */
-  readonly lookup?: Lookup | undefined
-  /** Certificates (PEM) trusted besides the system's, by route name. */
-  readonly ca?: ReadonlyMap<string, readonly string[]> | undefined
   /** Most header fields of an answer; 256 by default. */
   readonly maxResponseHeaders?: number | undefined
-  /** Most bytes of an answer's head; 64 KiB by default. */
-  readonly maxResponseHeadBytes?: number | undefined
 }
 
 export interface Forward {
@@ -59,24 +51,11 @@ export interface Forward {
   close(): Promise<void>
 }
 
-/** A route as met, with its connections. */
-interface Site {
-  readonly upstream: Upstream
-  readonly lines: Lines
-}
-
 /** Makes the stage. Owns one connection set per route object, made when the route is first used. */
 export function makeForward(options: ForwardOptions): Forward {
-  const sites = new Map<Route, Site>()
+  const sites = new Sites(options)
   const sweep = new Sweep()
   let closed = false
-  const siteOf = (route: Route): Site => {
-    const known = sites.get(route)
-    if (known !== undefined) return known
-    const made = openSite(route, options)
-    sites.set(route, made)
-    return made
-  }
   return {
     forward: (permit, lease) =>
       // The executor's throw is the promise's rejection: one promise per call, no async function.
@@ -84,7 +63,7 @@ export function makeForward(options: ForwardOptions): Forward {
         options.check(permit)
         if (closed) throw new Refusal('listen.draining')
         const { call, target } = permit.decision.question
-        const { upstream, lines } = siteOf(target.route)
+        const { upstream, lines } = sites.of(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
         const body = bodyOf(call, target.body)
         const headers = upstreamHeaders(call, upstream, body.length)
@@ -101,29 +80,13 @@ export function makeForward(options: ForwardOptions): Forward {
           body: body.content,
         })
       }),
-    reconfigure: (routes) => retire(sites, new Set(routes)),
+    reconfigure: (routes) => sites.retire(new Set(routes)),
     close: async () => {
       closed = true
       for (const timed of sweep.all) if (timed instanceof Exchange) timed.cut(new Refusal('listen.draining'))
       sweep.close()
-      await Promise.all([...sites.values()].map((site) => site.lines.close()))
-      sites.clear()
+      await sites.close()
     },
-  }
-}
-
-function openSite(route: Route, options: ForwardOptions): Site {
-  const upstream = describeUpstream(route)
-  const dial = makeDial(upstream, { lookup: options.lookup, ca: options.ca?.get(route.name) })
-  const lines = new Lines({ origin: route.to.origin, dial, headBytes: options.maxResponseHeadBytes ?? 64 * 1024 })
-  return { upstream, lines }
-}
-
-function retire(sites: Map<Route, Site>, kept: ReadonlySet<Route>): void {
-  for (const [route, site] of sites) {
-    if (kept.has(route)) continue
-    sites.delete(route)
-    site.lines.retire()
   }
 }
 

@@ -1,13 +1,13 @@
 /** The connections to one upstream: each carries one call at a time, idle ones are used again, and there is no cap to fill. */
 import type { EventEmitter } from 'node:events'
 import { Client, type buildConnector } from 'undici'
-import type { Dialled } from './dial.ts'
+import type { Dialled, Reached } from './dial.ts'
 
 /** One connection; between `take` and `give` it belongs to one call alone. */
 export interface Line {
   readonly client: Client
-  /** `ip:port` of the socket in use; null until one stands. */
-  dialled: string | null
+  /** The far end of the socket in use; null until one stands. */
+  reached: Reached | null
 }
 
 export interface LinesOptions {
@@ -37,12 +37,16 @@ export class Lines {
   }
 
   take(): Line {
-    return this.#idle.pop() ?? this.#open()
+    for (let line = this.#idle.pop(); line !== undefined; line = this.#idle.pop()) {
+      if (isUsable(line)) return line
+      this.drop(line)
+    }
+    return this.#open()
   }
 
   /** Hands a line back after a whole answer; undici closes it if the answer said so. */
   give(line: Line): void {
-    if (this.#retired) this.drop(line)
+    if (this.#retired || !isUsable(line)) this.drop(line)
     else if (this.#all.has(line)) this.#idle.push(line)
   }
 
@@ -58,6 +62,11 @@ export class Lines {
     for (const line of this.#idle.splice(0)) this.drop(line)
   }
 
+  /** Ends idle lines that may not be used any more. */
+  review(): void {
+    for (const line of this.#idle.filter((each) => !isUsable(each))) this.drop(line)
+  }
+
   async close(): Promise<void> {
     const lines = [...this.#all]
     this.#all.clear()
@@ -68,8 +77,8 @@ export class Lines {
   #open(): Line {
     const { origin, dial, headBytes } = this.#options
     const client = new Client(origin, {
-      connect: dial((address) => {
-        line.dialled = address
+      connect: dial((reached) => {
+        line.reached = reached
       }),
       allowH2: false,
       pipelining: 1,
@@ -78,7 +87,7 @@ export class Lines {
       headersTimeout: 0,
       bodyTimeout: 0,
     })
-    const line: Line = { client, dialled: null }
+    const line: Line = { client, reached: null }
     client.on('disconnect', () => this.#disconnected(line))
     // An error that no request owns ends the line; the call, if there is one, was told by its handler.
     ;(client as EventEmitter).on('error', () => this.drop(line))
@@ -96,4 +105,8 @@ export class Lines {
     const index = this.#idle.indexOf(line)
     if (index !== -1) this.#idle.splice(index, 1)
   }
+}
+
+function isUsable({ reached }: Line): boolean {
+  return reached === null || reached.usable === null || reached.usable()
 }

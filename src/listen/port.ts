@@ -59,8 +59,7 @@ export async function openPort({ at, limits, identity, clock }: PortOptions, eve
   const connections = new Connections(limits.connections)
   const malformed = (reason: string): void => events.malformed(reason)
   const handshakeTime = limits.headerTime
-  const secure =
-    identity === null ? null : new SecureServer(strict, { identity, clock, handshakeTime, every, connections, malformed })
+  const secure = identity === null ? null : new SecureServer(strict, { identity, clock, handshakeTime, every, connections, malformed })
   const server = secure?.server ?? plainServer(strict, connections, events)
   setLimits(server, limits)
   attach(server, connections, events)

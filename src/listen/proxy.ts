@@ -125,10 +125,13 @@ class OpenPorts implements Listening {
 
   async #open(place: string, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
     const { clock } = this.#options
-    const port = await openPort({ at: options.at, limits, identity: options.tls, clock }, {
-      arrived: (connection, incoming, outgoing) => this.#arrived(door, connection, incoming, outgoing),
-      malformed: (reason) => this.#options.malformed(door.options.name, reason),
-    })
+    const port = await openPort(
+      { at: options.at, limits, identity: options.tls, clock },
+      {
+        arrived: (connection, incoming, outgoing) => this.#arrived(door, connection, incoming, outgoing),
+        malformed: (reason) => this.#options.malformed(door.options.name, reason),
+      },
+    )
     const door: Door = { port, options, listener: listenerOf(options, port), gate: { load: this.#load, draining: false } }
     doors.set(place, door)
     return door
@@ -212,7 +215,10 @@ function crowded(read: ReadRequest): ReadRequest {
 function lapsed(read: ReadRequest): ReadRequest {
   if (read.problem !== null) return read
   const reasons = ['this listener has no certificate at present']
-  return { ...read, problem: new Refusal('identify.unavailable', { reasons, detail: 'the certificate of the listener expired or was withdrawn' }) }
+  return {
+    ...read,
+    problem: new Refusal('identify.unavailable', { reasons, detail: 'the certificate of the listener expired or was withdrawn' }),
+  }
 }
 
 /** Kept connections must not go on, say under an ambient identity that was taken away: what comes on them is refused. */

@@ -18,6 +18,8 @@ export interface Route {
   }
   /** Loopback and private ranges are dialled only when `private`. */
   readonly reach: 'public' | 'private'
+  /** TLS with our own SVID: the SPIFFE IDs of which the upstream must prove one. Null: as `scheme` says. */
+  readonly tls: { readonly ids: readonly string[] } | null
   /** Provider name, or null for a route without a credential. */
   readonly credential: string | null
   readonly tools: readonly Tool[]

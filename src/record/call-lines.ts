@@ -50,7 +50,8 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   const seen =
     `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
     `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}` +
-    `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}`
+    `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}` +
+    `,"downstream_proven":${outcome.proven === null ? 'null' : quoteAgain(outcome.proven, 2048)}`
   const tail = `,"kind":"outcome"${who}${what}${seen}${lease === null ? ',"lease":null' : leaseText(lease)},"stages":${facts.stages}}}}`
   return { kind: 'outcome', id: call.id, rank: 'own', head: form.head(call.id, 'outcome', ''), tail }
 }
@@ -136,7 +137,9 @@ const taskText = (task: Task): string =>
   })
 
 function targetText(target: Target): string {
-  const route = remembered(routes, target.route, ({ name, to }) => `,"route":${quote(name)},"downstream":${quote(to.authority)}`)
+  const route = remembered(routes, target.route, ({ name, to, tls }) => {
+    return `,"route":${quote(name)},"downstream":${quote(tls?.ids[0] ?? to.authority, 2048)}`
+  })
   const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
   return `${route}${tool},"resource":${target.resource === null ? 'null' : quote(target.resource)}`
 }

@@ -156,7 +156,7 @@ export class CallEntry implements Entry {
     const { signal } = this.#call
     const gone = signal.aborted && signal.reason instanceof Error && signal.reason.name === 'ClientGone'
     const ended = gone ? 'client-gone' : signal.aborted ? 'cut' : 'refused'
-    return { status: null, ended, ...(effect ?? { bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }) }
+    return { status: null, ended, ...(effect ?? { bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null, proven: null }) }
   }
 
   /** Ends a stage; gives how long it took, ms. */

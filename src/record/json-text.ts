@@ -16,12 +16,13 @@ export function onePiece(text: string): string {
 const quoted = new Map<string, string>()
 const mostQuoted = 1024
 
-/** The same for a short text that comes back with most calls, such as an address: quoted once, then looked up. */
-export function quoteAgain(text: string): string {
+/** The same for a text that comes back with most calls, such as an address: where it is short it is quoted once, then looked up. */
+export function quoteAgain(text: string, cap = 128): string {
+  if (text.length > 128) return quote(text, cap)
   let known = quoted.get(text)
   if (known === undefined) {
     if (quoted.size >= mostQuoted) quoted.clear()
-    quoted.set(text, (known = quote(text, 128)))
+    quoted.set(text, (known = quote(text)))
   }
   return known
 }

@@ -1,10 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { codes, type Code } from '../../src/refusal.ts'
+import { certificateFor } from '../support/certificate.ts'
 import { defaultPolicyBytes, filesOf, packBundle, patched } from '../support/policy-rig.ts'
 import {
   agentId,
@@ -339,6 +341,21 @@ describe('a running sidecar refuses with', () => {
     await using running = await start(await deadUrl())
     const answer = await call(running)
     expectRefusal(running, answer, 'forward.unreachable', { lines: ['decision', 'outcome'], retry: 'later' })
+  })
+
+  test('forward.untrusted', async () => {
+    const { cert, key } = certificateFor('crm.acme.example')
+    const seen: string[] = []
+    const upstream = createSecureServer({ cert, key }, (request, response) => {
+      seen.push(request.url ?? '')
+      response.end('ok')
+    })
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+    await using running = await start(`https://127.0.0.1:${(upstream.address() as AddressInfo).port}`)
+    expectRefusal(running, await call(running), 'forward.untrusted', { lines: ['decision', 'outcome'], retry: 'later' })
+    expect(running.entries().at(-1)).toMatchObject({ kind: 'outcome', dialled: null, downstream_proven: null })
+    expect(seen).toEqual([])
+    await new Promise((resolve) => upstream.close(resolve))
   })
 
   test('forward.timeout', async () => {

@@ -130,7 +130,7 @@ describe('an upstream', () => {
     { name: 'stall', fault: 'stall', status: null, code: null, ended: 'upstream-gone' },
     { name: 'error', fault: 'error', status: 500, code: null, ended: 'complete' },
     { name: 'plain', fault: null, status: 502, code: 'forward.unreachable', ended: 'refused' },
-    { name: 'untrusted', fault: null, status: 502, code: 'forward.unreachable', ended: 'refused' },
+    { name: 'untrusted', fault: null, status: 502, code: 'forward.untrusted', ended: 'refused' },
   ]
   const good = '{"answer":"as it should be"}'
 

@@ -49,5 +49,5 @@ export function sketchOwnLease(lease: Partial<Lease> = {}): Lease {
 }
 
 export function sketchOutcome(outcome: Partial<Outcome> = {}): Outcome {
-  return { status: 200, ended: 'complete', bytesOut: 0, bytesIn: 512, bodySha256: null, dialled: '127.0.0.1:443', ...outcome }
+  return { status: 200, ended: 'complete', bytesOut: 0, bytesIn: 512, bodySha256: null, dialled: '127.0.0.1:443', proven: null, ...outcome }
 }

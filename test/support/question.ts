@@ -105,6 +105,7 @@ export function sketchRoute(route: Partial<Route> = {}): Route {
       basePath: '/api',
     },
     reach: 'private',
+    tls: null,
     credential: 'crm',
     tools: [sketchTool()],
     selects: [],

@@ -167,7 +167,15 @@ describe('streams', () => {
     client.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     await resolving
     client.socket.destroy()
-    expect(await rig.end(0)).toEqual({ status: null, ended: 'client-gone', bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null })
+    expect(await rig.end(0)).toEqual({
+      status: null,
+      ended: 'client-gone',
+      bytesOut: 0,
+      bytesIn: 0,
+      bodySha256: null,
+      dialled: null,
+      proven: null,
+    })
   })
 
   test.each([

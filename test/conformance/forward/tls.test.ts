@@ -62,7 +62,7 @@ describe('TLS to an upstream', () => {
     const { rig, requests } = await secure(certificate, trusted ? [certificate.cert] : undefined)
     const answer = await fetch(rig.url)
     expect(answer.status).toBe(502)
-    expect(await answer.json()).toMatchObject({ code: 'forward.unreachable' })
+    expect(await answer.json()).toMatchObject({ code: 'forward.untrusted' })
     expect(requests).toEqual([])
   })
 })

@@ -86,9 +86,9 @@ describe('listeners', () => {
   it('never take the place of a file that is no socket', async () => {
     const path = join(await mkdtemp(join(tmpdir(), 'countersign-')), 'state.db')
     await writeFile(path, 'kept')
-    await expect(listen(listenOptions({ listeners: [{ name: 'sock', at: { path }, route: null, ambient: null, tls: null }] }))).rejects.toThrow(
-      'EADDRINUSE',
-    )
+    await expect(
+      listen(listenOptions({ listeners: [{ name: 'sock', at: { path }, route: null, ambient: null, tls: null }] })),
+    ).rejects.toThrow('EADDRINUSE')
     expect(await readFile(path, 'utf8')).toBe('kept')
   })
 })
