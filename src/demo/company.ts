@@ -1,8 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { createPrivateKey, randomBytes } from 'node:crypto'
 import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { certificatesPem } from '../identify/pem.ts'
 import { developmentIssuer, type DevelopmentIssuer } from './issuer.ts'
 import { serveWorkloadApi } from './workload-api.ts'
 import { crm, mail, payments, startUpstream, type Upstream } from './upstreams.ts'
@@ -20,9 +21,16 @@ export interface Company {
   readonly agent: string
   readonly audience: string
   readonly upstreams: { readonly crm: Upstream; readonly mail: Upstream; readonly payments: Upstream }
-  /** Writes a fresh SVID of the agent to `agent.jwt` and gives it. */
-  svid(): Promise<string>
+  /** Writes fresh SVIDs of the agent and gives them: `agent.jwt`, and for mutual TLS `agent.pem` and `agent.key` beside `bundle.pem`. */
+  svids(): Promise<AgentSvids>
   close(): Promise<void>
+}
+
+/** What the agent proves itself with. */
+export interface AgentSvids {
+  readonly token: string
+  /** PEM, for a TLS client. */
+  readonly certificate: { readonly cert: string; readonly key: string; readonly ca: string }
 }
 
 export const svidSeconds = 900
@@ -34,7 +42,7 @@ export async function foundCompany(): Promise<Company> {
   const agent = 'spiffe://acme.example/ns/support/sa/refund-agent'
   const audience = 'spiffe://acme.example/countersign'
   const secret = randomBytes(24).toString('base64url')
-  const ports = await freePorts([7420, 7421, 7423])
+  const ports = await freePorts([7420, 7421, 7423, 7424])
   const upstreams = await startUpstreams(new URL(`http://127.0.0.1:${ports[2]}`), secret)
   const workloadApi = await serveWorkloadApi({
     issuer,
@@ -55,16 +63,22 @@ export async function foundCompany(): Promise<Company> {
     agent,
     audience,
     upstreams,
-    svid: async () => {
-      const token = await issuer.mint(agent, audience, svidSeconds)
-      writeFileSync(join(folder, 'agent.jwt'), token, { mode: 0o600 })
-      return token
-    },
+    svids: () => writeSvids(issuer, folder, agent, audience),
     close: async () => {
       for (const upstream of Object.values(upstreams)) await upstream.close()
       await workloadApi.close()
     },
   }
+}
+
+async function writeSvids(issuer: DevelopmentIssuer, folder: string, agent: string, audience: string): Promise<AgentSvids> {
+  const token = await issuer.mint(agent, audience, svidSeconds)
+  const { chain, key } = issuer.issue({ id: agent, seconds: svidSeconds })
+  const pem = createPrivateKey({ key: Buffer.from(key ?? []), format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' })
+  const certificate = { cert: certificatesPem(chain), key: pem, ca: certificatesPem(issuer.authorities) }
+  const files = { 'agent.jwt': token, 'agent.pem': certificate.cert, 'agent.key': pem, 'bundle.pem': certificate.ca }
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 })
+  return { token, certificate }
 }
 
 /** Three APIs that check their credentials; the CRM also asks Countersign whether they were taken back. */
@@ -79,11 +93,12 @@ async function startUpstreams(health: URL, secret: string): Promise<Company['ups
 }
 
 function addresses(ports: readonly number[], { crm: customers, mail: post, payments: money }: Company['upstreams']): Company['env'] {
-  const [agent, admin, health] = ports.map(String)
+  const [agent, admin, health, tls] = ports.map(String)
   return {
     AGENT_PORT: agent ?? '',
     ADMIN_PORT: admin ?? '',
     HEALTH_PORT: health ?? '',
+    TLS_PORT: tls ?? '',
     CRM_URL: customers.url,
     MAIL_URL: post.url,
     PAYMENTS_URL: money.url,

@@ -5,8 +5,8 @@ import { loadConfig, type Loaded } from '../config/load.ts'
 import { LogWriter, readLogLine } from '../cli/log-line.ts'
 import { verifyLedger } from '../record/verify.ts'
 import type { Sidecar } from '../sidecar.ts'
-import { foundCompany, svidSeconds, type Company } from './company.ts'
-import { anonymous, calls, curlLine, makeCall, opening, read, type Seen, type Step } from './story.ts'
+import { foundCompany, svidSeconds, type AgentSvids, type Company } from './company.ts'
+import { anonymous, calls, curlLine, makeCall, opening, read, type AgentPorts, type Seen, type Step } from './story.ts'
 
 export interface DemonstrationOptions {
   /** End after the story. */
@@ -43,8 +43,8 @@ class Teller {
   readonly #company: Company
   readonly #sidecar: Sidecar
   readonly #options: DemonstrationOptions
-  readonly #port: number
-  #svid = ''
+  readonly #ports: AgentPorts
+  #svids: AgentSvids = { token: '', certificate: { cert: '', key: '', ca: '' } }
   #number = 0
   #asTold = true
 
@@ -52,12 +52,12 @@ class Teller {
     this.#company = company
     this.#sidecar = sidecar
     this.#options = options
-    this.#port = sidecar.ports.get('agent.0') ?? 0
+    this.#ports = { plain: sidecar.ports.get('agent.0') ?? 0, tls: sidecar.ports.get('agent.1') ?? 0 }
   }
 
   async tell(): Promise<boolean> {
     const { agent, audience } = this.#company
-    this.#svid = await this.#company.svid()
+    this.#svids = await this.#company.svids()
     this.#say('Countersign stands between an agent and every API it calls.', 'bold')
     this.#say(`Agent    ${agent}\nIdentity a JWT-SVID for ${audience}, by the SPIFFE Workload API\nState    ${this.#company.folder}`)
     await this.#call(anonymous)
@@ -75,15 +75,15 @@ class Teller {
   async stayUp(): Promise<void> {
     const { ports, foundation } = this.#sidecar
     const { folder } = this.#company
-    const renewal = setInterval(() => void this.#company.svid(), (svidSeconds / 2) * 1000)
+    const renewal = setInterval(() => void this.#company.svids(), (svidSeconds / 2) * 1000)
     const admin = `--addr 127.0.0.1:${ports.get('admin')} --key ${folder}/admin.key`
     this.#say('Still running. Ports:', 'bold')
-    this.#say(`agents ${this.#port}, admin ${ports.get('admin')}, health ${ports.get('health')}`)
+    this.#say(`agents ${this.#ports.plain} and over TLS ${this.#ports.tls}, admin ${ports.get('admin')}, health ${ports.get('health')}`)
     this.#say('Try:', 'bold')
     this.#say(
       [
-        `TASK=$(${curlLine(opening, this.#port, this.#company)} | sed -E 's/.*"id":"([^"]*)".*/\\1/')`,
-        curlLine({ ...read, path: `/t/$TASK${read.path}` }, this.#port, this.#company),
+        `TASK=$(${curlLine(opening, this.#ports, this.#company)} | sed -E 's/.*"id":"([^"]*)".*/\\1/')`,
+        curlLine({ ...read, path: `/t/$TASK${read.path}` }, this.#ports, this.#company),
         `curl -s http://127.0.0.1:${ports.get('health')}/metrics | grep ^countersign_calls`,
         `npm run -s cs -- dev-identity mint --socket ${this.#company.workloadApi} --id ${this.#company.agent} --audience ${this.#company.audience}`,
         `npm run -s cs -- task ls ${admin}`,
@@ -108,8 +108,8 @@ class Teller {
   async #call(step: Step): Promise<Seen> {
     const before = this.#sidecar.foundation.recorder.position().seq
     this.#title(step.title, step.text)
-    this.#say(`$ ${curlLine(step, this.#port, this.#company)}`, 'gray')
-    const seen = await makeCall(step, this.#port, step.identified === false ? null : this.#svid)
+    this.#say(`$ ${curlLine(step, this.#ports, this.#company)}`, 'gray')
+    const seen = await makeCall(step, this.#ports, this.#svids)
     const { status, code = null } = step.expect
     const good = seen.status === status && seen.code === code
     this.#say(`${seen.status} ${seen.code === null ? short(seen.body) : `${seen.code}: ${seen.reasons.join('; ')}`}`)
@@ -131,7 +131,7 @@ class Teller {
     await this.#call(step)
     const late = {
       ...anonymous,
-      identified: true,
+      identity: 'token' as const,
       title: 'A late call is refused',
       text: 'The task is over.',
       path: `/t/${task}/crm/orders/1042`,

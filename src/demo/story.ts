@@ -1,5 +1,12 @@
-import { request } from 'node:http'
-import type { Company } from './company.ts'
+import { request, type IncomingMessage } from 'node:http'
+import { request as secureRequest } from 'node:https'
+import type { AgentSvids, Company } from './company.ts'
+
+/** Where agents reach Countersign: plain on loopback, and over TLS. */
+export interface AgentPorts {
+  readonly plain: number
+  readonly tls: number
+}
 
 /** What came back for one call of the story. */
 export interface Seen {
@@ -18,8 +25,8 @@ export interface Step {
   readonly method: string
   readonly path: string
   readonly body?: unknown
-  /** Without it the call carries no identity. */
-  readonly identified?: boolean
+  /** `token` (default): a JWT-SVID as a Bearer token; `certificate`: an X.509-SVID over mutual TLS; `none`: nothing. */
+  readonly identity?: 'token' | 'certificate' | 'none'
   /** What must come back, or the story is not as told. */
   readonly expect: { readonly status: number; readonly code?: string }
 }
@@ -43,7 +50,7 @@ export const anonymous: Step = {
   text: 'Being on the same machine proves nothing: every call must show which workload it comes from.',
   method: 'GET',
   path: '/crm/orders/1042',
-  identified: false,
+  identity: 'none',
   expect: { status: 401, code: 'identify.missing' },
 }
 
@@ -58,6 +65,12 @@ export const read: Step = {
 /** The calls under the task, in order. */
 export const calls: readonly Step[] = [
   read,
+  {
+    ...read,
+    title: 'The same over mutual TLS',
+    text: 'The connection itself proves the workload: an X.509-SVID on both sides. Policy can tell it from a token that whoever holds it can use.',
+    identity: 'certificate',
+  },
   {
     title: 'A call outside the intent is refused',
     text: 'The agent may do many things; deleting a customer is not what this task is for.',
@@ -98,29 +111,26 @@ export const calls: readonly Step[] = [
   },
 ]
 
-/** Makes one call of the story as an agent would: through the proxy, its SVID where an SDK puts an API key. */
-export function makeCall(step: Step, proxyPort: number, svid: string | null): Promise<Seen> {
+/** Makes one call of the story as an agent would: its SVID where an SDK puts an API key, or as its client certificate. */
+export function makeCall(step: Step, ports: AgentPorts, svids: AgentSvids): Promise<Seen> {
+  const { identity = 'token', method, path } = step
   const body = step.body === undefined ? '' : JSON.stringify(step.body)
+  const headers = {
+    ...(identity === 'token' ? { authorization: `Bearer ${svids.token}` } : {}),
+    ...(body ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
+  }
   return new Promise((resolve, reject) => {
-    const sent = request(
-      {
-        host: '127.0.0.1',
-        port: proxyPort,
-        method: step.method,
-        path: step.path,
-        headers: {
-          ...(svid === null ? {} : { authorization: `Bearer ${svid}` }),
-          ...(body ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
-        },
-      },
-      (response) => {
-        let text = ''
-        response.setEncoding('utf8')
-        response.on('data', (part: string) => (text += part))
-        response.on('error', reject)
-        response.on('end', () => resolve(seen(response.statusCode ?? 0, response.headers['countersign-call'], text)))
-      },
-    )
+    const answered = (response: IncomingMessage): void => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (part: string) => (text += part))
+      response.on('error', reject)
+      response.on('end', () => resolve(seen(response.statusCode ?? 0, response.headers['countersign-call'], text)))
+    }
+    const sent =
+      identity === 'certificate'
+        ? secureRequest({ host: 'localhost', port: ports.tls, method, path, headers, ...svids.certificate }, answered)
+        : request({ host: '127.0.0.1', port: ports.plain, method, path, headers }, answered)
     sent.on('error', reject)
     sent.end(body)
   })
@@ -143,12 +153,14 @@ function seen(status: number, call: string | string[] | undefined, text: string)
   }
 }
 
-/** The call as a line for a terminal; the identity is read from the file that is kept fresh. */
-export function curlLine(step: Step, proxyPort: number, company: Company): string {
+/** The call as a line for a terminal; the identity is read from the files that are kept fresh. */
+export function curlLine(step: Step, ports: AgentPorts, { folder }: Company): string {
+  const { identity = 'token' } = step
   const parts = ['curl -s']
   if (step.method !== 'GET' && (step.method !== 'POST' || step.body === undefined)) parts.push(`-X ${step.method}`)
-  if (step.identified !== false) parts.push(`-H "Authorization: Bearer $(cat ${company.folder}/agent.jwt)"`)
+  if (identity === 'token') parts.push(`-H "Authorization: Bearer $(cat ${folder}/agent.jwt)"`)
+  if (identity === 'certificate') parts.push(`--cert ${folder}/agent.pem --key ${folder}/agent.key --cacert ${folder}/bundle.pem`)
   if (step.body !== undefined) parts.push(`-H 'Content-Type: application/json' -d '${JSON.stringify(step.body)}'`)
-  parts.push(`http://127.0.0.1:${proxyPort}${step.path}`)
+  parts.push(`${identity === 'certificate' ? `https://localhost:${ports.tls}` : `http://127.0.0.1:${ports.plain}`}${step.path}`)
   return parts.join(' ')
 }

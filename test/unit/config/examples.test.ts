@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 
 const folder = resolve(import.meta.dirname, '../../../examples')
-const ports = { AGENT_PORT: '7420', ADMIN_PORT: '7421', HEALTH_PORT: '7423' }
+const ports = { AGENT_PORT: '7420', ADMIN_PORT: '7421', HEALTH_PORT: '7423', TLS_PORT: '7424' }
 const socket = { SPIFFE_ENDPOINT_SOCKET: 'unix:/run/spire/agent.sock' }
 const urls = { CRM_URL: 'http://127.0.0.1:1', MAIL_URL: 'http://127.0.0.1:2', PAYMENTS_URL: 'http://127.0.0.1:3' }
 
