@@ -24,8 +24,8 @@ export interface Sidecar {
   readonly foundation: Foundation
   /** Why calls cannot be served now; empty when they can. */
   notReady(): readonly string[]
-  /** Resolves when every identity source can verify, or after so many ms. */
-  settled(ms: number): Promise<void>
+  /** Who vouches for whom at present; a reload may replace it. */
+  trust(): Trust
   /** Swaps a checked configuration in; rejects, and keeps the old one, when it cannot be wired. */
   reload(loaded: Loaded): Promise<void>
   /** Counts an attempt to reload. */
@@ -123,8 +123,8 @@ class House implements Sidecar {
     return why
   }
 
-  settled(ms: number): Promise<void> {
-    return this.wiring.trust.settled(ms)
+  trust(): Trust {
+    return this.wiring.trust
   }
 
   async reload(loaded: Loaded): Promise<void> {

@@ -26,7 +26,7 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   try {
     const sidecar = await options.open(loadConfig(company.configFile, company.env))
     try {
-      await sidecar.settled(firstKeys)
+      await sidecar.trust().settled(firstKeys)
       const teller = new Teller(company, sidecar, options)
       const asTold = await teller.tell()
       if (!options.once && !options.signal.aborted) await teller.stayUp()

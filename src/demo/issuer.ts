@@ -14,7 +14,9 @@ export interface DevelopmentIssuer {
   mint(id: string, audience: string | readonly string[], seconds: number): Promise<string>
   /** An X.509-SVID. */
   issue(request: SvidRequest): IssuedSvid
-  /** Signs with fresh keys from now on; of those before, the last ones stay in the bundle. */
+  /** How often keys were renewed or revoked: what was signed two renewals ago is not good any more. */
+  readonly generation: number
+  /** Signs with the keys that were published last; those before stay in the bundle once more, and the next ones come into it. */
   renewKeys(): Promise<void>
   /** Signs with fresh keys, and nothing signed before is good any more. */
   revokeKeys(): Promise<void>
@@ -35,21 +37,25 @@ const authoritySeconds = 365 * 86_400
 
 /** Makes a trust domain with fresh P-256 keys that live as long as the process. `clock`: epoch ms. */
 export async function developmentIssuer(trustDomain: string, clock: () => number = Date.now): Promise<DevelopmentIssuer> {
-  return new Issuer(trustDomain, clock, await freshKeys(trustDomain, clock))
+  return new Issuer(trustDomain, clock, [await freshKeys(trustDomain, clock), await freshKeys(trustDomain, clock)])
 }
 
 class Issuer implements DevelopmentIssuer {
   readonly trustDomain: string
   readonly #clock: () => number
   // both written by #adopt alone
-  /** Newest first; it signs. */
+  /** The next ones, published ahead of their use (Federation §4.1), those that sign, and those before. */
   #keys: readonly Keys[]
   #sequence = 1
 
-  constructor(trustDomain: string, clock: () => number, keys: Keys) {
+  constructor(trustDomain: string, clock: () => number, keys: readonly Keys[]) {
     this.trustDomain = trustDomain
     this.#clock = clock
-    this.#keys = [keys]
+    this.#keys = keys
+  }
+
+  get generation(): number {
+    return this.#sequence - 1
   }
 
   get bundle(): string {
@@ -71,7 +77,7 @@ class Issuer implements DevelopmentIssuer {
   }
 
   mint(id: string, audience: string | readonly string[], seconds: number): Promise<string> {
-    const { kid, privateKey } = this.#newest.token
+    const { kid, privateKey } = this.#signing.token
     const now = Math.floor(this.#clock() / 1000)
     return new SignJWT({})
       .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
@@ -83,21 +89,22 @@ class Issuer implements DevelopmentIssuer {
   }
 
   issue(request: SvidRequest): IssuedSvid {
-    return this.#newest.authority.issue(request)
+    return this.#signing.authority.issue(request)
   }
 
   async renewKeys(): Promise<void> {
-    this.#adopt([await freshKeys(this.trustDomain, this.#clock), this.#newest])
+    const [next, signing] = this.#keys
+    this.#adopt([await freshKeys(this.trustDomain, this.#clock), next ?? this.#signing, signing ?? this.#signing])
   }
 
   async revokeKeys(): Promise<void> {
-    this.#adopt([await freshKeys(this.trustDomain, this.#clock)])
+    this.#adopt([await freshKeys(this.trustDomain, this.#clock), await freshKeys(this.trustDomain, this.#clock)])
   }
 
-  get #newest(): Keys {
-    const [newest] = this.#keys
-    if (newest === undefined) throw new Error('an issuer without keys')
-    return newest
+  get #signing(): Keys {
+    const [, signing] = this.#keys
+    if (signing === undefined) throw new Error('an issuer without keys')
+    return signing
   }
 
   #adopt(keys: readonly Keys[]): void {
