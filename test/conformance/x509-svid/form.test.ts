@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { extension, keyUsage, name } from '../../../src/demo/certificate.ts'

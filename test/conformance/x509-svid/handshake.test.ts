@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { basicConstraints, keyUsage, name } from '../../../src/demo/certificate.ts'
 import { makeAuthority } from '../../../src/demo/x509.ts'
