@@ -52,7 +52,10 @@ function climb(path: Path, search: Search): Path | null {
 function follows(signer: Certificate, path: Path, search: Search): boolean {
   const child = path.at(-1)
   if (child === undefined || !mayHaveIssued(signer, child)) return false
-  if (++search.steps > mostSteps) return false
+  if (++search.steps > mostSteps) {
+    search.fault = { why: 'chain', detail: 'it has too many possible issuers' }
+    return false
+  }
   const fault =
     signerFault(signer) ??
     validityFault(signer, search.now) ??

@@ -94,8 +94,7 @@ export function validityFault({ notBefore, notAfter }: Certificate, now: number)
   return null
 }
 
-function commonFault({ version, extensions, publicKey, algorithm }: Certificate): Fault | null {
-  if (version !== 3) return { why: 'malformed', detail: 'it is not of version 3' }
+function commonFault({ extensions, publicKey, algorithm }: Certificate): Fault | null {
   for (const [oid, critical] of extensions.critical) {
     if (critical && !processed.has(oid)) return { why: 'usage', detail: `the critical extension ${oid} is not known here` }
   }

@@ -33,6 +33,7 @@ describe('constraints on URIs', () => {
     ['.acme.example', 'a.b.acme.example', true],
     ['.acme.example', 'acme.example', false],
     ['.acme.example', 'evilacme.example', false],
+    ['.acme.example', '.acme.example', false],
     ['ACME.Example', 'acme.example', true],
     ['.Acme.example', 'sub.acme.example', true],
     ['example', 'acme.example', false],

@@ -37,12 +37,18 @@ describe('DER', () => {
     ['a string in pieces', '2404040161'],
     ['a sequence that is not constructed', '1000'],
     ['an integer that is constructed', '2203020101'],
+    ['a length that is too long for what it is in, though not for all of it', '3006300202020500'],
     ['a tag number above 30', '3f2000'],
+    ['a tag number above 30 of a kind of its own', '9f0100'],
     ['a zero tag', '0000'],
     ['a tag that ends the bytes', '300130'],
   ]
   test.each(bad)('[X.690 §10.1; X.690 §10.2; X.690 §8.1] %s is refused', (_, hex) => {
     expect(() => readDer(Buffer.from(hex, 'hex'))).toThrow(MalformedDer)
+  })
+
+  test('[X.690 §10.1] an indefinite length is refused as such', () => {
+    expect(() => readDer(Buffer.from('30800000', 'hex'))).toThrow('indefinite')
   })
 
   test('[Countersign: certificates are bounded] more than 16 KiB, and values nested deeper than 16, are refused', () => {

@@ -155,6 +155,9 @@ describe('signatures', () => {
     const leaf = makeLeaf({ algorithm: 'rsa-sha256', sign: () => Buffer.alloc(256, 1) }, root)
     expect(verdict([leaf], [root])).toBe('chain')
     const rsa = makeCa({ keys: rsaKeys() })
+    // right for the key and under the name of another kind
+    const misnamed = (body: Uint8Array) => algorithms['rsa-sha256'].sign(body, rsa.keys.privateKey)
+    expect(verdict([makeLeaf({ algorithm: 'ecdsa-sha256', sign: misnamed }, rsa)], [rsa])).toBe('chain')
     expect(
       verdict(
         [makeLeaf({ algorithm: 'ecdsa-sha256', sign: () => sequence(integer(Buffer.from([1])), integer(Buffer.from([1]))) }, rsa)],
