@@ -80,13 +80,13 @@ function readVersion(element: Element | undefined): 2 | 3 {
   return value === 1 ? 2 : 3
 }
 
-/** RFC 5280 §4.1.2.2: a positive number of at most 20 bytes. */
+/** RFC 5280 §4.1.2.2: at most 20 bytes and not negative; zero, which it forbids to write and asks to bear with, is on old roots. */
 function readSerial(element: Element | undefined): string {
   const bytes = readInteger(element, 'the serial number')
   const [first = 0] = bytes
-  if (first >= 0x80 || bytes.length > 20 || (first === 0 && bytes.length === 1))
-    throw new MalformedDer('the serial number is not positive, or longer than 20 bytes')
-  return hex(first === 0 ? bytes.subarray(1) : bytes)
+  const digits = first === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes
+  if (first >= 0x80 || digits.length > 20) throw new MalformedDer('the serial number is negative, or longer than 20 bytes')
+  return hex(digits)
 }
 
 function readValidity(element: Element | undefined): { notBefore: number; notAfter: number } {

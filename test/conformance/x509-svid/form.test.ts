@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { X509Certificate } from 'node:crypto'
+import { rootCertificates } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { extension, keyUsage, name } from '../../../src/demo/certificate.ts'
 import { bits, der, integer, octets, oid, sequence } from '../../../src/demo/der.ts'
@@ -206,7 +207,6 @@ describe('the parts of a certificate', () => {
   })
 
   test.each([
-    ['zero', '00'],
     ['negative', 'ff'],
     ['negative and long', '80000000000000000000000000000000'],
     ['longer than 20 bytes', `01${'00'.repeat(20)}`],
@@ -218,8 +218,10 @@ describe('the parts of a certificate', () => {
 
   test('[RFC 5280 §4.1.2.2] the serial number is given as hex', () => {
     const svid = (hex: string) => verifyX509Svid([makeLeaf({ serial: Buffer.from(hex, 'hex') }, root).der], [root.der], now)
+    expect(svid('00').serial).toBe('00')
     expect(svid('01').serial).toBe('01')
     expect(svid('00ff00').serial).toBe('ff00')
+    expect(svid(`00${'ff'.repeat(20)}`).serial).toBe('ff'.repeat(20))
     expect(svid(`7f${'ff'.repeat(19)}`).serial).toBe(`7f${'ff'.repeat(19)}`)
   })
 
@@ -311,4 +313,15 @@ describe('the parts of a certificate', () => {
     expect(read.publicKey?.equals(node.publicKey)).toBe(true)
     expect(read.subject).toBe(name('Acme').toString('hex'))
   })
+})
+
+test('[RFC 5280 §4.1] every root that node ships can be read, and says what node says', () => {
+  for (const each of rootCertificates) {
+    const node = new X509Certificate(each)
+    const read = readCertificate(node.raw)
+    expect(BigInt(`0x${read.serial}`)).toBe(BigInt(`0x${node.serialNumber}`))
+    expect(read.notAfter).toBe(Date.parse(node.validTo))
+    expect(read.extensions.ca).toBe(node.ca)
+    expect(read.publicKey?.equals(node.publicKey)).toBe(true)
+  }
 })
