@@ -18,7 +18,7 @@ export interface CertificateFields {
 const ecdsaWithSha256 = sequence(oid('1.2.840.10045.4.3.2'))
 
 /** A certificate signed with a P-256 key. */
-export function signCertificate(fields: CertificateFields, key: KeyObject): Uint8Array {
+export function signCertificate(fields: CertificateFields, key: KeyObject): Buffer {
   const body = sequence(
     der(0xa0, integer(Buffer.from([2]))),
     integer(fields.serial),

@@ -19,7 +19,7 @@ export interface Minting {
 }
 
 export interface Minted extends TestCertificate {
-  readonly der: Uint8Array
+  readonly der: Buffer
   readonly subject: Uint8Array
 }
 
