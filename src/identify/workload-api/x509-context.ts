@@ -1,7 +1,10 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 import type { SpiffeId } from '../spiffe-id.ts'
-import { splitDer } from './der.ts'
+import { readCertificate } from '../x509/certificate.ts'
+import type { Certificate } from '../x509/certificate.ts'
+import { splitCertificates } from '../x509/der.ts'
+import { readId } from '../x509/rules.ts'
 import { messageOf } from './fault.ts'
 import { firstOfEachHint, malformed, mandatory, trustDomainKey, workloadId } from './mandatory.ts'
 import { x509BundlesResponse, x509SvidResponse } from './x509-messages.ts'
@@ -25,14 +28,14 @@ export interface X509Svid {
   readonly serial: string
   /** Epoch ms. */
   readonly notBefore: number
-  /** Epoch ms: the earliest `notAfter` of the chain, which is still within the validity (RFC 5280 §4.1.2.5). */
+  /** Epoch ms: the earliest end in the chain; from then on it proves nothing. */
   readonly expires: number
 }
 
 export interface X509Bundles {
   /** By name of the trust domain. An empty set means that the trust domain has no authority left. */
   readonly bundles: ReadonlyMap<string, Authorities>
-  /** DER. */
+  /** DER, as they were sent: nothing here looks into them. */
   readonly crl: readonly Uint8Array[]
 }
 
@@ -53,7 +56,7 @@ export function readX509Context(bytes: Uint8Array, before: X509Bundles | null): 
     const bundles = new Map<string, Authorities>()
     const read = firstOfEachHint(svids).map((svid) => readSvid(svid, bundles, before))
     for (const [key, value] of federatedBundles) addBundle(bundles, trustDomainKey(key), value, before)
-    return { svids: read, bundles, crl: crl.map(readCrl) }
+    return { svids: read, bundles, crl: crl.map(copyOf) }
   } finally {
     for (const { x509SvidKey } of svids) x509SvidKey.fill(0)
   }
@@ -65,7 +68,7 @@ export function readX509Bundles(bytes: Uint8Array, before: X509Bundles | null): 
   mandatory(message.bundles.size > 0, 'bundles')
   const bundles = new Map<string, Authorities>()
   for (const [key, value] of message.bundles) addBundle(bundles, trustDomainKey(key), value, before)
-  return { bundles, crl: message.crl.map(readCrl) }
+  return { bundles, crl: message.crl.map(copyOf) }
 }
 
 function readSvid(message: X509SvidMessage, bundles: Map<string, Authorities>, before: X509Bundles | null): X509Svid {
@@ -75,27 +78,30 @@ function readSvid(message: X509SvidMessage, bundles: Map<string, Authorities>, b
   mandatory(message.bundle.length > 0, 'bundle')
   const id = workloadId(message.spiffeId)
   const chain = certificates(message.x509Svid, `the chain of ${id.id}`)
-  const parsed = chain.map((der) => parse(der, `the chain of ${id.id}`))
+  const parsed = chain.map((der) => parse(der, id))
   const [leaf] = parsed
   if (leaf === undefined) throw malformed(`the chain of ${id.id} has no certificate`)
-  checkName(leaf, id)
+  const named = readId(leaf)
+  if ('why' in named || named.id !== id.id) throw malformed(`the certificate of ${id.id} is not for that ID alone`)
   const key = readKey(message.x509SvidKey, id)
-  if (!leaf.checkPrivateKey(key)) throw malformed(`the private key of ${id.id} does not belong to its certificate`)
+  if (leaf.publicKey?.equals(createPublicKey(key)) !== true)
+    throw malformed(`the private key of ${id.id} does not belong to its certificate`)
   return {
     id,
     hint: message.hint,
     chain,
     key,
     bundle: addBundle(bundles, id.trustDomain, message.bundle, before),
-    serial: leaf.serialNumber.toLowerCase(),
-    notBefore: leaf.validFromDate.getTime(),
-    expires: Math.min(...parsed.map((certificate) => certificate.validToDate.getTime())),
+    serial: leaf.serial,
+    notBefore: leaf.notBefore,
+    expires: Math.min(...parsed.map(({ notAfter }) => notAfter)),
   }
 }
 
 /**
  * One trust domain has one bundle: where two fields of a message disagree, nobody can say which counts.
- * A bundle with the same bytes as before is the same array as before.
+ * A bundle with the same bytes as before is the same array as before. What is in it is looked at by whoever verifies with it: one
+ * certificate that is unfit must not keep a message from withdrawing others.
  */
 function addBundle(bundles: Map<string, Authorities>, trustDomain: string, bytes: Uint8Array, before: X509Bundles | null): Authorities {
   const read = certificates(bytes, `the bundle of ${trustDomain}`)
@@ -106,7 +112,6 @@ function addBundle(bundles: Map<string, Authorities>, trustDomain: string, bytes
   }
   const old = before?.bundles.get(trustDomain)
   const kept = old !== undefined && sameSet(old, read) ? old : read
-  if (kept === read) for (const der of read) parse(der, `the bundle of ${trustDomain}`)
   bundles.set(trustDomain, kept)
   return kept
 }
@@ -115,40 +120,37 @@ function sameSet(one: Authorities, other: Authorities): boolean {
   return one.length === other.length && one.every((der, index) => Buffer.compare(der, other[index] ?? der.subarray(1)) === 0)
 }
 
-/** Node shows alternative names as one text; it quotes and escapes a name that could be taken for two, so an ID stands there as it is. */
-function checkName(leaf: X509Certificate, id: SpiffeId): void {
-  const uris = (leaf.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'))
-  if (uris.length !== 1 || uris[0] !== `URI:${id.id}`) throw malformed(`the certificate of ${id.id} is not for that ID alone`)
-}
-
 /** The error of node:crypto is not passed on: it has seen the key. */
 function readKey(der: Uint8Array, id: SpiffeId): KeyObject {
   try {
-    if (splitDer(der).length === 1) return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' })
+    if (splitCertificates(plain(der)).length === 1) return createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' })
   } catch {
     // said below, in words that hold nothing of the key
   }
   throw malformed(`the private key of ${id.id} is not an unencrypted PKCS#8 key`)
 }
 
-function readCrl(der: Uint8Array): Uint8Array {
-  const [list, ...more] = certificates(der, 'a certificate revocation list')
-  if (list === undefined || more.length > 0) throw malformed('a certificate revocation list is not one DER structure')
-  return list
-}
-
 function certificates(bytes: Uint8Array, what: string): readonly Uint8Array[] {
   try {
-    return splitDer(bytes)
+    return splitCertificates(plain(bytes))
   } catch (error) {
-    throw malformed(`${what} is not concatenated DER: ${messageOf(error)}`)
+    throw malformed(`${what} is not certificates and nothing else: ${messageOf(error)}`)
   }
 }
 
-function parse(der: Uint8Array, what: string): X509Certificate {
+function parse(der: Uint8Array, id: SpiffeId): Certificate {
   try {
-    return new X509Certificate(der)
-  } catch {
-    throw malformed(`${what} holds something that is not a certificate`)
+    return readCertificate(der)
+  } catch (error) {
+    throw malformed(`the chain of ${id.id} holds something that is not a certificate: ${messageOf(error)}`)
   }
+}
+
+/** The same bytes without the Buffer around them, whose `slice` would not copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes)
 }

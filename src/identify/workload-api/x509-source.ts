@@ -54,11 +54,11 @@ export async function openX509Source(parts: X509SourceParts, signal: AbortSignal
   }
 }
 
-/** Good up to and including its last moment (RFC 5280 §4.1.2.5): not a moment longer, and not one shorter. */
+/** Good up to its end: not a moment longer, and not one shorter. */
 function current(latest: Latest<X509Context>, choice: SvidChoice, clock: () => number): X509Svid {
   const svid = chosen(latest.get(), choice)
   if (svid === null) throw new WorkloadApiFault('missing', 'the Workload API gave no X.509-SVID of that ID or hint')
-  if (clock() > svid.expires) {
+  if (clock() >= svid.expires) {
     const { kind, why } = latest.state()
     const cause = kind === 'current' ? 'and no newer one came' : why
     throw new WorkloadApiFault('expired', `the X.509-SVID of ${svid.id.id} expired at ${new Date(svid.expires).toISOString()}: ${cause}`)
