@@ -11,6 +11,7 @@ export interface SeenCall {
   readonly method: WorkloadApiMethod
   /** The values of the security header. */
   readonly header: readonly unknown[]
+  readonly metadata: Readonly<Record<string, unknown>>
   readonly request: Buffer
 }
 
@@ -130,7 +131,7 @@ export class FakeWorkloadApi {
 
   #note(method: WorkloadApiMethod, call: { readonly metadata: Metadata; readonly request: Buffer }): boolean {
     const header = call.metadata.get('workload.spiffe.io')
-    this.seen.push({ method, header, request: call.request })
+    this.seen.push({ method, header, metadata: call.metadata.getMap(), request: call.request })
     const waiting = this.#waiting
     this.#waiting = []
     for (const wake of waiting) wake()
