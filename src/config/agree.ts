@@ -60,7 +60,7 @@ function upstreamTls(config: Config, name: string, place: Place): Finding[] {
 const ownSvid = 'no identity source gives an SVID of our own: add one of type spiffe'
 
 function knowsOwnSvid({ identify }: Config): boolean {
-  return identify.sources.some(({ type }: { readonly type: string }) => type === 'spiffe')
+  return identify.sources.some(({ type }) => type === 'spiffe')
 }
 
 /** One bundle per trust domain: two sources would be two (SPIFFE Federation §4.2). */

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseSpiffeId } from '../identify/spiffe-id.ts'
+import { isWorkloadId } from '../identify/spiffe-id.ts'
 import { duration } from '../units.ts'
 
 const workload = z.string().refine(isWorkloadId, 'must be the SPIFFE ID of a workload such as spiffe://acme.example/payments')
@@ -78,14 +78,6 @@ const routeConfig = z.strictObject({
 export const forwardConfig = z.strictObject({
   routes: z.record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), routeConfig).describe('Routes by name.'),
 })
-
-function isWorkloadId(text: string): boolean {
-  try {
-    return parseSpiffeId(text).path !== ''
-  } catch {
-    return false
-  }
-}
 
 export type RouteConfig = z.infer<typeof routeConfig>
 export type ToolConfig = z.infer<typeof toolConfig>

@@ -80,7 +80,7 @@ interface Upstream {
   /** Whether each handshake resumed a session. */
   readonly resumed: boolean[]
   /** Answers those held at `/held`. */
-  release(): void
+  readonly release: () => void
 }
 
 interface UpstreamOptions {
@@ -173,7 +173,7 @@ describe('an upstream of a route with tls: svid', () => {
     }
     const { rig } = await upstream(held, { chain: [leaf, root, middle] })
     expect(await get(rig)).toBe('ok')
-    expect(seen).toEqual([[leaf, root, middle].map(({ der }) => der.toString('hex'))])
+    expect(seen).toEqual([[leaf, root, middle].map(({ der }) => Buffer.from(der).toString('hex'))])
   })
 
   test('that proves another identity sees no byte of HTTP', async () => {

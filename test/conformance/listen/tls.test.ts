@@ -114,7 +114,9 @@ describe('certificates of the client', () => {
       const client = await tlsClient(rig.port, { ...shown, minVersion: version, maxVersion: version })
       expect((await request(client))?.status).toBe(200)
       expect((await request(client))?.status).toBe(200)
-      expect(peers[0]?.chain.map((one) => Buffer.from(one).toString('hex'))).toEqual(sent.map(({ der }) => der.toString('hex')))
+      expect(peers[0]?.chain.map((one) => Buffer.from(one).toString('hex'))).toEqual(
+        sent.map(({ der }) => Buffer.from(der).toString('hex')),
+      )
       expect(peers[1]).toBe(peers[0])
       client.socket.destroy()
     })

@@ -122,10 +122,62 @@ describe('each problem is named with its place', () => {
       'version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420" } ] }',
       '2 CS1501 listen.agent.0.at',
     ],
+    [
+      'TLS on a listener that vouches for its callers',
+      'version: 1',
+      'version: 1\nlisten: { agent: [ { at: "127.0.0.1:7420", tls: { cert: { file: c }, key: { file: k } }, ambient: "spiffe://acme.example/a" } ] }',
+      '2 CS1502 listen.agent.0.ambient',
+    ],
+    [
+      'a listener that is served with an SVID nobody gives',
+      'version: 1',
+      'version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420", tls: svid } ] }',
+      '2 CS1401 listen.agent.0.tls',
+    ],
+    [
+      'a certificate without its key',
+      'version: 1',
+      'version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420", tls: { cert: { file: c } } } ] }',
+      '2 CS1202 listen.agent.0.tls.key',
+    ],
+    [
+      'an upstream that nobody shows an SVID',
+      'at: /crm\n',
+      'at: /crm\n      tls: svid\n      id: spiffe://acme.example/crm\n',
+      '21 CS1401 forward.routes.crm.tls',
+    ],
+    ['an upstream with an SVID of nobody', 'at: /crm\n', 'at: /crm\n      tls: svid\n', '21 CS1202 forward.routes.crm.tls'],
+    [
+      'an SVID over plain HTTP',
+      'to: https:',
+      'tls: svid\n      id: spiffe://acme.example/crm\n      to: http:',
+      '23 CS1201 forward.routes.crm.to',
+    ],
+    ['an identity that nobody checks', 'at: /crm\n', 'at: /crm\n      id: spiffe://acme.example/crm\n', '21 CS1403 forward.routes.crm.id'],
+    [
+      'the identity of a trust domain',
+      'at: /crm\n',
+      'at: /crm\n      tls: svid\n      id: spiffe://acme.example\n',
+      '22 CS1201 forward.routes.crm.id',
+    ],
     ['an admin port beyond loopback', 'version: 1', 'version: 1\nadmin: { at: "0.0.0.0:7421" }', '2 CS1501 admin.at'],
     ['broken YAML', 'version: 1', 'version: [1', '2 CS1101 '],
   ])('%s', (_name, from, to, expected) => {
     expect(brief(findings(from, to))).toContain(expected)
+  })
+
+  test('TLS beyond loopback is as it should be, and may be served with the SVID of a Workload API', () => {
+    const listen = (tls: string, more = ''): string => `version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420", tls: ${tls}${more} } ] }`
+    const files = '{ cert: { file: c }, key: { file: k } }'
+    expect(findings('version: 1', listen(files))).toEqual([])
+    expect(findings('version: 1', listen(files, ', unsafe_plain: true')).map(({ code, severity }) => `${code} ${severity}`)).toEqual([
+      'CS1403 warning',
+      'CS1901 note',
+    ])
+    const source = '{ type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }'
+    const route = 'at: /crm\n      tls: svid\n      id: [spiffe://acme.example/crm, spiffe://acme.example/crm2]'
+    const svid = good.replace('version: 1', listen('svid')).replace(source, '{ type: spiffe }').replace('at: /crm', route)
+    expect(parseConfig(svid, 'countersign.yaml', {}).findings).toEqual([])
   })
 
   test('a slip gets a suggestion', () => {
