@@ -4,12 +4,15 @@
 export type Members = Readonly<Record<string, unknown>>
 
 const deepest = 64
+const startsNumber = /[-0-9]/
+const inNumber = /[-+.0-9eE]/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Takes bytes or text, gives the object in it.
- * Throws SyntaxError when it is not UTF-8, not JSON, not an object, nested deeper than 64, names a member twice in one object, or spells
- * a name with escapes (RFC 7519 §4 and RFC 7515 §4 allow refusing it; two readers could otherwise see two subjects).
+ * Throws SyntaxError when it is not UTF-8, not JSON, not an object, nested deeper than 64, names a member twice in one object, spells
+ * a name with escapes (RFC 7519 §4 and RFC 7515 §4 allow refusing it; two readers could otherwise see two subjects), or has a number
+ * too large to hold, such as `1e400`, which others refuse and JavaScript takes for Infinity (RFC 8259 §6).
  * A whole number in a member called `exact` comes as a bigint, with all its digits: a JSON number loses them above 2^53.
  */
 export function parseStrictJson(source: string | Uint8Array, exact: string | null = null): Members {
@@ -67,8 +70,17 @@ function checkMembers(text: string): void {
       nameNext = false
     } else if (char === ',') {
       nameNext = open.at(-1) !== null
+    } else if (char !== undefined && startsNumber.test(char)) {
+      at = numberEnd(text, at) - 1
     }
   }
+}
+
+function numberEnd(text: string, start: number): number {
+  let at = start + 1
+  while (inNumber.test(text[at] ?? '')) at++
+  if (!Number.isFinite(Number(text.slice(start, at)))) throw new SyntaxError('a number too large to hold')
+  return at
 }
 
 function addName(names: Set<string> | null | undefined, quoted: string): void {

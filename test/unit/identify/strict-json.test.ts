@@ -52,6 +52,18 @@ describe('strict JSON', () => {
     expect(() => parseStrictJson(String.raw`{"a":[{"\n":1}]}`)).toThrow(SyntaxError)
   })
 
+  test.each(['1e400', '-1e400', '1E+400', '0.1e999', `1${'0'.repeat(309)}`])(
+    'refuses %s at any depth: JavaScript would read Infinity',
+    (number) => {
+      expect(() => parseStrictJson(`{"a":${number}}`)).toThrow('a number too large to hold')
+      expect(() => parseStrictJson(`{"a":[{"b":"1e400"},${number} ]}`)).toThrow('a number too large to hold')
+    },
+  )
+
+  test.each(['1e308', '-1.7e+308', '1e-400', '0', '-0', '12345678901234567890'])('takes %s', (number) => {
+    expect(parseStrictJson(`{"a":[${number},-1],"b":${number}}`)).toEqual({ a: [Number(number), -1], b: Number(number) })
+  })
+
   test.each(['', ' ', 'null', '1', '"x"', '[]', '{', '{}x', '{"a":1,}', '{a:1}', "{'a':1}", '{"a":01}', '{"a":"\t"}', '\ufeff{}', '{}\0'])(
     'refuses %j',
     (text) => {
