@@ -84,8 +84,9 @@ const engines: readonly Engine[] = [
     missing: noPython,
     check: { tool: 'python3', args: [join(pythonPeer, 'client.py'), 'version'], env: { PYTHONPATH: pythonFolder }, says: 'spiffe-py ' },
   },
-  spire('spire-server', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
-  spire('spire-agent', 'is a real Workload API for one suite, which says so when it is absent'),
+  // its SQLite is C
+  spire('spire-server', '1', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
+  spire('spire-agent', '0', 'is a real Workload API for one suite, which says so when it is absent'),
   {
     name: 'envoy',
     needed: 'is a plain proxy that the bench compares with',
@@ -117,12 +118,12 @@ const engines: readonly Engine[] = [
 ]
 
 mkdirSync(bin, { recursive: true })
-const asked = process.argv.slice(2)
-const names = asked.filter((word) => word !== '--needed')
+const words = process.argv.slice(2)
+const names = words.filter((word) => word !== '--needed')
 const unknown = names.filter((name) => !engines.some((engine) => engine.name === name))
 if (unknown.length > 0)
   throw new Error(`no engine is called ${unknown.join(', ')}: there are ${engines.map(({ name }) => name).join(', ')}`)
-const wanted = engines.filter(({ name, optional }) => (names.length > 0 ? names.includes(name) : !optional || !asked.includes('--needed')))
+const wanted = engines.filter(({ name, optional }) => (names.length > 0 ? names.includes(name) : !optional || !words.includes('--needed')))
 const absent = wanted.filter((engine) => !provide(engine))
 if (absent.length > 0) console.error(`not installed: ${absent.map(({ name }) => name).join(', ')}`)
 if (absent.some(({ optional }) => !optional)) process.exitCode = 1
@@ -196,7 +197,7 @@ function digest(from: string): string {
 }
 
 /** SPIRE lists no versions, so that `go install` alone does not find it: it is a tool of an empty module, in the versions that it names itself. */
-function spire(name: string, needed: string): Engine {
+function spire(name: string, cgo: '0' | '1', needed: string): Engine {
   const program = `github.com/spiffe/spire/cmd/${name}`
   const cwd = join(spireFolder, name)
   return {
@@ -208,11 +209,11 @@ function spire(name: string, needed: string): Engine {
       steps: [
         { tool: 'go', args: ['mod', 'init', 'countersign.test/spire'], cwd },
         { tool: 'go', args: ['get', '-tool', `${program}@v${spireVersion}`], cwd },
-        { tool: 'go', args: ['install', '-trimpath', '-ldflags=-s -w', program], env: { GOBIN: bin, CGO_ENABLED: '0' }, cwd },
+        { tool: 'go', args: ['install', '-trimpath', '-ldflags=-s -w', program], env: { GOBIN: bin, CGO_ENABLED: cgo }, cwd },
       ],
       binary: null,
     },
-    missing: noGo,
+    missing: cgo === '1' ? noGo.replace('Go', 'a C compiler and Go') : noGo,
     check: { tool: own(name), args: ['--version'], says: spireVersion },
   }
 }

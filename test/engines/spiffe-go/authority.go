@@ -28,7 +28,9 @@ type authority struct {
 	rootKey *ecdsa.PrivateKey
 	// Newest last; it signs.
 	jwtKeys []jwtKey
-	made    int
+	// The text of a JWKS that is served instead, for keys that are not made here.
+	otherKeys *string
+	made      int
 }
 
 type jwtKey struct {
@@ -161,6 +163,9 @@ func (a *authority) x509Bundle() []byte {
 
 // A JWKS without `use` and `alg`, as SPIRE gives it.
 func (a *authority) jwtBundle() ([]byte, error) {
+	if a.otherKeys != nil {
+		return []byte(*a.otherKeys), nil
+	}
 	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, one := range a.jwtKeys {
 		keys.Keys = append(keys.Keys, jose.JSONWebKey{Key: one.key.Public(), KeyID: one.kid})
@@ -168,12 +173,12 @@ func (a *authority) jwtBundle() ([]byte, error) {
 	return json.Marshal(keys)
 }
 
-func (a *authority) jwtAuthorities() *jwtbundle.Bundle {
-	bundle := jwtbundle.New(a.td)
-	for _, one := range a.jwtKeys {
-		_ = bundle.AddJWTAuthority(one.kid, one.key.Public())
+func (a *authority) jwtAuthorities() (*jwtbundle.Bundle, error) {
+	text, err := a.jwtBundle()
+	if err != nil {
+		return nil, err
 	}
-	return bundle
+	return jwtbundle.Parse(a.td, text)
 }
 
 // A certificate for TLS servers, as the web has them.

@@ -127,7 +127,11 @@ func (s *server) ValidateJWTSVID(_ context.Context, asked *workload.ValidateJWTS
 	if asked.Audience == "" || asked.Svid == "" {
 		return nil, status.Error(codes.InvalidArgument, "audience and svid must be specified")
 	}
-	svid, err := jwtsvid.ParseAndValidate(asked.Svid, s.jwtSource(), []string{asked.Audience})
+	source, err := s.jwtSource()
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	svid, err := jwtsvid.ParseAndValidate(asked.Svid, source, []string{asked.Audience})
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}

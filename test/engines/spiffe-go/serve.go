@@ -225,17 +225,21 @@ func (s *server) jwtBundlesResponse() (*workload.JWTBundlesResponse, error) {
 }
 
 // The keys by which a JWT-SVID is judged here: those that are shown.
-func (s *server) jwtSource() *jwtbundle.Set {
+func (s *server) jwtSource() (*jwtbundle.Set, error) {
 	set := jwtbundle.NewSet()
 	for _, a := range s.authorities {
 		switch s.bundles[a.td.Name()].jwt {
 		case "full":
-			set.Add(a.jwtAuthorities())
+			bundle, err := a.jwtAuthorities()
+			if err != nil {
+				return nil, err
+			}
+			set.Add(bundle)
 		case "empty":
 			set.Add(jwtbundle.New(a.td))
 		}
 	}
-	return set
+	return set, nil
 }
 
 func (s *server) authority(td string) (*authority, error) {

@@ -18,7 +18,8 @@ type order struct {
 	Keep        bool     `json:"keep"`        // rotate-authorities: the old stay in the bundle
 	X509        string   `json:"x509"`        // bundle: full, empty, absent
 	JWT         string   `json:"jwt"`
-	TTL         float64  `json:"ttl"` // ttl, mint-x509, mint-jwt: seconds
+	Keys        *string  `json:"keys"` // jwt-keys: text of a JWKS in place of our own
+	TTL         float64  `json:"ttl"`  // ttl, mint-x509, mint-jwt: seconds
 	JWTTTL      float64  `json:"jwtTtl"`
 	Code        string   `json:"code"`  // end, refuse: as gRPC names it, such as UNAVAILABLE
 	Times       int      `json:"times"` // refuse: so many calls; negative for all
@@ -69,6 +70,12 @@ func (s *server) alter(o order) error {
 		return err
 	case "bundle":
 		return s.setBundle(o)
+	case "jwt-keys":
+		a, err := s.authority(o.TrustDomain)
+		if err == nil {
+			a.otherKeys = o.Keys
+		}
+		return err
 	case "redact":
 		for _, one := range s.entries {
 			if only := named(o.Ids); only == nil || only[one.id.String()] {
