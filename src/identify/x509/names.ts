@@ -27,11 +27,15 @@ const forms: ReadonlyMap<number, NameForm> = new Map([
   [0x88, 'registered'],
 ])
 
+/** Octets of an address (§4.2.1.6), and of one with its mask in a constraint (§4.2.1.10). */
+const addressBytes = [4, 16]
+const rangeBytes = [8, 32]
+
 /** The names of a `GeneralNames`; at least one is there. */
 export function readNames(element: Element): GeneralName[] {
   const { parts } = expectTag(element, tags.sequence, 'subjectAltName')
   if (parts.length === 0) throw new MalformedDer('subjectAltName is empty')
-  return parts.map(readName)
+  return parts.map((part) => readName(part, addressBytes))
 }
 
 export function readConstraints(element: Element): NameConstraints {
@@ -52,13 +56,14 @@ function readSubtrees(element: Element | undefined): GeneralName[] {
     const [base, ...bounds] = expectTag(subtree, tags.sequence, 'a constraint').parts
     // §4.2.1.10: minimum is 0, which is not written, and maximum is absent
     if (base === undefined || bounds.length > 0) throw new MalformedDer('a constraint has a minimum or a maximum')
-    return readName(base)
+    return readName(base, rangeBytes)
   })
 }
 
-function readName(element: Element): GeneralName {
+function readName(element: Element, ipBytes: readonly number[]): GeneralName {
   const form = forms.get(element.tag)
   if (form === undefined) throw new MalformedDer('a name has an unknown form')
+  if (form === 'ip' && !ipBytes.includes(element.content.length)) throw new MalformedDer('an IP address is neither IPv4 nor IPv6')
   return { form, text: form === 'uri' || form === 'dns' || form === 'email' ? readText(element.content, form) : '' }
 }
 

@@ -140,6 +140,12 @@ describe('the SPIFFE ID', () => {
     expect(of({ names: namesOf(false) })).toBe('malformed')
   })
 
+  test('[RFC 5280 §4.2.1.6] an IP address has four bytes or sixteen', () => {
+    const ip = (bytes: number): Buffer => der(0x87, Buffer.alloc(bytes, 1))
+    expect([4, 16].map((bytes) => of({ names: namesOf(false, ip(bytes), uri(workload)) }))).toEqual([null, null])
+    for (const bytes of [0, 3, 5, 8, 32]) expect(of({ names: namesOf(false, ip(bytes), uri(workload)) })).toBe('malformed')
+  })
+
   test('[RFC 5280 §4.2.1.6] a name of an unknown form is refused', () => {
     expect(of({ names: namesOf(false, uri(workload), der(0x89, Buffer.from('x'))) })).toBe('malformed')
     expect(of({ names: namesOf(false, der(0xa6, der(0x16, Buffer.from(workload)))) })).toBe('malformed')
