@@ -22,20 +22,21 @@ import (
 
 // One trust domain: the keys that vouch for its workloads. Whoever holds it locks it.
 type authority struct {
-	td    spiffeid.TrustDomain
-	roots []*x509.Certificate
-	// The newest root signs.
-	rootKey *ecdsa.PrivateKey
-	// Newest last; it signs.
-	jwtKeys []jwtKey
+	td spiffeid.TrustDomain
+	// In the bundle; the newest of those that are active signs.
+	keys []keys
+	// Published at the end of keys, but does not sign yet.
+	prepared bool
 	// The text of a JWKS that is served instead, for keys that are not made here.
 	otherKeys *string
 	made      int
 }
 
-type jwtKey struct {
-	kid string
-	key *ecdsa.PrivateKey
+type keys struct {
+	root    *x509.Certificate
+	rootKey *ecdsa.PrivateKey
+	kid     string
+	jwtKey  *ecdsa.PrivateKey
 }
 
 func newAuthority(td spiffeid.TrustDomain) (*authority, error) {
@@ -43,23 +44,39 @@ func newAuthority(td spiffeid.TrustDomain) (*authority, error) {
 	return a, a.rotate(false)
 }
 
-// New keys; the old ones stay in the bundle or go.
-func (a *authority) rotate(keep bool) error {
+// Publishes new keys, as an authority does some time before it signs with them.
+func (a *authority) prepare() error {
+	if a.prepared {
+		return nil
+	}
 	a.made++
-	root, key, err := selfSigned(a.td, a.made)
+	root, rootKey, err := selfSigned(a.td, a.made)
 	if err != nil {
 		return err
 	}
-	signing, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
+	jwtKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a.keys = append(a.keys, keys{root, rootKey, fmt.Sprintf("%s-%d", a.td.Name(), a.made), jwtKey})
+	a.prepared = true
+	return err
+}
+
+// Signs with new keys, those that were prepared if there are some; the old ones stay in the bundle or go.
+func (a *authority) rotate(keep bool) error {
+	if err := a.prepare(); err != nil {
 		return err
 	}
+	a.prepared = false
 	if !keep {
-		a.roots, a.jwtKeys = nil, nil
+		a.keys = a.keys[len(a.keys)-1:]
 	}
-	a.roots, a.rootKey = append(a.roots, root), key
-	a.jwtKeys = append(a.jwtKeys, jwtKey{fmt.Sprintf("%s-%d", a.td.Name(), a.made), signing})
 	return nil
+}
+
+func (a *authority) signing() keys {
+	if a.prepared {
+		return a.keys[len(a.keys)-2]
+	}
+	return a.keys[len(a.keys)-1]
 }
 
 func selfSigned(td spiffeid.TrustDomain, number int) (*x509.Certificate, *ecdsa.PrivateKey, error) {
@@ -93,7 +110,7 @@ type x509SVID struct {
 }
 
 func (a *authority) mintX509(id spiffeid.ID, ttl time.Duration, intermediate bool) (*x509SVID, error) {
-	issuer, issuerKey, above := a.roots[len(a.roots)-1], a.rootKey, [][]byte(nil)
+	issuer, issuerKey, above := a.signing().root, a.signing().rootKey, [][]byte(nil)
 	if intermediate {
 		der, key, err := a.sign(issuer, issuerKey, a.td.ID(), 12*time.Hour, true)
 		if err != nil {
@@ -138,9 +155,9 @@ func (a *authority) sign(issuer *x509.Certificate, by crypto.Signer, id spiffeid
 }
 
 func (a *authority) mintJWT(id spiffeid.ID, audience []string, ttl time.Duration, extra object) (string, error) {
-	newest := a.jwtKeys[len(a.jwtKeys)-1]
+	by := a.signing()
 	options := (&jose.SignerOptions{}).WithType("JWT")
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: newest.key, KeyID: newest.kid}}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: by.jwtKey, KeyID: by.kid}}, options)
 	if err != nil {
 		return "", err
 	}
@@ -155,8 +172,8 @@ func (a *authority) mintJWT(id spiffeid.ID, audience []string, ttl time.Duration
 // The roots side by side, as the Workload API carries them.
 func (a *authority) x509Bundle() []byte {
 	var all []byte
-	for _, root := range a.roots {
-		all = append(all, root.Raw...)
+	for _, one := range a.keys {
+		all = append(all, one.root.Raw...)
 	}
 	return all
 }
@@ -166,11 +183,11 @@ func (a *authority) jwtBundle() ([]byte, error) {
 	if a.otherKeys != nil {
 		return []byte(*a.otherKeys), nil
 	}
-	keys := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
-	for _, one := range a.jwtKeys {
-		keys.Keys = append(keys.Keys, jose.JSONWebKey{Key: one.key.Public(), KeyID: one.kid})
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, one := range a.keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: one.jwtKey.Public(), KeyID: one.kid})
 	}
-	return json.Marshal(keys)
+	return json.Marshal(set)
 }
 
 func (a *authority) jwtAuthorities() (*jwtbundle.Bundle, error) {

@@ -148,8 +148,12 @@ func (e *endpoint) serveEmpty(w http.ResponseWriter) {
 func (e *endpoint) instead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
-		e.asked++
 		status, redirect, empty := e.status, e.redirect, e.empty
+		// once a reading, however often it is redirected
+		if redirect == "" || redirect != r.URL.Path {
+			e.asked++
+			say(object{"event": "asked", "times": e.asked})
+		}
 		e.mu.Unlock()
 		switch {
 		case redirect != "" && redirect != r.URL.Path:

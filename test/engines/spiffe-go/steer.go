@@ -14,7 +14,7 @@ import (
 type order struct {
 	Do          string   `json:"do"`
 	Ids         []string `json:"ids"`         // rotate, redact, restore, entries: nothing stands for all
-	TrustDomain string   `json:"trustDomain"` // rotate-authorities, bundle: ours when left out
+	TrustDomain string   `json:"trustDomain"` // prepare-authorities, rotate-authorities, bundle, jwt-keys: ours when left out
 	Keep        bool     `json:"keep"`        // rotate-authorities: the old stay in the bundle
 	X509        string   `json:"x509"`        // bundle: full, empty, absent
 	JWT         string   `json:"jwt"`
@@ -59,6 +59,12 @@ func (s *server) alter(o order) error {
 		return s.setEntries(o.Ids)
 	case "rotate":
 		return s.mintEntries(named(o.Ids))
+	case "prepare-authorities":
+		a, err := s.authority(o.TrustDomain)
+		if err == nil {
+			err = a.prepare()
+		}
+		return err
 	case "rotate-authorities":
 		a, err := s.authority(o.TrustDomain)
 		if err == nil {
@@ -176,8 +182,8 @@ func (s *server) state() (object, error) {
 	x509Bundles, jwtBundles := object{}, object{}
 	for _, a := range s.authorities {
 		var roots [][]byte
-		for _, root := range a.roots {
-			roots = append(roots, root.Raw)
+		for _, one := range a.keys {
+			roots = append(roots, one.root.Raw)
 		}
 		keys, err := a.jwtBundle()
 		if err != nil {
