@@ -107,7 +107,7 @@ class Federation implements AsyncDisposable {
   }
 }
 
-describe.each(profiles)('%s', (profile) => {
+describe.each(profiles)('%s', { concurrent: true }, (profile) => {
   it('gives the keys and authorities by which their tokens and certificates are taken, and no others', async () => {
     await using federation = await Federation.start(profile)
     expect(federation.log.lines).toMatchObject([{ message: 'trust domain keys read', members: { keys: 1, authorities: 1, sequence: '7' } }])

@@ -9,6 +9,7 @@ import {
   type X509Source,
 } from '../../src/identify/workload-api/workload-api.ts'
 import { type Line, type ServeOptions, WorkloadApiPeer } from '../support/spiffe-peer.ts'
+import { until } from '../support/until.ts'
 
 /** Our Workload API client against a server made from go-spiffe's own stubs. */
 
@@ -40,22 +41,6 @@ class Pair implements AsyncDisposable {
     this.client.close()
     await this.api[Symbol.asyncDispose]()
   }
-}
-
-interface Changing {
-  onChange(listener: () => void): () => void
-}
-
-/** Resolves when it is so, looking after every change. */
-async function until(source: Changing, isSo: () => boolean): Promise<void> {
-  if (isSo()) return
-  await new Promise<void>((resolve) => {
-    const end = source.onChange(() => {
-      if (!isSo()) return
-      end()
-      resolve()
-    })
-  })
 }
 
 /** Everything that a watch tells, one after the other. */
