@@ -26,6 +26,19 @@ const ended: ReadonlySet<string> = new Set([
   'cookie2',
   'forwarded',
   'x-real-ip',
+  // a certificate that some hop before is said to have seen (RFC 9440 and its forerunners): over our own TLS it would pass for our word
+  'client-cert',
+  'client-cert-chain',
+  'ssl-client-cert',
+  'x-client-cert',
+  'x-ssl-cert',
+  'x-ssl-client-cert',
+  'x-arr-clientcert',
+  'x-amzn-mtls-clientcert',
+  'x-amzn-mtls-clientcert-leaf',
+  // workload credentials of WIMSE: they are for us, if for anybody
+  'workload-identity-token',
+  'workload-proof-token',
 ])
 
 /** Where vendors' clients put a key of their own: beside a lent credential it would be a second one, and the agent's. */
