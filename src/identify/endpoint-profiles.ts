@@ -6,7 +6,7 @@ import type { ConnectionOptions, DetailedPeerCertificate, TLSSocket } from 'node
 import type { Connect } from './bundle-endpoint.ts'
 import type { KeySet } from './bundles.ts'
 import type { SpiffeId } from './spiffe-id.ts'
-import { verifyX509Svid } from './x509/svid.ts'
+import { InvalidSvid, verifyX509Svid } from './x509/svid.ts'
 
 /** Certificates that a server may present, its own among them. */
 const longestChain = 16
@@ -41,7 +41,7 @@ export function spiffeProfile({ id, authorities, clock }: SpiffeProfile): Connec
       return socket
     } catch (error) {
       socket.destroy()
-      throw error
+      throw error instanceof InvalidSvid ? new Error(`the certificate of the endpoint: ${error.message}`, { cause: error.cause }) : error
     }
   }
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import { createServer } from 'node:https'
 import type { RequestListener } from 'node:http'
+import { createServer } from 'node:https'
 import type { Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { X509Certificate } from 'node:crypto'
@@ -17,7 +17,7 @@ import type { Refusal } from '../../src/refusal.ts'
 import type { TlsPeer } from '../../src/listen/call.ts'
 import { certificateFor } from './certificate.ts'
 import type { TestCertificate } from './certificate.ts'
-import { bearer, identifyServices, refusalOf, TestClock } from './identity-rig.ts'
+import { bearer, identifyServices, refusalOf, settled, TestClock } from './identity-rig.ts'
 import { Issuer, signingKey } from './issuer.ts'
 import type { Jwk, SigningKey } from './issuer.ts'
 
@@ -140,6 +140,7 @@ export class BundleRig {
       )
     }
     await log.until(() => log.lines.some(({ message, members }) => message === 'trust domain keys read' || 'fault' in members))
+    await settled()
     return { source, log, clock, poll }
   }
 
@@ -152,23 +153,23 @@ export class BundleRig {
     return { server, port: (server.address() as AddressInfo).port }
   }
 
-  /** A TLS server that keeps every byte that comes out of TLS, and says `words` to whoever connects. */
+  /** A TLS server that keeps every byte that comes out of TLS, and says `words` to whoever connects. `closed`: when all who came have gone. */
   async rawServer(
     identity: ServerIdentity,
     words = '',
   ): Promise<{ readonly port: number; readonly heard: string[]; closed(): Promise<void> }> {
     const heard: string[] = []
-    const ended = Promise.withResolvers<void>()
+    const connections: Promise<unknown>[] = []
     const server = createTlsServer(identity, (socket) => {
       socket.on('data', (bytes: Buffer) => void heard.push(bytes.toString('latin1')))
       socket.on('error', () => undefined)
-      socket.on('close', () => ended.resolve())
       if (words !== '') socket.end(words)
     })
+    server.on('connection', (socket) => void connections.push(new Promise((resolve) => socket.on('close', resolve))))
     this.#open.push(() => server.close())
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return { heard, port: (server.address() as AddressInfo).port, closed: () => ended.promise }
+    return { heard, port: (server.address() as AddressInfo).port, closed: async () => void (await Promise.all(connections)) }
   }
 
   folder(): string {
@@ -193,6 +194,8 @@ export interface ServerIdentity {
   /** PEM. */
   readonly cert: string
   readonly key: string
+  readonly requestCert?: boolean
+  readonly rejectUnauthorized?: boolean
 }
 
 /** A server certificate for loopback by its own authority, and the file that trusts it. */
