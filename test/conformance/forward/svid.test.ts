@@ -97,7 +97,14 @@ async function upstream(held: UpstreamIdentity | null, options: UpstreamOptions 
   const resumed: boolean[] = []
   const gate = Promise.withResolvers<void>()
   const server = https.createServer(
-    { key: chain[0]!.key, cert: chain.map(({ cert }) => cert).join(''), requestCert: true, rejectUnauthorized: false },
+    // it keeps idle connections longer than a test lasts: whoever ends one is us
+    {
+      key: chain[0]!.key,
+      cert: chain.map(({ cert }) => cert).join(''),
+      requestCert: true,
+      rejectUnauthorized: false,
+      keepAliveTimeout: 60_000,
+    },
     (request, response) => {
       const { serialNumber } = (request.socket as TLSSocket).getPeerCertificate()
       requests.push(`${request.url} ${request.headers.host?.replace(/:\d+$/, '')} ${serialNumber}`)
@@ -138,7 +145,7 @@ function rigTo(port: number, held: UpstreamIdentity | null, { ids = [payments], 
 async function get(rig: Rig, path = '/'): Promise<string> {
   const response = await fetch(rig.url + path)
   const text = await response.text()
-  return response.ok ? text : String((JSON.parse(text) as { code: string }).code)
+  return response.ok ? text : (JSON.parse(text) as { code: string }).code
 }
 
 /** The detail of the nth end, which is a refusal. */

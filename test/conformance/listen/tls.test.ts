@@ -442,6 +442,15 @@ describe('a listener that changes', () => {
     expect((await request(kept))?.status).toBe(200)
   })
 
+  it('and is given up ends handshakes that are under way', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'countersign-')), 'agent.sock')
+    const rig = await secureRig(undefined, { handle, limits: { ...wideLimits, headerTime: 60_000 } })
+    const shaking = await rawClient(rig.port)
+    await rig.listening.reconfigure(over([listener(null, { name: 'other', at: { path } })], { handle }))
+    await shaking.closed
+    expect(rig.listening.ports.size).toBe(0)
+  })
+
   it('together with one that cannot be opened does not change', async () => {
     const rig = await secureRig(undefined, { listeners: [listener(null)], handle })
     const bad = listener(null, { name: 'bad', at: { path: '/nonexistent/agent.sock' } })
