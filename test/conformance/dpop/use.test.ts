@@ -16,9 +16,9 @@ interface Rig {
   readonly memory: ProofMemory
   readonly identify: (call: Call) => Caller | Promise<Caller>
   /** A proof for the token, made now. */
-  proof(more?: Partial<Proving>): Promise<string>
+  readonly proof: (more?: Partial<Proving>) => Promise<string>
   /** The stage over the same source and memory, as after a reload. */
-  again(rules?: DpopRules, memory?: ProofMemory): (call: Call) => Caller | Promise<Caller>
+  readonly again: (rules?: DpopRules, memory?: ProofMemory) => (call: Call) => Caller | Promise<Caller>
 }
 
 async function rig(rules: DpopRules = { window: 60_000, nonce: 'as-needed' }, most?: number): Promise<Rig> {
