@@ -31,6 +31,20 @@ describe('the compact line', () => {
     )
   })
 
+  test('says for whom, and how the caller was proven when that is more or less than a token', () => {
+    const human = { subject: 'u-17', issuer: 'https://login.acme.example' }
+    const printed = (own: Record<string, unknown>, wide = false): string =>
+      new LogWriter({ colour: false, wide }).push(line({ ...decision, kind: 'refusal', code: 'decide.denied', ...own }, request)) ?? ''
+    expect(printed({ human, method: 'jwt-svid', confirmed: 'bearer' })).toContain('→ crm.acme.example  for u-17  decide.denied')
+    expect(printed({ human: null, method: 'ambient', confirmed: 'none' })).toContain('→ crm.acme.example  ambient  decide.denied')
+    expect(printed({ method: 'x509-svid', confirmed: 'mtls' })).toContain('→ crm.acme.example  mtls  decide.denied')
+    expect(printed({ method: 'jwt-svid', confirmed: 'dpop' })).toContain('→ crm.acme.example  dpop  decide.denied')
+    expect(printed({ method: 'jwt-svid', confirmed: 'bearer' })).toContain('→ crm.acme.example  decide.denied')
+    expect(printed({ method: 'jwt-svid', confirmed: 'bearer' }, true)).toContain('→ crm.acme.example  jwt-svid  decide.denied')
+    // the outcome alone says it too, and what a person is called cannot move the cursor
+    expect(printed({ kind: 'outcome', human: { subject: '\u001b[2Jroot', issuer: '' }, status: 200 })).toContain('for ?[2Jroot')
+  })
+
   test('marks a refusal and a question to a person, with rules and short control ids', () => {
     const refusal = {
       ...decision,

@@ -33,12 +33,15 @@ record:
 /** Findings of `good` with a piece replaced. */
 function findings(from: string, to: string, env: Record<string, string> = {}): readonly Finding[] {
   if (!good.includes(from)) throw new Error(`the good configuration has no ${from}`)
+  return findingsOf(
+    good.replace(from, () => to),
+    env,
+  )
+}
+
+function findingsOf(text: string, env: Record<string, string> = {}): readonly Finding[] {
   try {
-    return parseConfig(
-      good.replace(from, () => to),
-      'countersign.yaml',
-      env,
-    ).findings
+    return parseConfig(text, 'countersign.yaml', env).findings
   } catch (error) {
     if (error instanceof ConfigFault) return error.findings
     throw error
@@ -160,6 +163,7 @@ describe('each problem is named with its place', () => {
       'at: /crm\n      tls: svid\n      id: spiffe://acme.example\n',
       '22 CS1201 forward.routes.crm.id',
     ],
+    ['proofs that are good for too long', 'sources:', 'dpop: { window: 6m }\n  sources:', '4 CS1201 identify.dpop.window'],
     ['an admin port beyond loopback', 'version: 1', 'version: 1\nadmin: { at: "0.0.0.0:7421" }', '2 CS1501 admin.at'],
     ['broken YAML', 'version: 1', 'version: [1', '2 CS1101 '],
   ])('%s', (_name, from, to, expected) => {
@@ -188,6 +192,25 @@ describe('each problem is named with its place', () => {
   test('two sources of one trust domain are refused: bundles are never merged', () => {
     const twice = '    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }\n'
     expect(brief(findings(twice, twice + twice))).toContain('6 CS1402 identify.sources.1.trust_domain')
+  })
+
+  test('no listener vouches for an agent that others host, by its id or by a pattern', () => {
+    const listen = 'version: 1\nlisten: { agent: [ { at: "127.0.0.1:7420", ambient: "spiffe://acme.example/agents/one" } ] }\n'
+    const hosted = (id: string, hosting: string): string[] =>
+      brief(
+        findingsOf(
+          good
+            .replace('version: 1\n', listen)
+            .replace(/id: spiffe:.*/, `id: ${id}`)
+            .replace('purpose: test', `purpose: test\n      hosting: ${hosting}\n      approved: { until: 2027-03-31 }`),
+        ),
+      )
+    for (const id of ['spiffe://acme.example/agents/one', 'spiffe://acme.example/agents/*']) {
+      expect(hosted(id, 'vendor')).toEqual(['2 CS1402 listen.agent.0.ambient'])
+      expect(hosted(id, 'delegated-admin')).toEqual(['2 CS1402 listen.agent.0.ambient'])
+      expect(hosted(id, 'own')).toEqual([])
+    }
+    expect(hosted('spiffe://acme.example/agents/two', 'vendor')).toEqual([])
   })
 
   describe('a bundle endpoint that proves itself by SPIFFE', () => {
@@ -220,6 +243,12 @@ describe('what is good enough is still remarked', () => {
 
   test('a tool that no route has', () => {
     expect(findings('[crm.order.read]', '[crm.order.read, mail.send]')).toMatchObject([{ code: 'CS1401', severity: 'warning' }])
+  })
+
+  test('an agent that others host without an end of its approval', () => {
+    const found = findings('purpose: test', 'purpose: test\n      hosting: vendor')
+    expect(found).toMatchObject([{ code: 'CS1602', severity: 'warning', message: expect.stringContaining('until') }])
+    expect(findings('purpose: test', 'purpose: test\n      hosting: vendor\n      approved: { until: 2027-03-31 }')).toEqual([])
   })
 
   test('every weakening', () => {

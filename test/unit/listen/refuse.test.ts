@@ -109,6 +109,21 @@ describe('a refusal', () => {
     expect(header(send(denied, 'problem'), 'Retry-After')).toBeUndefined()
   })
 
+  it.each(['problem', 'json-rpc', 'github', 'aws-xml'] as const)(
+    'as %s carries its own challenge and nonce, and no other header of its own',
+    (shape) => {
+      const headers = { 'WWW-Authenticate': 'DPoP error="use_dpop_nonce"', 'DPoP-Nonce': 'abc', 'Set-Cookie': 'a=b' }
+      const refusal = new Refusal('identify.rejected', { headers })
+      for (const sent of [send(refusal, shape), send(refusal.after({ bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null }), shape)]) {
+        expect(sent.headers.filter((name) => name === 'WWW-Authenticate')).toHaveLength(1)
+        expect(header(sent, 'WWW-Authenticate')).toBe('DPoP error="use_dpop_nonce"')
+        expect(header(sent, 'DPoP-Nonce')).toBe('abc')
+        expect(header(sent, 'Set-Cookie')).toBeUndefined()
+      }
+      expect(bareRefusal(refusal)).toContain('\r\nDPoP-Nonce: abc\r\n')
+    },
+  )
+
   it('tells clients that try every 5xx again when another try changes nothing', () => {
     expect(header(send(new Refusal('forward.redirect'), 'problem'), 'X-Should-Retry')).toBe('false')
     expect(header(send(new Refusal('listen.overloaded'), 'problem'), 'X-Should-Retry')).toBeUndefined()

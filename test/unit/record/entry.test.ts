@@ -53,6 +53,59 @@ describe('a permitted call', () => {
     })
   })
 
+  test('names caller, tool, downstream and human in both lines', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const human = { subject: 'u-17 "\u2028', issuer: 'https://login.acme.example' }
+    const caller = sketchCaller({ method: 'oidc', confirmed: 'dpop', issuer: 'https://issuer.acme.example' })
+    const call = rig.call()
+    const question = sketchQuestion({ call, caller, task: { row: sketchRow({ onBehalfOf: human }), agent: sketchAgent() } })
+    const entry = recorder.call(call)
+    entry.identified(caller)
+    entry.tasked(question.task)
+    entry.matched(question.target)
+    entry.permitted(sketchPermit(sketchDecision(question)))
+    await entry.commit()
+    entry.close(sketchOutcome())
+    await recorder.close()
+    const lines = [...rig.ofKind('decision'), ...rig.ofKind('outcome')].map((line) => line.custom.countersign)
+    expect(lines).toHaveLength(2)
+    for (const line of lines)
+      expect(line).toMatchObject({
+        caller: caller.id,
+        trust_domain: 'acme.example',
+        method: 'oidc',
+        confirmed: 'dpop',
+        issuer: 'https://issuer.acme.example',
+        tool: 'crm.customer.read',
+        downstream: 'crm.acme.example',
+        human,
+        root: `user:${human.subject}`,
+      })
+  })
+
+  test('of a refusal names of the four what was known by then', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const question = sketchQuestion()
+    const known = ['caller', 'human', 'tool', 'downstream'] as const
+    for (const [marks, names] of [
+      [1, ['caller']],
+      [2, ['caller', 'human']],
+      [3, known],
+    ] as const) {
+      const entry = recorder.call(rig.call())
+      entry.identified(question.caller)
+      if (marks > 1) entry.tasked(question.task)
+      if (marks > 2) entry.matched(question.target)
+      await entry.refuse(new Refusal('decide.unavailable'))
+      const line = rig.ofKind('refusal').at(-1)?.custom.countersign ?? {}
+      expect(known.filter((name) => name in line)).toEqual(names)
+      expect(line).toMatchObject({ confirmed: 'bearer', issuer: null, ...(marks > 1 ? { human: null } : {}) })
+    }
+    await recorder.close()
+  })
+
   test('never has its credential in a line', async () => {
     const rig = rigged()
     const recorder = await rig.open()
