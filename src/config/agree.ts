@@ -54,7 +54,22 @@ function upstreamTls(config: Config, name: string, place: Place): Finding[] {
   if (route.ca !== undefined)
     found.push(place('CS1403', 'warning', [...path, 'ca'], 'with tls: svid the bundle of the trust domain counts, not ca'))
   if (!knowsOwnSvid(config)) found.push(place('CS1401', 'error', [...path, 'tls'], ownSvid))
+  const strange = [route.id ?? []]
+    .flat()
+    .map(domainOf)
+    .find((domain) => !hasAuthorities(config, domain))
+  if (strange !== undefined)
+    found.push(place('CS1401', 'error', [...path, 'id'], `no source of type spiffe or bundle has trust domain "${strange}"`))
   return found
+}
+
+const domainOf = (id: string): string => id.split('/')[2] ?? ''
+
+/** Whether certificates of the trust domain can be judged. A domain that a source claims by name is no other source's. */
+function hasAuthorities({ identify }: Config, trustDomain: string): boolean {
+  const claims = identify.sources.find((source) => claimedBy(source).includes(trustDomain))
+  if (claims !== undefined) return claims.type === 'bundle' || claims.type === 'spiffe'
+  return identify.sources.some((source) => source.type === 'spiffe' && (source.trust_domains?.includes(trustDomain) ?? true))
 }
 
 const ownSvid = 'no identity source gives an SVID of our own: add one of type spiffe'

@@ -155,7 +155,7 @@ function detailOf(rig: Rig, at: number): string | null {
 }
 
 describe('an upstream of a route with tls: svid', () => {
-  test('is shown our SVID and may be of any name, if it proves the SPIFFE ID of the route', async () => {
+  test('[Countersign: proof before bytes] is shown our SVID and may be of any name, if it proves the SPIFFE ID of the route', async () => {
     const held = new Held()
     const { rig, requests, sockets } = await upstream(held)
     expect(await get(rig)).toBe('ok')
@@ -167,7 +167,7 @@ describe('an upstream of a route with tls: svid', () => {
     expect(rig.ends[0]).toMatchObject({ proven: payments, dialled: expect.stringMatching(/^127\.0\.0\.1:/) as string })
   })
 
-  test('is judged by the certificates that it sent, in their order', async () => {
+  test('[RFC 8446 §4.4.2] is judged by the certificates that it sent, in their order', async () => {
     const root = mintCertificate({ ca: true })
     const middle = mintCertificate({ ca: true, issuer: root })
     const leaf = mintCertificate({ uris: [payments], issuer: middle })
@@ -183,7 +183,7 @@ describe('an upstream of a route with tls: svid', () => {
     expect(seen).toEqual([[leaf, root, middle].map(({ der }) => Buffer.from(der).toString('hex'))])
   })
 
-  test('that proves another identity sees no byte of HTTP', async () => {
+  test('[Countersign: proof before bytes] that proves another identity sees no byte of HTTP', async () => {
     const wrong = mintCertificate({ uris: ['spiffe://acme.example/other'] })
     const plain: Buffer[] = []
     const closed = Promise.withResolvers<void>()
@@ -246,7 +246,7 @@ describe('an upstream of a route with tls: svid', () => {
 })
 
 describe('a connection to such an upstream', () => {
-  test('made with an SVID that was rotated is used on while that lives, and no longer', async () => {
+  test('[Countersign: live rotation] made with an SVID that was rotated is used on while that lives, and no longer', async () => {
     const clock = { now: Date.now() }
     const held = new Held(() => clock.now)
     held.lives = 10 * hour
@@ -263,7 +263,7 @@ describe('a connection to such an upstream', () => {
     expect(requests.at(-1)).toContain(next.serial)
   })
 
-  test('is not used past the expiry of what the upstream proved', async () => {
+  test('[Countersign: live rotation] is not used past the expiry of what the upstream proved', async () => {
     const clock = { now: Date.now() }
     const held = new Held(() => clock.now)
     held.svid = ownSvid(ourId, clock.now + 10 * hour)
@@ -287,7 +287,7 @@ describe('a connection to such an upstream', () => {
         held.tell()
       },
     ],
-  ])('that is idle ends at once when %s', async (_what, change) => {
+  ])('[Countersign: live rotation] that is idle ends at once when %s', async (_what, change) => {
     const held = new Held()
     const { rig, sockets } = await upstream(held)
     expect(await get(rig)).toBe('ok')
@@ -297,7 +297,7 @@ describe('a connection to such an upstream', () => {
     await closed
   })
 
-  test('that is in use when our SVID is redacted finishes its call, and carries no other', async () => {
+  test('[Countersign: live rotation] that is in use when our SVID is redacted finishes its call, and carries no other', async () => {
     const held = new Held()
     const { rig, sockets, requests, release } = await upstream(held)
     const slow = get(rig, '/held')
@@ -314,7 +314,7 @@ describe('a connection to such an upstream', () => {
     expect(sockets).toHaveLength(2)
   })
 
-  test('resumes no session', async () => {
+  test('[Countersign: whole handshakes] resumes no session', async () => {
     const held = new Held()
     const { rig, sockets, resumed } = await upstream(held)
     for (const turn of [1, 2, 3]) {

@@ -83,7 +83,7 @@ async function served(port: number): Promise<string> {
 
 const serialOf = (chain: { readonly leaf: Minted }): string => new X509Certificate(chain.leaf.cert).serialNumber
 
-describe('certificates of the client', () => {
+describe('[RFC 8446 §4.4.2] certificates of the client', () => {
   const root = mintCertificate({ ca: true })
   const first = mintCertificate({ ca: true, issuer: root })
   const second = mintCertificate({ ca: true, issuer: first })
@@ -128,14 +128,14 @@ describe('a handshake', () => {
     ['TLS 1.1', { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }],
     ['a cipher without authenticated encryption', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA256' }],
     ['HTTP/2 alone', { ALPNProtocols: ['h2'] }],
-  ])('that offers %s fails, is reported, and disturbs nobody', async (_what, options) => {
+  ])('[RFC 9325 §3.1.1; RFC 9325 §4.1; RFC 7301 §3.2] that offers %s fails, is reported, and disturbs nobody', async (_what, options) => {
     const rig = await secureRig()
     expect(await ask(rig.port, options)).toMatch(/^(ERR_SSL_|ECONNRESET)/)
     expect(await ask(rig.port)).toBe('200')
     expect(rig.malformed).toEqual(['the TLS handshake failed'])
   })
 
-  it('agrees on HTTP/1.1, with a client that offers it among others and with one that offers nothing', async () => {
+  it('[RFC 7301 §3.2] agrees on HTTP/1.1, with a client that offers it among others and with one that offers nothing', async () => {
     const rig = await secureRig()
     const client = await tlsClient(rig.port, { ALPNProtocols: ['h2', 'http/1.1'] })
     expect(client.socket.alpnProtocol).toBe('http/1.1')
@@ -143,23 +143,26 @@ describe('a handshake', () => {
     expect(await ask(rig.port)).toBe('200')
   })
 
-  test.each(['TLSv1.2', 'TLSv1.3'] as const)('over %s is a whole one each time: no session is resumed', async (version) => {
-    const rig = await secureRig()
-    const sessions: Buffer[] = []
-    const first = await tlsClient(rig.port, { minVersion: version, maxVersion: version })
-    first.socket.on('session', (session: Buffer) => sessions.push(session))
-    await request(first)
-    const kept = first.socket.getSession()
-    first.socket.destroy()
-    for (const session of [...sessions, ...(kept === undefined ? [] : [kept])]) {
-      const again = await tlsClient(rig.port, { minVersion: version, maxVersion: version, session })
-      expect((await request(again))?.status).toBe(200)
-      expect(again.socket.isSessionReused()).toBe(false)
-      again.socket.destroy()
-    }
-  })
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    '[Countersign: whole handshakes] over %s is a whole one each time: no session is resumed',
+    async (version) => {
+      const rig = await secureRig()
+      const sessions: Buffer[] = []
+      const first = await tlsClient(rig.port, { minVersion: version, maxVersion: version })
+      first.socket.on('session', (session: Buffer) => sessions.push(session))
+      await request(first)
+      const kept = first.socket.getSession()
+      first.socket.destroy()
+      for (const session of [...sessions, ...(kept === undefined ? [] : [kept])]) {
+        const again = await tlsClient(rig.port, { minVersion: version, maxVersion: version, session })
+        expect((await request(again))?.status).toBe(200)
+        expect(again.socket.isSessionReused()).toBe(false)
+        again.socket.destroy()
+      }
+    },
+  )
 
-  it('is not done again on a connection that stands', async () => {
+  it('[RFC 9325 §3.5] is not done again on a connection that stands', async () => {
     const rig = await secureRig()
     const client = await tlsClient(rig.port, { maxVersion: 'TLSv1.2' })
     client.socket.on('error', () => undefined)
@@ -227,7 +230,7 @@ describe('a request over TLS', () => {
     expect(rig.seen).toEqual([])
   })
 
-  it('may name its target in absolute-form only with the scheme that it came by', async () => {
+  it('[RFC 9112 §3.2.2] may name its target in absolute-form only with the scheme that it came by', async () => {
     const rig = await secureRig()
     const client = await tlsClient(rig.port)
     expect((await request(client, 'https://localhost/crm/a'))?.status).toBe(200)
@@ -261,7 +264,7 @@ describe('a request over TLS', () => {
   })
 })
 
-describe('a certificate that is rotated', () => {
+describe('[Countersign: live rotation] a certificate that is rotated', () => {
   it('serves new handshakes, while connections and calls in flight go on', async () => {
     const [before, after] = [keyedChain(), keyedChain()]
     const identity = heldIdentity(before)
@@ -372,7 +375,7 @@ describe.each(ends)('a certificate %s', (_what, end) => {
 })
 
 describe('a connection', () => {
-  it('says in time that an answer is the last one its certificate lives for, and takes nothing after it', async () => {
+  it('[Countersign: live rotation; RFC 9112 §9.6] says in time that an answer is the last one its certificate lives for, and takes nothing after it', async () => {
     const clock = { now: 1_790_000_000_000 }
     const identity = heldIdentity(keyedChain({}, clock.now + hour))
     const rig = await secureRig(identity, { clock: () => clock.now })
@@ -390,7 +393,7 @@ describe('a connection', () => {
     expect(await ask(rig.port)).toBe('200')
   })
 
-  it('that is idle does not outlive the certificate it was served with', async () => {
+  it('[Countersign: live rotation] that is idle does not outlive the certificate it was served with', async () => {
     const clock = { now: 1_790_000_000_000 }
     const identity = heldIdentity(keyedChain({}, clock.now + hour))
     const rig = await secureRig(identity, { clock: () => clock.now, limits: { ...wideLimits, headerTime: 2000 } })

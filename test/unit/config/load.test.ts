@@ -184,6 +184,32 @@ describe('each problem is named with its place', () => {
     expect(parseConfig(svid, 'countersign.yaml', {}).findings).toEqual([])
   })
 
+  test('an upstream is of a trust domain whose certificates can be judged', () => {
+    const source = '{ type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }'
+    const route = (id: string): string => good.replace('at: /crm', `at: /crm\n      tls: svid\n      id: ${id}`)
+    const judged = (sources: string, id = 'spiffe://acme.example/crm'): string[] =>
+      brief(
+        findingsOf(
+          route(id).replace(
+            `- ${source}`,
+            sources
+              .split(' + ')
+              .map((one) => `- ${one}`)
+              .join('\n    '),
+          ),
+        ),
+      )
+    const strange = expect.stringMatching(/CS1401 forward\.routes\.crm\.id$/) as string
+    expect(judged('{ type: spiffe }')).toEqual([])
+    expect(judged('{ type: spiffe, trust_domains: [acme.example] }')).toEqual([])
+    expect(judged('{ type: spiffe } + { type: bundle, trust_domain: acme.example, from: { file: b.json } }')).toEqual([])
+    expect(judged(`{ type: spiffe } + ${source}`)).toEqual([strange])
+    expect(judged('{ type: spiffe, trust_domains: [partner.example] }')).toEqual([strange])
+    expect(judged('{ type: spiffe, trust_domains: [acme.example] }', '[spiffe://acme.example/crm, spiffe://other.example/crm]')).toEqual([
+      strange,
+    ])
+  })
+
   test('a slip gets a suggestion', () => {
     expect(findings('tools: [crm', 'tool: [crm').map(({ message }) => message)).toContain('unknown key "tool", did you mean "tools"?')
     expect(findings('tools: [crm', 'toosl: [crm').map(({ message }) => message)).toContain('unknown key "toosl", did you mean "tools"?')
