@@ -14,12 +14,21 @@ export function readShape(text: string): { readonly algorithm: unknown } | null 
 
 /** The `sub` that a token claims, or null. Unverified: it chooses whose keys must verify the token (Workload API §6.3), nothing else. */
 export function claimedSubject(token: string): string | null {
+  return claimed(token, 'sub')
+}
+
+/** The `iss` that a token claims, or null. Unverified: it chooses whose rules and keys the token is held to, nothing else. */
+export function claimedIssuer(token: string): string | null {
+  return claimed(token, 'iss')
+}
+
+function claimed(token: string, name: 'sub' | 'iss'): string | null {
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
   if (first <= 0 || second === -1) return null
   const claims = parseLoosely(token.slice(first + 1, second))
-  const sub = claims !== null && Object.hasOwn(claims, 'sub') ? claims['sub'] : null
-  return typeof sub === 'string' ? sub : null
+  const value = claims !== null && Object.hasOwn(claims, name) ? claims[name] : null
+  return typeof value === 'string' ? value : null
 }
 
 function parseLoosely(part: string): Record<string, unknown> | null {
