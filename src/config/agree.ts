@@ -1,5 +1,6 @@
 import { claimedBy } from '../identify/registry.ts'
 import type { Finding } from './findings.ts'
+import { oidcIssuers } from './issuers.ts'
 import type { Place } from './load.ts'
 import type { Config } from './schema.ts'
 
@@ -10,6 +11,7 @@ export const agree: Check = (config, place) => [
   ...listeners(config, place),
   ...sources(config, place),
   ...endpoints(config, place),
+  ...oidcIssuers(config, place),
   ...subjects(config, place),
   ...routes(config, place),
   ...tools(config, place),
@@ -93,8 +95,8 @@ const sources: Check = ({ identify }, place) => {
 
 /** An https_spiffe endpoint proves itself with a bundle that has to come from elsewhere (SPIFFE Federation §5.2.2.2). */
 const endpoints: Check = ({ identify }, place) => {
-  // a source that names none may learn of any
-  const open = identify.sources.some((source) => claimedBy(source).length === 0)
+  // a source that names none may learn of any; issuers have no bundles
+  const open = identify.sources.some((source) => source.type !== 'oidc' && claimedBy(source).length === 0)
   const known = new Set(identify.sources.flatMap(claimedBy))
   return identify.sources.flatMap((source, index) => {
     if (source.type !== 'bundle' || !('id' in source.from) || source.from.bootstrap !== undefined) return []

@@ -2,8 +2,8 @@ import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { KeySet } from './bundles.ts'
-import { fetchTime, readBounded } from './key-document.ts'
 import type { KeyDocument } from './key-document.ts'
+import { fetchTime, readBounded } from './request-text.ts'
 
 /**
  * Connects to the server of a URL and proves who it is; throws when it is not who it must be. Nothing is sent before.

@@ -256,7 +256,7 @@ function sameAuthorities(before: readonly Uint8Array[], next: readonly Uint8Arra
 }
 
 /** What undici keeps under `cause` is what an operator needs to read. */
-function describe(error: unknown): string {
+export function describe(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown'
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
 }

@@ -2,11 +2,12 @@ import { z } from 'zod'
 import { bundle } from './bundle-source.ts'
 import type { IdentitySource } from './identify.ts'
 import { jwtSvid } from './jwt-svid-source.ts'
+import { oidc } from './oidc/source.ts'
 import type { IdentifyServices, SourceKind } from './source.ts'
 import { spiffe } from './spiffe-source.ts'
 
 /** Every kind of identity source: one file and one line here. */
-export const kinds = [spiffe, bundle, jwtSvid] as const
+export const kinds = [spiffe, bundle, jwtSvid, oidc] as const
 
 type Schemas<Kinds extends readonly unknown[]> = {
   -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Schema : never
@@ -17,7 +18,7 @@ export const SourceConfig = z.discriminatedUnion('type', kinds.map((kind) => kin
 
 export type SourceConfig = z.infer<typeof SourceConfig>
 
-/** The trust domains that settings give to a source by name; none for a kind that learns of trust domains by itself. */
+/** The trust domains that settings give to a source by name; none for a kind that learns of trust domains by itself, or has no keys of one. */
 export function claimedBy(config: SourceConfig): readonly string[] {
   return 'trust_domain' in config ? [config.trust_domain] : []
 }

@@ -99,7 +99,9 @@ describe('the sidecar manifest', () => {
     const under = (path: string, places: readonly string[]): boolean => places.some((place) => posix.dirname(path).startsWith(place))
     for (const path of [config.task.state.path, config.task.state.key?.file, config.credential.key?.file, `${config.record.ledger.path}/x`])
       expect(under(path ?? '', writable), path).toBe(true)
-    const keys = config.identify.sources.map((source) => ('keys' in source && 'file' in source.keys ? source.keys.file : ''))
+    const keys = config.identify.sources.flatMap((source) =>
+      'keys' in source && source.keys && 'file' in source.keys ? [source.keys.file] : [],
+    )
     const readable = mounts.map(({ mountPath }) => mountPath)
     expect(keys.filter((file) => !under(file, readable))).toEqual([])
     expect(mounts.find(({ name }) => name === 'config')?.mountPath).toBe(posix.dirname(sidecar.args.at(-1)))
