@@ -1,9 +1,10 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
+import { parseConfig } from '../../src/config/load.ts'
 import { codes } from '../../src/refusal.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -45,6 +46,16 @@ describe('every page', () => {
 test('the configuration in the README is the minimal example', () => {
   const [, text = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(read('README.md')) ?? []
   expect(parse(text)).toEqual(parse(read('examples/minimal/countersign.yaml')))
+})
+
+test('the sources on the page of OpenID Connect pass check, all of them in one configuration', () => {
+  const blocks = Array.from(read('docs/oidc.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm), (match): unknown => parse(match[1] ?? ''))
+  const sources = blocks.filter((block) => Array.isArray(block)).flat()
+  expect(sources.length).toBeGreaterThanOrEqual(7)
+  const config = parse(read('examples/minimal/countersign.yaml'))
+  config.identify.sources = sources
+  const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
+  expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
 })
 
 test('the page of refusals has each status, fault and title as the table has them', () => {

@@ -50,6 +50,42 @@ function findingsOf(text: string, env: Record<string, string> = {}): readonly Fi
 
 const brief = (found: readonly Finding[]): string[] => found.map(({ line, code, path }) => `${line} ${code} ${path}`)
 
+describe('issuers', () => {
+  const source = '    - { type: jwt-svid, trust_domain: acme.example, keys: { file: bundle.json } }\n'
+  const oidc = (issuer: string, id: string, more = ''): string =>
+    `    - { type: oidc, issuer: "${issuer}", audience: countersign, id: "${id}"${more} }\n`
+  const one = oidc('https://one.example', 'spiffe://acme.example/ns/{ns}/sa/{sa}')
+
+  test('may name callers in a trust domain that has a bundle', () => {
+    expect(findings(source, source + one)).toEqual([])
+    expect(findings(source, one)).toEqual([])
+  })
+
+  test('have one source each', () => {
+    const again = oidc('https://one.example', 'spiffe://acme.example/other/{sub}')
+    expect(brief(findings(source, source + one + again))).toEqual(['7 CS1402 identify.sources.2.issuer'])
+  })
+
+  test('never name one caller', () => {
+    const free = oidc('https://two.example', 'spiffe://acme.example/ci/{sub}')
+    const wide = oidc('https://three.example', 'spiffe://acme.example/{+path}')
+    const kubernetes = oidc('https://four.example', 'spiffe://acme.example', ', preset: kubernetes')
+    expect(findings(source, source + one + free)).toEqual([])
+    expect(brief(findings(source, source + one + free + wide))).toEqual(['8 CS1402 identify.sources.3.id'])
+    expect(brief(findings(source, source + one + kubernetes))).toEqual(['7 CS1402 identify.sources.2.id'])
+  })
+
+  test('have settings that can be meant, said at the line where they stand', () => {
+    const bad = oidc('https://one.example', 'spiffe://{td}/w')
+    const found = findings(source, source + bad)
+    expect(brief(found)).toEqual(['6 CS1201 identify.sources.1.id'])
+    expect(found[0]?.message).toContain('write it out')
+    expect(brief(findings(source, source + oidc('https://one.example', 'spiffe://acme.example/{sub}', ', audiance: x')))).toEqual([
+      '6 CS1204 identify.sources.1.audiance',
+    ])
+  })
+})
+
 describe('a good configuration', () => {
   test('has nothing to remark, and defaults are filled in', () => {
     const { config, findings: found } = parseConfig(good, 'countersign.yaml', {})
