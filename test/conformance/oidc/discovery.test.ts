@@ -22,7 +22,7 @@ async function openedWith(metadata: Jwk | string, config: Jwk = {}, issuer = new
   return rig
 }
 
-const fault = ({ log }: OpenedOidc): unknown => (log.lines[0]?.members as { fault?: unknown } | undefined)?.fault
+const fault = ({ log }: OpenedOidc): unknown => Object(log.lines[0]?.members).fault
 
 describe('metadata', () => {
   test.each([
@@ -30,7 +30,7 @@ describe('metadata', () => {
     [`${issuerUrl}/`, `${issuerUrl}/.well-known/openid-configuration`],
     [`${issuerUrl}/id/EXAMPLE`, `${issuerUrl}/id/EXAMPLE/.well-known/openid-configuration`],
     [`${issuerUrl}/tenant/`, `${issuerUrl}/tenant/.well-known/openid-configuration`],
-  ])('[OpenID Connect Discovery §4] of %s is looked for at %s', async (url, place) => {
+  ])('[OIDC Discovery §4] of %s is looked for at %s', async (url, place) => {
     const rig = await openedOidc({ issuer: url })
     opened.keep(rig.source)
     expect(rig.issuer.asked.map((one) => one.url)[0]).toBe(place)
@@ -43,7 +43,7 @@ describe('metadata', () => {
     ['the same in upper case', { issuer: 'https://ISSUER.acme.example' }],
     ['none', { issuer: undefined }],
     ['a list', { issuer: [issuerUrl] }],
-  ])('[OpenID Connect Discovery §4.3] that names another issuer gives no keys: %s', async (_, change) => {
+  ])('[OIDC Discovery §4.3] that names another issuer gives no keys: %s', async (_, change) => {
     const rig = await openedWith(change)
     expect(rig.source.ready()).toBe(false)
     expect(fault(rig)).toBe('the metadata is of another issuer')
@@ -59,7 +59,7 @@ describe('metadata', () => {
     ['data', 'data:application/json,{"keys":[]}'],
     ['a relative one', '/keys'],
     ['a list', ['https://issuer.acme.example/keys']],
-  ])('[OpenID Connect Discovery §3] jwks_uri is an https URL: %s is refused', async (_, url) => {
+  ])('[OIDC Discovery §3] jwks_uri is an https URL: %s is refused', async (_, url) => {
     const rig = await openedWith({ jwks_uri: url })
     expect(fault(rig)).toBe('the metadata names no https URL for keys')
     expect(rig.issuer.asked).toHaveLength(1)
@@ -79,12 +79,12 @@ describe('metadata', () => {
     ['a list', '[]'],
     ['nothing', ''],
     ['a page', '<html></html>'],
-  ])('[OpenID Connect Discovery §4.2] that is not one JSON object is refused: %s', async (_, text) => {
+  ])('[OIDC Discovery §4.2] that is not one JSON object is refused: %s', async (_, text) => {
     const rig = await openedWith(text)
     expect(fault(rig)).toMatch(/^the metadata is not strict JSON/)
   })
 
-  test('[OpenID Connect Discovery §4.2] any status but 200 is an error', async () => {
+  test('[OIDC Discovery §4.2] any status but 200 is an error', async () => {
     const issuer = new MemoryIssuer()
     issuer.answers.set(metadataUrl, () => new Response(JSON.stringify(issuer.metadata()), { status: 203 }))
     const rig = await openedOidc({}, { issuer })
@@ -94,7 +94,7 @@ describe('metadata', () => {
 })
 
 describe('keys', () => {
-  test('[OpenID Connect Discovery §3; OpenID Connect Core §10.1.1] a kid not seen before makes the metadata and the keys be read again, seldom', async () => {
+  test('[OIDC Discovery §3; OIDC Core §10.1.1] a kid not seen before makes the metadata and the keys be read again, seldom', async () => {
     const rig = await openedOidc()
     opened.keep(rig.source)
     const next = signingKey('ES256', 'key-2')
@@ -164,12 +164,12 @@ describe('over real HTTPS', () => {
     return { rig, asked, server, folder }
   }
 
-  test('[OpenID Connect Discovery §7.1] the CA of the configuration vouches for the issuer; the first call waits for its keys', async () => {
+  test('[OIDC Discovery §7.1] the CA of the configuration vouches for the issuer; the first call waits for its keys', async () => {
     const { rig } = await served()
     expect(await rig.caller()).toMatchObject({ id: 'spiffe://acme.example/w/agent-7' })
   })
 
-  test('[OpenID Connect Discovery §7.1] a server that another CA vouches for is not believed', async () => {
+  test('[OIDC Discovery §7.1] a server that another CA vouches for is not believed', async () => {
     const { server } = await served()
     const other = join(opened.folder(), 'other.pem')
     writeFileSync(other, certificateFor('localhost').cert)
@@ -177,7 +177,7 @@ describe('over real HTTPS', () => {
       const rig = await openedOidc({ ...config }, { issuer: new MemoryIssuer({ url: server.url }), services: { fetch } })
       opened.keep(rig.source)
       expect(await refusalOf(() => rig.caller())).toMatchObject({ code: 'identify.unavailable' })
-      expect(String(fault(rig))).toMatch(/self-signed|certificate/i)
+      expect(fault(rig)).toMatch(/self-signed|certificate/i)
     }
   })
 
@@ -197,7 +197,7 @@ describe('over real HTTPS', () => {
     const good = readFileSync(server.ca, 'utf8')
     writeFileSync(server.ca, certificateFor('localhost').cert)
     await refusalOf(() => rig.caller({}, { header: { kid: 'unseen' } }))
-    expect(String((rig.log.lines.at(-1)?.members as { fault: unknown }).fault)).toMatch(/self-signed|certificate/i)
+    expect(Object(rig.log.lines.at(-1)?.members).fault).toMatch(/self-signed|certificate/i)
     writeFileSync(server.ca, good)
     rig.clock.move(30_000)
     rig.issuer.keys = new Issuer({ clock: rig.clock.now, audience, keys: [signingKey('ES256', 'key-2')] })

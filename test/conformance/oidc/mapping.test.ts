@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { claimAt, UnfitClaims } from '../../../src/identify/oidc/claim-path.ts'
 import { mayCollide, parseTemplate, render } from '../../../src/identify/oidc/template.ts'
@@ -6,7 +6,7 @@ import { MalformedSpiffeId, parseSpiffeId } from '../../../src/identify/spiffe-i
 import { callerText } from '../../../src/decide/subject.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
 import type { Jwk } from '../../support/issuer.ts'
-import { openedOidc } from '../../support/oidc-rig.ts'
+import { anyCall, openedOidc, presented } from '../../support/oidc-rig.ts'
 
 /** The ID that claims make, or the reason why they make none. */
 function made(template: string, claims: Jwk): string {
@@ -123,7 +123,7 @@ describe('templates', () => {
   test('[Countersign: no claim leads out of the literal prefix] whatever claims hold, an ID is well formed, in its trust domain and below its prefix', () => {
     fc.assert(
       fc.property(fc.constantFrom(...templates), value, value, (path, a, b) => {
-        const id = made(`spiffe://acme.example${path}`, { a, b } as Jwk)
+        const id = made(`spiffe://acme.example${path}`, { a, b })
         if (!id.startsWith('spiffe:')) return
         const parsed = parseSpiffeId(id)
         expect(parsed.trustDomain).toBe('acme.example')
@@ -278,12 +278,15 @@ describe('cnf', () => {
 
   test('[RFC 7800 §3.1; RFC 9449 §6.1; RFC 8705 §3.1] a binding that is understood is what the sender has yet to prove', async () => {
     const rig = await openedOidc()
-    expect(await rig.caller()).not.toHaveProperty('confirmation')
-    expect(await rig.caller({ cnf: { jkt: thumbprint } })).toMatchObject({ confirmed: 'bearer', confirmation: { jkt: thumbprint } })
-    expect(await rig.caller({ cnf: { 'x5t#S256': thumbprint } })).toMatchObject({
+    const verified = async (claims: Jwk) => rig.source.verify(presented(rig.issuer.mint({ claims })), anyCall)
+    expect(await verified({})).not.toHaveProperty('confirmation')
+    expect(await verified({ cnf: { jkt: thumbprint } })).toMatchObject({ confirmed: 'bearer', confirmation: { jkt: thumbprint } })
+    expect(await verified({ cnf: { 'x5t#S256': thumbprint } })).toMatchObject({
       confirmed: 'bearer',
       confirmation: { x5tS256: thumbprint },
     })
+    const unproven = ['the token is bound to a key, and the request does not prove that its sender holds it']
+    expect(await refusalOf(() => rig.caller({ cnf: { jkt: thumbprint } }))).toMatchObject({ reasons: unproven })
   })
 
   test.each([
@@ -305,7 +308,7 @@ describe('cnf', () => {
     const rig = await openedOidc()
     expect(await refusalOf(() => rig.caller({ cnf }))).toMatchObject({
       code: 'identify.rejected',
-      reasons: ['the token is bound to its sender in a way that is not known here'],
+      reasons: ['the token asks its sender for a proof that is not known here'],
     })
   })
 })

@@ -33,7 +33,7 @@ async function identifying(change: Jwk = {}) {
   return { server, identify: makeIdentify({ sources: [source], clock: Date.now }) }
 }
 
-test('[OpenID Connect Discovery §4; RFC 9068 §4] an access token of a real issuer proves its client, through its own metadata and keys', async () => {
+test('[OIDC Discovery §4; RFC 9068 §4] an access token of a real issuer proves its client, through its own metadata and keys', async () => {
   const { server, identify } = await identifying({ claims: ['scope'] })
   const token = await accessToken(server.issuer, jwtApi)
   expect(await identify(bearer(token))).toMatchObject({

@@ -37,7 +37,7 @@ async function reviewed(review: Jwk = {}): Promise<Reviewed> {
     review: config,
   })
   opened.keep(rig.source)
-  return { ...rig, api, token, close: server.close, pod: (change = {}) => rig.caller(kubernetesClaims(change)) }
+  return { ...rig, api, token, close: () => server.close(), pod: (change = {}) => rig.caller(kubernetesClaims(change)) }
 }
 
 const withdrawn = { code: 'identify.rejected', reasons: ['the token is no longer valid at its issuer'] }
@@ -73,7 +73,7 @@ describe('the question', () => {
   test('[Countersign: one question for calls at the same time] a hundred calls ask once', async () => {
     const rig = await reviewed()
     const token = rig.issuer.mint({ claims: kubernetesClaims() })
-    const callers = await Promise.all(Array.from({ length: 100 }, () => rig.source.verify(presented(token), anyCall)))
+    const callers = await Promise.all(Array.from({ length: 100 }, async () => rig.source.verify(presented(token), anyCall)))
     expect(new Set(callers.map((caller) => caller?.id))).toEqual(new Set([id]))
     expect(rig.api.reviews).toBe(1)
   })
