@@ -18,6 +18,7 @@ export interface KeySourceOptions {
   /** Epoch ms. */
   readonly clock: () => number
   readonly log: SourceLog
+  /** Whose keys they are: a trust domain, or the issuer of OIDC tokens. For log lines and messages alone. */
   readonly trustDomain: string
   /** Absent: the document is forgotten when the process ends. */
   readonly memory?: KeyMemory
