@@ -2,14 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { connect as connectTls, getCACertificates } from 'node:tls'
-import type { ConnectionOptions, DetailedPeerCertificate, TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Connect } from './bundle-endpoint.ts'
 import type { KeySet } from './bundles.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { InvalidSvid, verifyX509Svid } from './x509/svid.ts'
-
-/** Certificates that a server may present, its own among them. */
-const longestChain = 16
 
 /**
  * `https_web`: the certificate is for the host of the URL and from an authority that this machine trusts (RFC 6125).
@@ -67,14 +64,9 @@ function open(url: URL, signal: AbortSignal, options: ConnectionOptions): Promis
   })
 }
 
-/** DER, leaf first, as far as each certificate was issued by the next. */
+/** As they came over the wire, in their order; `getPeerCertificate` would sort them. */
 function presentedChain(socket: TLSSocket): readonly Uint8Array[] {
   const chain: Uint8Array[] = []
-  let next: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true)
-  while (next?.raw !== undefined && chain.length < longestChain) {
-    const { raw, issuerCertificate }: DetailedPeerCertificate = next
-    chain.push(raw)
-    next = issuerCertificate?.raw === undefined || raw.equals(issuerCertificate.raw) ? undefined : issuerCertificate
-  }
+  for (let one = socket.getPeerX509Certificate(); one !== undefined; one = one.issuerCertificate) chain.push(one.raw)
   return chain
 }

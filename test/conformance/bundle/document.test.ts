@@ -39,7 +39,7 @@ test('[Trust Domain and Bundle §4] one document gives JWT keys by kid, authorit
   expect(set).toMatchObject({ format: 'bundle', sequence: 7n, refreshHint: 60_000, leftOut: [] })
 })
 
-describe('[Trust Domain and Bundle §4.1.3] what is unknown is ignored, and the rest counts', () => {
+describe('[Trust Domain and Bundle §4.1.3; Trust Domain and Bundle §4.2.2] what is unknown is ignored, and the rest counts', () => {
   test.each([
     ['no use', { ...entry, use: undefined }, 'no use'],
     ['a use in another case', { ...entry, use: 'X509-SVID' }, 'a use that is not known'],

@@ -1,8 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ask, askPeer, bundleOf, BundleRig, svidIdentity, webIdentity } from '../../support/bundle-rig.ts'
+import { ask, askPeer, authorityEntry, bundleOf, BundleRig, svidIdentity, webIdentity } from '../../support/bundle-rig.ts'
 import type { Domain, OpenedBundle, ServerIdentity } from '../../support/bundle-rig.ts'
 import type { Jwk } from '../../support/issuer.ts'
+import { makeCa, makeLeaf, uriNames } from '../../support/x509.ts'
+import type { Made } from '../../support/x509.ts'
 
 let rig: BundleRig
 let partner: Domain
@@ -272,12 +274,39 @@ describe('[Federation §5.2.2.4; Federation §7.5.1] a redirect', () => {
   })
 })
 
-test('[Federation §5.2.2.4] a chain with an intermediate between the endpoint and its root is verified as it was presented', async () => {
-  // the demonstration authority issues leaves alone: what a longer chain must look like is held by the X.509-SVID tests
-  const svid = partner.svid(endpointPath)
-  const identity = svidIdentity({ ...svid, chain: [...svid.chain, partner.authority.certificate] })
-  const { port } = await serving(identity, () => partner.bundle())
-  expect(await takes(await rig.source(selfServing(port, partner.bundle())), partner)).toBe(true)
+describe('[Federation §5.2.2.4] the chain of an endpoint is verified as it was presented', () => {
+  const hour = 3_600_000
+  const life = { notBefore: 0, notAfter: 0 }
+  const issued = (): { readonly root: Made; readonly middle: Made; readonly leaf: Made } => {
+    Object.assign(life, { notBefore: rig.clock.now() - hour, notAfter: rig.clock.now() + hour })
+    const names = uriNames(partner.id(''))
+    const root = makeCa({ ...life, names })
+    const middle = makeCa({ ...life, names }, root)
+    return { root, middle, leaf: makeLeaf({ ...life, names: uriNames(partner.id(endpointPath)) }, middle) }
+  }
+  const shown = (leaf: Made, ...rest: readonly Made[]): ServerIdentity =>
+    svidIdentity({
+      id: partner.id(endpointPath),
+      chain: [leaf, ...rest].map(({ der }) => der),
+      key: leaf.keys.privateKey.export({ format: 'der', type: 'pkcs8' }),
+      expires: life.notAfter,
+    })
+
+  test('with an intermediate, in whatever order', async () => {
+    const { root, middle, leaf } = issued()
+    const bootstrap = JSON.stringify({ keys: [authorityEntry(root.der)] })
+    for (const identity of [shown(leaf, middle), shown(leaf, middle, root), shown(leaf, root, middle)]) {
+      const { port } = await serving(identity, () => partner.bundle())
+      expect((await rig.source(selfServing(port, bootstrap))).source.ready()).toBe(true)
+    }
+  })
+
+  test('without its intermediate it proves nothing, and neither does one that hangs on a root it brings along', async () => {
+    const { root, middle, leaf } = issued()
+    const bootstrap = JSON.stringify({ keys: [authorityEntry(root.der)] })
+    await unheard(shown(leaf), (port) => selfServing(port, bootstrap), /the certificate of the endpoint/)
+    await unheard(shown(leaf, middle, root), (port) => selfServing(port, partner.bundle()), /the certificate of the endpoint/)
+  })
 })
 
 test('[Federation §5.2.2.2] the bootstrap bundle is read when it is needed', async () => {

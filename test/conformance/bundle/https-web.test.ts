@@ -240,7 +240,7 @@ describe('[Countersign: what a bundle endpoint may answer] status 200 with at mo
   )
 })
 
-describe('[Federation §5.1] the three parameters of an endpoint are configured, none is inferred', () => {
+describe('[Federation §5.1; Federation §5.2.1.2] the three parameters of an endpoint are configured, none is inferred', () => {
   const from = { url: 'https://spire.partner.example/bundle', profile: 'https_web' }
   const usual = { type: 'bundle', trust_domain: 'partner.example', from }
 

@@ -20,7 +20,7 @@ function kids(text: string): readonly string[] {
   return [...readKeySet(text, null).keys.keys()]
 }
 
-describe('Trust Domain and Bundle §4.1: the document', () => {
+describe('[Trust Domain and Bundle §4.1] the document', () => {
   test.each([
     ['no keys', '{"spiffe_sequence":1}'],
     ['null for keys', '{"keys":null}'],
@@ -37,7 +37,7 @@ describe('Trust Domain and Bundle §4.1: the document', () => {
     expect(() => readKeySet(text, null)).toThrow(MalformedKeys)
   })
 
-  test('with an empty list of keys is good, and revokes everything', async () => {
+  test('[Trust Domain and Bundle §4.1.3] with an empty list of keys is good, and revokes everything', async () => {
     expect(readKeySet('{"keys":[]}', 'bundle').keys.size).toBe(0)
     const clock = new TestClock()
     const { source } = await openedSource('{"keys":[]}', { clock })
@@ -52,9 +52,12 @@ describe('Trust Domain and Bundle §4.1: the document', () => {
     expect(kids(bundle([{ ...svid, use: 'x509-svid' }]))).toEqual([])
   })
 
-  test.each(['0', '1', '9007199254740993', '18446744073709551615'])('keeps every digit of spiffe_sequence %s', (digits) => {
-    expect(readKeySet(`{"keys":[],"spiffe_sequence":${digits}}`, null).sequence).toBe(BigInt(digits))
-  })
+  test.each(['0', '1', '9007199254740993', '18446744073709551615'])(
+    '[Trust Domain and Bundle §4.1.1] keeps every digit of spiffe_sequence %s',
+    (digits) => {
+      expect(readKeySet(`{"keys":[],"spiffe_sequence":${digits}}`, null).sequence).toBe(BigInt(digits))
+    },
+  )
 
   test.each(['"1"', '1.5', '1e3', 'null', '[1]', 'true'])('with spiffe_sequence %s is refused', (value) => {
     expect(() => readKeySet(`{"keys":[],"spiffe_sequence":${value}}`, null)).toThrow(MalformedKeys)
@@ -64,7 +67,7 @@ describe('Trust Domain and Bundle §4.1: the document', () => {
     expect(readKeySet(JSON.stringify({ keys: [{ ...svid, spiffe_sequence: 9 }] }), null).sequence).toBeNull()
   })
 
-  test('spiffe_refresh_hint is seconds, given as ms', () => {
+  test('[Trust Domain and Bundle §4.1.2] spiffe_refresh_hint is seconds, given as ms', () => {
     expect(readKeySet(bundle([], { spiffe_refresh_hint: 300 }), null).refreshHint).toBe(300_000)
     expect(readKeySet(bundle([]), null).refreshHint).toBeNull()
     for (const hint of ['300', -1, 1.5, null])
@@ -72,8 +75,8 @@ describe('Trust Domain and Bundle §4.1: the document', () => {
   })
 })
 
-describe('Trust Domain and Bundle §4.2: the keys', () => {
-  test('only those with use jwt-svid count', () => {
+describe('[Trust Domain and Bundle §4.2; JWT-SVID §6.2] the keys', () => {
+  test('[Trust Domain and Bundle §4.2.2] only those with use jwt-svid count', () => {
     const uses = ['x509-svid', 'wit-svid', 'sig', 'enc', 'JWT-SVID', '', undefined, 1]
     expect(kids(bundle([svid, ...uses.map((use, at) => ({ ...other.publicJwk, kid: `k${at}`, use }))]))).toEqual(['one'])
   })
@@ -82,7 +85,7 @@ describe('Trust Domain and Bundle §4.2: the keys', () => {
     expect(kids(bundle([{ ...other.publicJwk, use: 'x509-svid', x5c: ['MIIB'] }, svid]))).toEqual(['one'])
   })
 
-  test('unknown types, curves and members do not disturb', () => {
+  test('[Trust Domain and Bundle §4.2.1] unknown types, curves and members do not disturb', () => {
     const strange = [
       { kty: 'OKP', crv: 'Ed25519', x: 'AA' },
       { kty: 'AKP', alg: 'ML-DSA-44', pub: 'AA' },
@@ -102,9 +105,12 @@ describe('Trust Domain and Bundle §4.2: the keys', () => {
     expect(kids(bundle([svid, { ...other.publicJwk, kid: 'one', use: 'wit-svid' }]))).toEqual(['one'])
   })
 
-  test.each([[undefined], [''], [1], [null], ['k'.repeat(257)]])('a jwt-svid key with kid %j refuses the document', (kid) => {
-    expect(() => readKeySet(bundle([{ ...svid, kid }]), null)).toThrow(MalformedKeys)
-  })
+  test.each([[undefined], [''], [1], [null], ['k'.repeat(257)]])(
+    '[JWT-SVID §6.1] a jwt-svid key with kid %j refuses the document',
+    (kid) => {
+      expect(() => readKeySet(bundle([{ ...svid, kid }]), null)).toThrow(MalformedKeys)
+    },
+  )
 
   test('a kid called __proto__ is a name like any other', () => {
     const text = JSON.stringify({ keys: [{ ...svid, kid: '__proto__' }] })
@@ -113,7 +119,7 @@ describe('Trust Domain and Bundle §4.2: the keys', () => {
   })
 })
 
-describe('keys that must not be used are left out and named, and the rest of the document counts', () => {
+describe('[RFC 7518 §6.2; RFC 7518 §6.3; Countersign: no private key in a bundle] keys that must not be used are left out and named, and the rest counts', () => {
   const weak = signingKey('RS256', 'short', 1024)
   const privateJwk = { ...key.privateKey.export({ format: 'jwk' }) }
   const secp = { ...generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey.export({ format: 'jwk' }) }
@@ -148,7 +154,7 @@ describe('keys that must not be used are left out and named, and the rest of the
   })
 })
 
-describe('RFC 7517 §5: a plain JWKS', () => {
+describe('[RFC 7517 §5] a plain JWKS', () => {
   const plain = { ...key.publicJwk, kid: 'one' }
   test('is what a document without SPIFFE members is; keys for signatures or for anything count', () => {
     const read = readKeySet(

@@ -36,7 +36,7 @@ function text(members: string): string {
   return `{"sub":"${issuer.id()}","aud":"${audience}","exp":${seconds + 300}${members}}`
 }
 
-describe('JWT-SVID §3.1: sub is the SPIFFE ID of a workload in the trust domain of the keys', () => {
+describe('[JWT-SVID §3.1] sub is the SPIFFE ID of a workload in the trust domain of the keys', () => {
   test.each([
     ['absent', undefined, unknown],
     ['null', null, unknown],
@@ -81,7 +81,7 @@ describe('JWT-SVID §3.1: sub is the SPIFFE ID of a workload in the trust domain
   })
 })
 
-describe('JWT-SVID §3.2: aud is there and names us', () => {
+describe('[JWT-SVID §3.2] aud is there and names us', () => {
   test.each([
     ['absent', undefined, malformed],
     ['null', null, malformed],
@@ -126,7 +126,7 @@ describe('JWT-SVID §3.2: aud is there and names us', () => {
   )
 })
 
-describe('JWT-SVID §3.3, RFC 7519 §4.1.4: exp is there, is a whole number and lies ahead', () => {
+describe('[JWT-SVID §3.3; RFC 7519 §4.1.4] exp is there, is a whole number and lies ahead', () => {
   test.each([
     ['absent', undefined],
     ['null', null],
@@ -170,7 +170,7 @@ describe('JWT-SVID §3.3, RFC 7519 §4.1.4: exp is there, is a whole number and 
   })
 })
 
-describe('RFC 7519 §4.1.5 and §4.1.6, JWT-SVID App. A: nbf and iat may lie ahead by the leeway, no more', () => {
+describe('[RFC 7519 §4.1.5; RFC 7519 §4.1.6; JWT-SVID App. A] nbf and iat may lie ahead by the leeway, no more', () => {
   test.each(['nbf', 'iat'])('%s', async (name) => {
     expect(await told({ [name]: seconds + 5 })).toBeNull()
     expect(await told({ [name]: seconds + 6 })).toBe(early)
@@ -196,7 +196,7 @@ describe('RFC 7519 §4.1.5 and §4.1.6, JWT-SVID App. A: nbf and iat may lie ahe
   })
 })
 
-describe('longest lifetime', () => {
+describe('[Countersign: longest lifetime] the longest lifetime', () => {
   const long = 'the token is valid for longer than is accepted'
   test('counts from iat, or from now without one', async () => {
     const bounded = await identifyFor(issuer, clock, { max_lifetime: '5m' })
@@ -212,7 +212,7 @@ describe('longest lifetime', () => {
   })
 })
 
-describe('JWT-SVID §3: other claims', () => {
+describe('[JWT-SVID §3] other claims', () => {
   test('iss is not required, and is passed on when there', async () => {
     expect(await identify(bearer(issuer.mint()))).toMatchObject({ issuer: null })
     expect(await identify(bearer(issuer.mint({ claims: { iss: 'https://spire.acme.example' } })))).toMatchObject({
@@ -239,7 +239,7 @@ describe('JWT-SVID §3: other claims', () => {
     expect(await told(text(`,"x":${'['.repeat(2000)}${']'.repeat(2000)}`))).toBe(malformed)
   })
 
-  test('two members of one name are refused at any depth', async () => {
+  test('[RFC 7519 §4] two members of one name are refused at any depth', async () => {
     expect(await told(text(',"x":{"y":[{"z":1,"z":2}]}'))).toBe(malformed)
     expect(await told(text(',"x":{"y":{"x":1},"z":{"x":1}}'))).toBeNull()
   })

@@ -22,7 +22,7 @@ async function refused(token: string): Promise<{ code: string | undefined; reaso
 const malformed = { code: 'identify.rejected', reasons: ['the token is not a well-formed JWT-SVID'] }
 const algorithm = { code: 'identify.rejected', reasons: ['the token is signed with an algorithm that is not accepted'] }
 
-describe('JWT-SVID §5.1, RFC 7515 §7.1: compact form alone', () => {
+describe('[JWT-SVID §1; JWT-SVID §5.1; RFC 7515 §7.1] compact form alone', () => {
   test('takes a token as SPIRE mints it', async () => {
     expect(await identify(bearer(issuer.mint()))).toMatchObject({
       id: 'spiffe://acme.example/agent',
@@ -57,7 +57,7 @@ describe('JWT-SVID §5.1, RFC 7515 §7.1: compact form alone', () => {
   })
 })
 
-describe('RFC 7515 §2: base64url without padding or white space, in the one canonical spelling', () => {
+describe('[RFC 7515 §2] base64url without padding or white space, in the one canonical spelling', () => {
   const token = issuer.mint()
   const [header = '', claims = '', signed = ''] = token.split('.')
   test.each([
@@ -80,7 +80,7 @@ describe('RFC 7515 §2: base64url without padding or white space, in the one can
   })
 })
 
-describe('JWT-SVID §2: header', () => {
+describe('[JWT-SVID §2] header', () => {
   test.each(['jku', 'jwk', 'x5u', 'x5c', 'x5t', 'crit', 'b64', 'zip', 'cty', 'enc', 'nonce', '__proto__', 'constructor', 'Alg'])(
     'refuses the member %s',
     async (name) => {
@@ -99,7 +99,7 @@ describe('JWT-SVID §2: header', () => {
     ['alg, the second escaped', '{"alg":"ES256","\\u0061lg":"ES256","kid":"es-1"}'],
     ['kid', '{"alg":"ES256","kid":"es-1","kid":"es-1"}'],
     ['typ', '{"alg":"ES256","kid":"es-1","typ":"JWT","typ":"JWT"}'],
-  ])('refuses two members %s', async (_, header) => {
+  ])('[RFC 7515 §4] refuses two members %s', async (_, header) => {
     expect(await refused(issuer.mint({ header }))).toEqual(malformed)
   })
 
@@ -117,7 +117,7 @@ describe('JWT-SVID §2: header', () => {
   })
 })
 
-describe('JWT-SVID §2.1 and §4: alg is one of nine, before anything else', () => {
+describe('[JWT-SVID §2.1; JWT-SVID §4] alg is one of nine, before anything else', () => {
   test.each(signingAlgorithms)('takes %s', async (name) => {
     const one = new Issuer({ clock: clock.now, keys: [signingKey(name)] })
     expect(await (await identifyFor(one, clock))(bearer(one.mint()))).toMatchObject({ id: one.id() })
@@ -166,7 +166,7 @@ describe('JWT-SVID §2.1 and §4: alg is one of nine, before anything else', () 
   })
 })
 
-describe('JWT-SVID §2.2: kid, required here', () => {
+describe('[JWT-SVID §2.2] kid, required here', () => {
   test.each([[undefined], [''], [1], [null], [['es-1']], ['k'.repeat(257)]])('refuses %j', async (kid) => {
     expect(await refused(issuer.mint({ header: { kid } }))).toEqual(malformed)
   })
@@ -183,7 +183,7 @@ describe('JWT-SVID §2.2: kid, required here', () => {
   })
 })
 
-describe('JWT-SVID §2.3: typ', () => {
+describe('[JWT-SVID §2.3] typ is absent, JWT or JOSE', () => {
   test.each([[undefined], ['JWT'], ['JOSE']])('takes %s', async (typ) => {
     expect(await identify(bearer(issuer.mint({ header: { typ } })))).toMatchObject({ id: issuer.id() })
   })
@@ -193,7 +193,7 @@ describe('JWT-SVID §2.3: typ', () => {
   })
 })
 
-describe('size', () => {
+describe('[Countersign: longest token] size', () => {
   test('takes 8 KiB and refuses a byte more', async () => {
     expect(await identify(bearer(padded(8192)))).toMatchObject({ id: issuer.id() })
     expect(await refused(padded(8193))).toEqual(malformed)

@@ -35,7 +35,7 @@ function identifyOver(url: string): { identify: ReturnType<typeof makeIdentify>;
   return { identify: makeIdentify({ sources: [source], clock: Date.now }), log }
 }
 
-describe('keys over real HTTP', () => {
+describe('[Countersign: where keys come from] keys over real HTTP', () => {
   test('verify a token; the first call waits for them', async () => {
     const { identify } = identifyOver(await listening((_, response) => response.end(issuer.bundle())))
     expect(await identify(bearer(issuer.mint()))).toMatchObject({ id: issuer.id() })

@@ -32,7 +32,7 @@ async function identifyWith(jwk: Jwk): Promise<(call: Call) => Caller | Promise<
   return makeIdentify({ sources: [source], clock: clock.now })
 }
 
-describe('RFC 7515 §5.2: the signature is verified', () => {
+describe('[RFC 7515 §5.2] the signature is verified', () => {
   test.each([es256, es384, es512, rsa])('takes a signature by $kid', async (key) => {
     expect(await identify(bearer(issuer.mint({ key })))).toMatchObject({ id: issuer.id() })
   })
@@ -90,7 +90,7 @@ describe('RFC 7515 §5.2: the signature is verified', () => {
   })
 })
 
-describe('RFC 7518 §3.4: an ES signature is the two numbers side by side', () => {
+describe('[RFC 7518 §3.4] an ES signature is the two numbers side by side', () => {
   test('refuses DER, plain and padded to the length of the numbers', async () => {
     expect(await reasons(issuer.mint({ key: es256, sign: (data) => derSignature(es256.privateKey, data) }))).toEqual(unverified)
     expect(await reasons(issuer.mint({ key: es256, sign: (data) => derSignature(es256.privateKey, data).subarray(0, 64) }))).toEqual(
@@ -112,7 +112,7 @@ describe('RFC 7518 §3.4: an ES signature is the two numbers side by side', () =
   })
 })
 
-describe('RFC 7518 §3.5: PSS', () => {
+describe('[RFC 7518 §3.5] PSS', () => {
   test('refuses a salt that is not as long as the hash', async () => {
     for (const saltLength of [0, 20, 64]) {
       const token = issuer.mint({
@@ -125,7 +125,7 @@ describe('RFC 7518 §3.5: PSS', () => {
   })
 })
 
-describe('RFC 8725 §3.1: the algorithm is bound to the key', () => {
+describe('[RFC 8725 §3.1] the algorithm is bound to the key', () => {
   test.each(signingAlgorithms.flatMap((said) => [es256, es384, es512, rsa].map((key) => ({ said, key }))))(
     '$said by $key.kid',
     async ({ said, key }) => {
@@ -169,7 +169,7 @@ describe('RFC 8725 §3.1: the algorithm is bound to the key', () => {
   })
 })
 
-describe('weak and wrong keys never verify', () => {
+describe('[RFC 7518 §3.3; RFC 7518 §6.3; RFC 7518 §6.2] weak and wrong keys never verify', () => {
   test('RSA with e = 1, under which anyone can sign', async () => {
     const jwk = { ...rsa.publicJwk, e: 'AQ' }
     const forged = issuer.mint({ key: rsa, sign: (data) => signatureUnderExponentOne(data, 256) })

@@ -4,7 +4,7 @@ import { isTrustDomain, MalformedSpiffeId, parseSpiffeId } from '../../../src/id
 
 const trustDomain = 'acme.example'
 
-describe('SPIFFE-ID §2: form of the whole', () => {
+describe('[SPIFFE-ID §2] form of the whole', () => {
   test.each([
     ['a workload', 'spiffe://acme.example/ns/support/sa/refund-agent', '/ns/support/sa/refund-agent'],
     ['one segment', 'spiffe://acme.example/agent', '/agent'],
@@ -38,7 +38,7 @@ describe('SPIFFE-ID §2: form of the whole', () => {
   })
 })
 
-describe('SPIFFE-ID §2.1: trust domain', () => {
+describe('[SPIFFE-ID §2.1] trust domain', () => {
   test.each(['acme.example', 'a', '1.2.3.4', 'under_score', '-dash-', 'a..b', '.'])('takes %s', (name) => {
     expect(parseSpiffeId(`spiffe://${name}/agent`).trustDomain).toBe(name)
     expect(isTrustDomain(name)).toBe(true)
@@ -67,7 +67,7 @@ describe('SPIFFE-ID §2.1: trust domain', () => {
   })
 })
 
-describe('SPIFFE-ID §2.2: path', () => {
+describe('[SPIFFE-ID §2.2] path', () => {
   test.each([
     ['a trailing slash', '/agent/'],
     ['a slash alone', '/'],
@@ -90,7 +90,7 @@ describe('SPIFFE-ID §2.2: path', () => {
   })
 })
 
-describe('SPIFFE-ID §2.3: length', () => {
+describe('[SPIFFE-ID §2.3] length', () => {
   test('takes 2048 bytes and refuses 2049', () => {
     const start = 'spiffe://acme.example/'
     expect(parseSpiffeId(start + 'a'.repeat(2048 - start.length)).id).toHaveLength(2048)
@@ -98,7 +98,7 @@ describe('SPIFFE-ID §2.3: length', () => {
   })
 })
 
-describe('SPIFFE-ID §2.4: case', () => {
+describe('[SPIFFE-ID §2.4] case', () => {
   test.each(['Spiffe://acme.example/a', 'SPIFFE://acme.example/a', 'spiffe://Acme.example/a', 'spiffe://ACME.EXAMPLE/a'])(
     'refuses upper case in scheme and trust domain, as the reference implementation does: %s',
     (id) => {
@@ -111,7 +111,7 @@ describe('SPIFFE-ID §2.4: case', () => {
   })
 })
 
-describe('any text', () => {
+describe('[Countersign: any text is a SPIFFE ID or none] any text', () => {
   test('is either taken whole or refused with the one error that quotes nothing of it', () => {
     const near = fc.string({
       unit: fc.constantFrom('spiffe://', 'acme.example', '/', '.', '..', 'a', 'Z', '%', ':', '@', '?', '#', '\t', 'é', '\ud800'),

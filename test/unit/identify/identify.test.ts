@@ -99,7 +99,7 @@ describe('a call that presents a token', () => {
     expect(await identify(callWith({ authorization: `Bearer ${good}` }, ambient))).toMatchObject({ method: 'jwt-svid' })
   })
 
-  test('is verified with the keys of the trust domain it names and no other', async () => {
+  test('[Federation §7.3] is verified with the keys of the trust domain it names and no other', async () => {
     const { identify } = await stage()
     expect(await identify(bearer(partner.mint()))).toMatchObject({ id: 'spiffe://partner.example/agent', trustDomain: 'partner.example' })
     const crossed = partner.mint({ claims: { sub: issuer.id() } })

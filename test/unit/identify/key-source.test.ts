@@ -112,7 +112,7 @@ describe('keys behind a URL', () => {
   })
 })
 
-describe('a kid not seen before', () => {
+describe('[Countersign: when keys are read again] a kid not seen before', () => {
   test('makes the document be read again, once for all who ask at the same time', async () => {
     const rig = await overUrl(first.bundle())
     serve(rig, both.bundle({ spiffe_sequence: 2 }))
@@ -150,7 +150,7 @@ describe('a kid not seen before', () => {
   })
 })
 
-describe('keys that cannot be read again', () => {
+describe('[Countersign: how long a bundle serves] keys that cannot be read again', () => {
   test('serve until their max age and then nothing does, until they are read again', async () => {
     const rig = await overUrl(first.bundle())
     rig.server.answer = () => Promise.reject(new Error('down'))
@@ -178,7 +178,7 @@ describe('keys that cannot be read again', () => {
   })
 })
 
-describe('a new document', () => {
+describe('[Trust Domain and Bundle §4.1.1] a new document', () => {
   test('replaces the one before as a whole and changes the generation', async () => {
     const rig = await overUrl(both.bundle())
     const before = rig.keys.generation()
