@@ -6,6 +6,7 @@ import { BadProof, checkProofSignature, keyOf, readProof, sameText } from './dpo
 import type { ReadProof } from './dpop-proof.ts'
 import type { Confirmation } from './identify.ts'
 import type { VerifyKey } from './keys.ts'
+import { ahead } from './proofs.ts'
 import type { ProofMemory } from './proofs.ts'
 import { rejected } from './rejected.ts'
 
@@ -21,9 +22,6 @@ export type KeyConfirmation = Extract<Confirmation, { readonly jkt: string }>
 
 /** Takes the call, what its token is bound to, the SHA-256 of the token in hex, and epoch ms. Throws unless the call proves possession. */
 export type CheckProof = (call: Call, confirmation: KeyConfirmation, digest: string, now: number) => void
-
-/** How far the clock of a sender may be ahead, ms. */
-const ahead = 5000
 
 const names = `algs="${algorithms.join(' ')}"`
 
@@ -94,7 +92,7 @@ function withoutPort(scheme: 'http' | 'https', authority: string): string {
 function checkTime({ issuedAt, nonce }: ReadProof, rules: DpopRules, memory: ProofMemory, now: number): void {
   if (issuedAt > now + ahead) throw refused('stale', `made ${issuedAt - now} ms from now; are the clocks right?`)
   if (now >= issuedAt + rules.window) throw refused('stale', `made ${now - issuedAt} ms ago`)
-  if (rules.nonce === 'as-needed' && !memory.forgot(issuedAt)) return
+  if (rules.nonce === 'as-needed' && !memory.forgot(issuedAt, now, rules.window)) return
   if (nonce !== null && memory.knows(nonce, now, rules.window)) return
   const headers = { 'WWW-Authenticate': dpopChallenge('use_dpop_nonce'), 'DPoP-Nonce': memory.nonce(now, rules.window) }
   throw rejected('nonce', nonce === null ? 'no nonce' : 'not a nonce of ours, or an old one', { headers, retry: 'later' })
@@ -103,7 +101,7 @@ function checkTime({ issuedAt, nonce }: ReadProof, rules: DpopRules, memory: Pro
 /** §11.1: a proof is used once. Only proofs that verify come here, so strangers fill nothing. */
 function use(proof: ReadProof, rules: DpopRules, memory: ProofMemory, now: number): void {
   const { thumbprint, jti, issuedAt } = proof
-  switch (memory.use(thumbprint, jti, issuedAt, now, rules.window + ahead)) {
+  switch (memory.use(thumbprint, jti, issuedAt, now, rules.window)) {
     case 'fresh':
       return
     case 'used':
