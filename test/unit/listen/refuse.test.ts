@@ -114,7 +114,10 @@ describe('a refusal', () => {
     (shape) => {
       const headers = { 'WWW-Authenticate': 'DPoP error="use_dpop_nonce"', 'DPoP-Nonce': 'abc', 'Set-Cookie': 'a=b' }
       const refusal = new Refusal('identify.rejected', { headers })
-      for (const sent of [send(refusal, shape), send(refusal.after({ bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null, proven: null }), shape)]) {
+      for (const sent of [
+        send(refusal, shape),
+        send(refusal.after({ bytesOut: 0, bytesIn: 0, bodySha256: null, dialled: null, proven: null }), shape),
+      ]) {
         expect(sent.headers.filter((name) => name === 'WWW-Authenticate')).toHaveLength(1)
         expect(header(sent, 'WWW-Authenticate')).toBe('DPoP error="use_dpop_nonce"')
         expect(header(sent, 'DPoP-Nonce')).toBe('abc')
