@@ -74,7 +74,7 @@ func bundleEndpoint(ctx context.Context, args []string) error {
 func endpointTLS(ctx context.Context, profile, socket string) (*tls.Config, object, error) {
 	switch profile {
 	case "https_spiffe":
-		source, err := x509Source(ctx, socket)
+		source, err := x509Source(ctx, socket, "")
 		if err != nil {
 			return nil, nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffetls"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
@@ -31,6 +32,7 @@ func callMTLS(ctx context.Context, args []string) error {
 	set := flags("call-mtls")
 	var headers list
 	socket := set.String("socket", "", "SPIFFE_ENDPOINT_SOCKET")
+	own := set.String("id", "", "SPIFFE ID of our own SVID, when there are several")
 	serverID := set.String("server-id", "", "SPIFFE ID that the server must have")
 	url := set.String("url", "", "what to call; not with --lines")
 	method := set.String("method", "GET", "method")
@@ -44,7 +46,7 @@ func callMTLS(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	source, err := x509Source(ctx, *socket)
+	source, err := x509Source(ctx, *socket, *own)
 	if err != nil {
 		return err
 	}
@@ -73,12 +75,21 @@ func callJWT(ctx context.Context, args []string) error {
 	var headers list
 	socket := set.String("socket", "", "SPIFFE_ENDPOINT_SOCKET")
 	audience := set.String("audience", "", "audience of the JWT-SVID")
+	id := set.String("id", "", "SPIFFE ID of the JWT-SVID, when there are several")
 	url := set.String("url", "", "what to call")
 	method := set.String("method", "GET", "method")
 	body := set.String("body", "", "body")
 	set.Var(&headers, "header", "name=value")
 	if err := parse(set, args, "socket", "audience", "url"); err != nil {
 		return err
+	}
+	params := jwtsvid.Params{Audience: *audience}
+	if *id != "" {
+		subject, err := spiffeid.FromString(*id)
+		if err != nil {
+			return err
+		}
+		params.Subject = subject
 	}
 	bounded, cancel := within(ctx)
 	defer cancel()
@@ -87,7 +98,7 @@ func callJWT(ctx context.Context, args []string) error {
 		return err
 	}
 	defer source.Close()
-	svid, err := source.FetchJWTSVID(bounded, jwtsvid.Params{Audience: *audience})
+	svid, err := source.FetchJWTSVID(bounded, params)
 	if err != nil {
 		return err
 	}
@@ -134,6 +145,7 @@ func call(ctx context.Context, client *http.Client, asked request) (object, erro
 func serveTLS(ctx context.Context, args []string) error {
 	set := flags("serve-tls")
 	socket := set.String("socket", "", "SPIFFE_ENDPOINT_SOCKET")
+	own := set.String("id", "", "SPIFFE ID of our own SVID, when there are several")
 	clientID := set.String("client-id", "", "SPIFFE ID that the client must have")
 	if err := parse(set, args, "socket", "client-id"); err != nil {
 		return err
@@ -142,7 +154,7 @@ func serveTLS(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	source, err := x509Source(ctx, *socket)
+	source, err := x509Source(ctx, *socket, *own)
 	if err != nil {
 		return err
 	}
@@ -180,10 +192,19 @@ func serveHTTPS(ctx context.Context, config *tls.Config, handler http.Handler, e
 	return steered(ctx, answer)
 }
 
-func x509Source(ctx context.Context, socket string) (*workloadapi.X509Source, error) {
+// Shows the SVID of this ID, when there are several; else the default one.
+func x509Source(ctx context.Context, socket, id string) (*workloadapi.X509Source, error) {
 	ctx, cancel := within(ctx)
 	defer cancel()
-	return workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(workloadapi.WithAddr(socket)))
+	pick := workloadapi.WithDefaultX509SVIDPicker(func(svids []*x509svid.SVID) *x509svid.SVID {
+		for _, svid := range svids {
+			if svid.ID.String() == id {
+				return svid
+			}
+		}
+		return svids[0]
+	})
+	return workloadapi.NewX509Source(ctx, workloadapi.WithClientOptions(workloadapi.WithAddr(socket)), pick)
 }
 
 func pairs(all list) map[string]string {
