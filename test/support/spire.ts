@@ -24,6 +24,12 @@ export interface EntryOptions {
   readonly hint?: string
 }
 
+export interface Entry extends AsyncDisposable {
+  /** As SPIRE names it. */
+  readonly id: string
+  delete(): Promise<void>
+}
+
 interface Launched {
   readonly child: ChildProcess
   said: string
@@ -73,18 +79,20 @@ export class Spire implements AsyncDisposable {
     return new Spire(folder, binaries.server, bundlePort, [agent.child, server.child])
   }
 
-  /** Registers this user's processes under an ID; gives the id of the entry. */
-  async create({ id, ttl = 60, hint = '' }: EntryOptions): Promise<string> {
+  /** Registers this user's processes under an ID, until the entry is deleted. */
+  async create({ id, ttl = 60, hint = '' }: EntryOptions): Promise<Entry> {
     const [, trustDomain = ''] = /^spiffe:\/\/([^/]+)/.exec(id) ?? []
     const lives = ['-x509SVIDTTL', String(ttl), '-jwtSVIDTTL', String(ttl)]
     const selector = `unix:uid:${process.getuid?.() ?? 0}`
     const args = ['-parentID', nodeId(trustDomain), '-spiffeID', id, '-selector', selector, '-hint', hint, ...lives]
     const { results }: { results: { entry: { id: string } }[] } = JSON.parse(await this.ask('entry', 'create', ...args, '-output', 'json'))
-    return results[0]?.entry.id ?? ''
-  }
-
-  async delete(entry: string): Promise<void> {
-    await this.ask('entry', 'delete', '-entryID', entry)
+    const entry = results[0]?.entry.id ?? ''
+    let there = true
+    const remove = async (): Promise<void> => {
+      if (there) await this.ask('entry', 'delete', '-entryID', entry)
+      there = false
+    }
+    return { id: entry, delete: remove, [Symbol.asyncDispose]: remove }
   }
 
   /** Runs a command of `spire-server`; gives what it prints. */
