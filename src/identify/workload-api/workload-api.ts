@@ -17,7 +17,7 @@ import type { X509Source } from './x509-source.ts'
 export interface WorkloadApiOptions {
   /** Such as `unix:///run/spire/agent.sock` or `tcp://127.0.0.1:8000`; default: `SPIFFE_ENDPOINT_SOCKET` of `env`. */
   readonly address?: string
-  /** Where the address is looked up, for instance `process.env`: nothing is read from the environment that is not handed in. */
+  /** Where the address is looked up, for instance `the environment of the process`: nothing is read from the environment that is not handed in. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Epoch ms; decides what has expired. Default `Date.now`. */
   readonly clock?: () => number
