@@ -10,6 +10,7 @@ import { openSource, SourceConfig } from '../../src/identify/registry.ts'
 import type { IdentifyServices } from '../../src/identify/source.ts'
 import type { Call } from '../../src/listen/call.ts'
 import { certificateFor } from './certificate.ts'
+import type { TestCertificate } from './certificate.ts'
 import { bearer, identifyServices, KeptLog, settled, TestClock } from './identity-rig.ts'
 import { Issuer } from './issuer.ts'
 import type { Jwk, Minting, SigningKey } from './issuer.ts'
@@ -118,9 +119,12 @@ export interface LoopbackServer {
   close(): Promise<void>
 }
 
-/** A real HTTPS server on loopback, with a certificate made for it. */
-export async function loopbackServer(answer: RequestListener, folder: string): Promise<LoopbackServer> {
-  const certificate = certificateFor('localhost')
+/** A real HTTPS server on loopback, with a certificate made for it unless one is given. */
+export async function loopbackServer(
+  answer: RequestListener,
+  folder: string,
+  certificate: TestCertificate = certificateFor('localhost'),
+): Promise<LoopbackServer> {
   const server: Server = createServer(certificate, answer)
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
   const { port } = server.address() as AddressInfo

@@ -12,7 +12,19 @@ export interface ReviewOptions {
   readonly url: string
   readonly endpoint: Endpoint
   readonly audience: string
+  /** Epoch ms. */
+  readonly clock: () => number
 }
+
+interface Refused {
+  readonly refusal: Refusal
+  /** Epoch ms. */
+  readonly at: number
+}
+
+/** A token that was refused is refused again for so long without a question: its holder must not be able to aim us at the API server. */
+const refusedFor = 10_000
+const mostRefused = 1024
 
 const extras = [
   ['authentication.kubernetes.io/pod-name', 'pod', 'name'],
@@ -30,6 +42,8 @@ export class TokenReview {
   readonly #abort = new AbortController()
   /** Questions under way by digest of the token: calls at the same time share one. Written by `check` alone. */
   readonly #asked = new Map<string, Promise<void>>()
+  /** Refused tokens by digest, oldest first. Written by `#ask` alone. */
+  readonly #refused = new Map<string, Refused>()
 
   constructor(options: ReviewOptions) {
     this.#options = options
@@ -38,9 +52,11 @@ export class TokenReview {
   /** Resolves when the token is good; rejects with `identify.rejected` when it is not, `identify.unavailable` when nobody can say. */
   check(text: string, token: ReadToken): Promise<void> {
     const digest = hash('sha256', text)
+    const known = this.#refused.get(digest)
+    if (known !== undefined && Math.abs(this.#options.clock() - known.at) < refusedFor) return Promise.reject(known.refusal)
     let asked = this.#asked.get(digest)
     if (asked === undefined) {
-      asked = this.#ask(text, token).finally(() => this.#asked.delete(digest))
+      asked = this.#ask(digest, text, token).finally(() => this.#asked.delete(digest))
       this.#asked.set(digest, asked)
     }
     return asked
@@ -51,19 +67,23 @@ export class TokenReview {
     this.#options.endpoint.close()
   }
 
-  async #ask(text: string, token: ReadToken): Promise<void> {
-    const { audience } = this.#options
-    const status = member(await this.#post(text), 'status')
-    if (!isMembers(status)) throw unavailable('its answer has no status')
-    if (member(status, 'authenticated') !== true) {
-      const error = member(status, 'error')
-      throw rejected('withdrawn', `the API server does not accept the token${typeof error === 'string' ? `: ${shown(error)}` : ''}`)
+  async #ask(digest: string, text: string, token: ReadToken): Promise<void> {
+    this.#refused.delete(digest)
+    const review = await this.#post(text)
+    try {
+      checkReview(review, this.#options.audience, token)
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'identify.rejected') this.#refuse(digest, error)
+      throw error
     }
-    // an API server that heeds no audience says none: the token is good, but for whom is not known
-    const audiences = member(status, 'audiences')
-    if (!Array.isArray(audiences)) throw rejected('audience', 'the API server names no audience: it does not heed them')
-    if (!audiences.includes(audience)) throw rejected('audience', 'the API server does not accept the token for our audience')
-    checkUser(member(status, 'user'), token)
+  }
+
+  #refuse(digest: string, refusal: Refusal): void {
+    for (const oldest of this.#refused.keys()) {
+      if (this.#refused.size < mostRefused) break
+      this.#refused.delete(oldest)
+    }
+    this.#refused.set(digest, { refusal, at: this.#options.clock() })
   }
 
   /** The object that comes back; its copy of the token is dropped with the rest of it. */
@@ -94,6 +114,20 @@ function readAnswer(text: string): Members {
   } catch (error) {
     throw unavailable('its answer is not strict JSON', error)
   }
+}
+
+function checkReview(review: Members, audience: string, token: ReadToken): void {
+  const status = member(review, 'status')
+  if (!isMembers(status)) throw unavailable('its answer has no status')
+  if (member(status, 'authenticated') !== true) {
+    const error = member(status, 'error')
+    throw rejected('withdrawn', `the API server does not accept the token${typeof error === 'string' ? `: ${shown(error)}` : ''}`)
+  }
+  // an API server that heeds no audience says none: the token is good, but for whom is not known
+  const audiences = member(status, 'audiences')
+  if (!Array.isArray(audiences)) throw rejected('audience', 'the API server names no audience: it does not heed them')
+  if (!audiences.includes(audience)) throw rejected('audience', 'the API server does not accept the token for our audience')
+  checkUser(member(status, 'user'), token)
 }
 
 /** The user is the one that the token names; what is said of account, pod and node agrees with the token wherever both say it. */

@@ -141,7 +141,7 @@ function reviewOf({ review, audience }: OidcConfig, services: IdentifyServices):
   const ca = review.ca?.file ?? (inside ? `${accountFolder}/ca.crt` : undefined)
   const token = review.token?.file ?? (inside ? `${accountFolder}/token` : undefined)
   const url = review.url ?? apiServer(services.env)
-  return new TokenReview({ url, audience, endpoint: endpointOf(ca, token, services) })
+  return new TokenReview({ url, audience, clock: services.clock, endpoint: endpointOf(ca, token, services) })
 }
 
 function apiServer(env: IdentifyServices['env']): string {

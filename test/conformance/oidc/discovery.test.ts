@@ -264,6 +264,38 @@ describe('a token of ours for the issuer', () => {
     expect(await sentTo('https://keys.acme.example/keys')).toEqual(['Bearer ours', undefined])
   })
 
+  test('[Countersign: our token goes to the issuer alone] with a CA of its own, servers that it vouches for are the issuer too', async () => {
+    const folder = opened.folder()
+    const certificate = certificateFor('localhost')
+    const asked: (string | undefined)[] = []
+    const keys = opened.keep(
+      await loopbackServer(
+        (request, response) => {
+          asked.push(request.headers.authorization)
+          response.end(issuer.keys.jwks())
+        },
+        folder,
+        certificate,
+      ),
+    )
+    const server = opened.keep(
+      await loopbackServer(
+        (request, response) => {
+          asked.push(request.headers.authorization)
+          response.end(JSON.stringify(issuer.metadata({ jwks_uri: `${keys.url}/openid/v1/jwks` })))
+        },
+        folder,
+        certificate,
+      ),
+    )
+    const issuer = new MemoryIssuer({ url: server.url })
+    writeFileSync(join(folder, 'token'), 'ours')
+    const rig = await openedOidc({ ca: { file: server.ca }, bearer: { file: join(folder, 'token') } }, { issuer })
+    opened.keep(rig.source)
+    expect(await rig.caller()).toMatchObject({ issuer: server.url })
+    expect(asked).toEqual(['Bearer ours', 'Bearer ours'])
+  })
+
   test.each(['', ' \n', 'two tokens', 'a\r\nx-evil: 1', 'ünlaut'])(
     '[Countersign: our token goes to the issuer alone] a file that holds no token sends nothing: %j',
     async (text) => {

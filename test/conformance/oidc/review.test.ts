@@ -252,6 +252,33 @@ describe('how long it holds', () => {
   })
 })
 
+describe('a token that was refused', () => {
+  test('[Countersign: a refused token asks seldom] is refused for ten seconds without a question, then asked about again', async () => {
+    const rig = await reviewed()
+    const call = bearer(rig.issuer.mint({ claims: kubernetesClaims() }))
+    rig.api.change = (status) => ({ ...status, authenticated: false })
+    expect(await refusalOf(() => rig.identify(call))).toMatchObject(withdrawn)
+    rig.api.change = (status) => status
+    for (const ms of [0, 9999]) {
+      rig.clock.move(ms)
+      expect(await refusalOf(() => rig.identify(call))).toMatchObject(withdrawn)
+    }
+    expect(rig.api.reviews).toBe(1)
+    rig.clock.move(1)
+    expect(await rig.identify(call)).toMatchObject({ id })
+    expect(rig.api.reviews).toBe(2)
+  })
+
+  test('[Countersign: a refused token asks seldom] a question without an answer is no refusal', async () => {
+    const rig = await reviewed()
+    const call = bearer(rig.issuer.mint({ claims: kubernetesClaims() }))
+    rig.api.instead = (_, response) => void response.writeHead(503).end()
+    expect(await refusalOf(() => rig.identify(call))).toMatchObject({ code: 'identify.unavailable' })
+    rig.api.instead = null
+    expect(await rig.identify(call)).toMatchObject({ id })
+  })
+})
+
 describe('inside a cluster', () => {
   const settings = SourceConfig.parse({
     type: 'oidc',
