@@ -54,6 +54,8 @@ export class KeySource {
   readonly #abort = new AbortController()
   // written by #adopt and #read alone
   #keys: KeySet | null = null
+  /** The highest `spiffe_sequence` so far. */
+  #sequence: bigint | null = null
   #readAt = 0
   #generation = 0
   /** Digest of the text that `#keys` came from. */
@@ -182,13 +184,13 @@ export class KeySource {
     this.#announce(read)
   }
 
-  #announce({ keys, authorities, format, sequence, leftOut }: KeySet): void {
+  #announce(read: KeySet): void {
+    const { keys, authorities, format, sequence, leftOut } = read
     const { document, log, trustDomain } = this.#options
     const counts = { keys: keys.size, authorities: authorities.length }
     const place = document.place
     log.info({ trustDomain, place, ...counts, format, sequence: sequence === null ? null : String(sequence) }, 'trust domain keys read')
-    if (keys.size + authorities.length === 0)
-      log.warn({ trustDomain, place }, 'the trust domain has no keys any more: all that it proved is revoked')
+    if (isEmpty(read)) log.warn({ trustDomain, place }, 'the trust domain has no keys any more: all that it proved is revoked')
     if (leftOut.length === 0) return
     const named = leftOut.length > mostNamed ? [...leftOut.slice(0, mostNamed), `and ${leftOut.length - mostNamed} more`] : leftOut
     log.warn({ trustDomain, place, leftOut: named }, 'keys that must not be used were left out')
@@ -217,11 +219,14 @@ export class KeySource {
     }
   }
 
-  /** Trust Domain and Bundle §4.1.1: the number only grows, so a lower one, or none after one, is an old document played again. */
+  /**
+   * Trust Domain and Bundle §4.1.1: the number only grows, so a lower one, or none after one, is an old document played again.
+   * One that revokes everything is believed all the same: a person in a hurry may have written it, and nobody gets in by it.
+   */
   #checkSequence(next: KeySet): void {
-    const last = this.#keys?.sequence ?? null
-    if (last === null || (next.sequence !== null && next.sequence >= last)) return
-    throw new Error(`spiffe_sequence went from ${last} to ${next.sequence ?? 'none'}`)
+    const last = this.#sequence
+    if (last === null || (next.sequence !== null && next.sequence >= last)) this.#sequence = next.sequence
+    else if (!isEmpty(next)) throw new Error(`spiffe_sequence went from ${last} to ${next.sequence ?? 'none'}`)
   }
 
   /** The same fault is said once, not at every reading. */
@@ -249,6 +254,10 @@ export class KeySource {
     const { interval, maxAge } = this.#options
     return Math.max(shortestInterval, Math.min(interval ?? this.#keys.refreshHint ?? unhintedInterval, maxAge / 4))
   }
+}
+
+function isEmpty({ keys, authorities }: KeySet): boolean {
+  return keys.size + authorities.length === 0
 }
 
 /** The same certificates, in whatever order. */

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readKeySet } from '../../../src/identify/bundles.ts'
 import type { KeySet } from '../../../src/identify/bundles.ts'

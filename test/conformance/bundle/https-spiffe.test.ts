@@ -26,7 +26,7 @@ function selfServing(port: number, bootstrap: string | null, more: Jwk = {}): Jw
 async function serving(
   identity: ServerIdentity,
   document: () => string,
-): Promise<{ readonly port: number; become(next: ServerIdentity): void; asked(): number }> {
+): Promise<{ readonly port: number; become(next: ServerIdentity): void; readonly asked: () => number }> {
   let asked = 0
   const { port, server } = await rig.server(identity, (_, response) => {
     asked += 1
@@ -239,7 +239,7 @@ test('[Federation §5.2.2.3] no client certificate goes along, even when the ser
 })
 
 describe('[Federation §5.2.2.4; Federation §7.5.1] a redirect', () => {
-  async function redirected(identity: ServerIdentity, status = 302): Promise<{ opened: OpenedBundle; asked(): number }> {
+  async function redirected(identity: ServerIdentity, status = 302): Promise<{ opened: OpenedBundle; readonly asked: () => number }> {
     const target = await serving(identity, () => partner.bundle())
     const { port } = await rig.server(
       svidIdentity(partner.svid(endpointPath)),

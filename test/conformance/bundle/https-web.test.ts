@@ -31,7 +31,7 @@ async function served(answer: RequestListener, from: Jwk = {}): Promise<Served> 
   const asked: Served['asked'] = []
   const { port } = await rig.server(identity, (request, response) => {
     asked.push({ url: request.url, headers: request.headers })
-    void answer(request, response)
+    answer(request, response)
   })
   const url = `https://localhost:${port}/bundle?for=us`
   const opened = await rig.source({ trust_domain: 'partner.example', from: { url, profile: 'https_web', ca, ...from } })

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { makeIdentify } from '../../../src/identify/identify.ts'
 import { KeySource } from '../../../src/identify/key-source.ts'
+import type { KeyMemory } from '../../../src/identify/key-source.ts'
 import { ask, askPeer, AwaitedLog, bundleOf, BundleRig, svidIdentity, webIdentity } from '../../support/bundle-rig.ts'
 import type { Domain, OpenedBundle } from '../../support/bundle-rig.ts'
 import { openSource, SourceConfig } from '../../../src/identify/registry.ts'
@@ -96,6 +97,23 @@ describe('[Trust Domain and Bundle §4.1.1; Federation §4.2] a lower sequence, 
     expect(await code(opened, rotated)).toEqual(taken)
   })
 
+  test.each(['{"keys":[]}', '{"keys":[],"spiffe_sequence":1}'])(
+    'but %s revokes everything whatever its sequence, and opens no way back for older bundles',
+    async (empty) => {
+      const served = await endpoint(partner.bundle({ spiffe_sequence: 5 }))
+      const opened = await open(served)
+      served.document = empty
+      await opened.poll()
+      expect(await code(opened, partner)).toEqual(rejected)
+      served.document = partner.bundle({ spiffe_sequence: 4 })
+      await opened.poll()
+      expect(await code(opened, partner)).toEqual(rejected)
+      served.document = partner.bundle({ spiffe_sequence: 6 })
+      await opened.poll()
+      expect(await code(opened, partner)).toEqual(taken)
+    },
+  )
+
   test('without sequences the bundle read last is the newest', async () => {
     const rotated = partner.again()
     const served = await endpoint(partner.bundle({ spiffe_sequence: undefined }))
@@ -116,7 +134,10 @@ describe('[Federation §4.1; Federation §6.2] the endpoint is asked again', () 
   afterEach(() => opened.splice(0).forEach((source) => source.close()))
 
   /** Counts readings of a document that is `answer()`, which may throw. */
-  async function reading(answer: () => string): Promise<{ asked(): number; pass(ms: number): Promise<void> }> {
+  async function reading(
+    answer: () => string,
+    memory: { readonly memory?: KeyMemory } = {},
+  ): Promise<{ readonly asked: () => number; readonly pass: (ms: number) => Promise<void> }> {
     let asked = 0
     const read = async (): Promise<string> => {
       asked += 1
@@ -124,7 +145,7 @@ describe('[Federation §4.1; Federation §6.2] the endpoint is asked again', () 
     }
     const document = { place: 'here', readNow: () => null, read }
     const options = { document, format: 'bundle', maxAge: 3_600_000, interval: null, clock: rig.clock.now } as const
-    opened.push(new KeySource({ ...options, log: new AwaitedLog(), trustDomain: partner.name }))
+    opened.push(new KeySource({ ...options, ...memory, log: new AwaitedLog(), trustDomain: partner.name }))
     await settled()
     return {
       asked: () => asked,
@@ -176,10 +197,16 @@ describe('[Federation §4.1; Federation §6.2] the endpoint is asked again', () 
     expect(asked()).toBe(3)
   })
 
-  test('before it ever answered, after 2 s, then half as often each time, and at least every 30 s', async () => {
+  test.each<[string, { readonly memory?: KeyMemory }]>([
+    ['', {}],
+    [
+      ' though there is a cache',
+      { memory: { place: 'cache', recall: () => ({ text: '{"keys":[]}', readAt: rig.clock.now() }), keep: async () => undefined } },
+    ],
+  ])('before it ever answered, after 2 s, then half as often each time, and at least every 30 s%s', async (_, memory) => {
     const { asked, pass } = await reading(() => {
       throw new Error('not there yet')
-    })
+    }, memory)
     for (const wait of [2000, 4000, 8000, 16_000, 30_000, 30_000]) {
       const before = asked()
       await pass(wait - 1)
