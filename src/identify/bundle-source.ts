@@ -17,7 +17,11 @@ import { verifySvid } from './svid-verifier.ts'
 import { peerCaller } from './x509/peer.ts'
 
 const path = z.string().min(1)
-const file = z.strictObject({ file: path.describe('A bundle document; read again when it changes.') })
+const map = z
+  .boolean()
+  .default(false)
+  .describe('The document is a SPIFFE bundle map: the bundle that it has for the trust domain counts, and none when it has none.')
+const file = z.strictObject({ file: path.describe('A bundle document; read again when it changes.'), map })
 
 const endpoint = {
   url: z
@@ -33,6 +37,7 @@ const endpoint = {
 const web = z.strictObject({
   ...endpoint,
   profile: z.literal('https_web').describe('The endpoint proves itself by Web PKI.'),
+  map,
   ca: z
     .strictObject({ file: path.describe('PEM; read every time.') })
     .optional()
@@ -71,7 +76,7 @@ function open(settings: BundleConfig, services: IdentifyServices): IdentitySourc
   const rules = svidRules(settings, services)
   const keys = new KeySource({
     document: documentOf(settings, services),
-    format: 'bundle',
+    format: 'map' in from && from.map ? 'bundle-map' : 'bundle',
     maxAge: settings.max_age,
     interval: 'file' in from ? fileInterval : null,
     clock,

@@ -44,6 +44,16 @@ export function readBundleMap(text: string): ReadonlyMap<string, KeySet> {
   return read
 }
 
+/**
+ * The same for one trust domain: its bundle in a map. A map is the state of the world (App. B.1): one that no longer names the trust
+ * domain has ended the relationship, and its bundle is empty. Throws `MalformedKeys`.
+ */
+export function readMappedBundle(text: string, trustDomain: string): KeySet {
+  const leftOut = ['the bundle map does not name the trust domain']
+  const absent: KeySet = { format: 'bundle', keys: new Map(), authorities: [], sequence: null, refreshHint: null, leftOut }
+  return readBundleMap(text).get(trustDomain) ?? absent
+}
+
 function readMapped(name: string, bundle: unknown): KeySet {
   if (!isMembers(bundle)) throw new MalformedKeys(`the bundle of ${shown(name)} is not an object`)
   try {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { Refusal } from '../refusal.ts'
 import type { KeyFormat } from './bundle-entries.ts'
-import { readKeySet } from './bundles.ts'
+import { readKeySet, readMappedBundle } from './bundles.ts'
 import type { KeySet } from './bundles.ts'
 import type { KeyDocument } from './key-document.ts'
 import type { VerifyKey } from './keys.ts'
@@ -9,8 +9,8 @@ import type { SourceLog } from './source.ts'
 
 export interface KeySourceOptions {
   readonly document: KeyDocument
-  /** Null: told by the document. */
-  readonly format: KeyFormat | null
+  /** `bundle-map`: the bundle that a map has for the trust domain. Null: told by the document. */
+  readonly format: KeyFormat | 'bundle-map' | null
   /** Ms that keys may be used after they were last read. */
   readonly maxAge: number
   /** Ms between readings; null: as the document hints, else five minutes. */
@@ -174,8 +174,8 @@ export class KeySource {
   }
 
   #replace(text: string, digest: string): void {
-    const { format } = this.#options
-    const read = readKeySet(text, format)
+    const { format, trustDomain } = this.#options
+    const read = format === 'bundle-map' ? readMappedBundle(text, trustDomain) : readKeySet(text, format)
     this.#checkSequence(read)
     const before = this.#keys?.authorities ?? none
     this.#keys = sameAuthorities(before, read.authorities) ? { ...read, authorities: before } : read

@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest'
+import { writeFileSync } from 'node:fs'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { readBundleMap } from '../../../src/identify/bundles.ts'
 import { MalformedKeys } from '../../../src/identify/keys.ts'
-import { Domain } from '../../support/bundle-rig.ts'
+import { ask, askPeer, BundleRig, Domain } from '../../support/bundle-rig.ts'
 import { TestClock } from '../../support/identity-rig.ts'
 
 const clock = new TestClock()
@@ -48,6 +49,43 @@ describe('[Trust Domain and Bundle §6.3] a trust domain named twice refuses the
     ['in a second trust_domains', mapOf([acme.name, acme.bundle()]).replace('{', '{"trust_domains":{},')],
   ])('%s', (_, text) => {
     expect(() => readBundleMap(text)).toThrow(MalformedKeys)
+  })
+})
+
+describe('[Trust Domain and Bundle §5; Trust Domain and Bundle App. B.1] a source that reads a map', () => {
+  let rig: BundleRig
+  beforeEach(() => {
+    rig = new BundleRig()
+    return () => rig.close()
+  })
+
+  test('takes the bundle of its trust domain and no other', async () => {
+    const [own, other] = [rig.domain('acme.example'), rig.domain('partner.example')]
+    const path = rig.file(mapOf([own.name, own.bundle()], [other.name, other.bundle()]))
+    const { source } = await rig.source({ trust_domain: other.name, from: { file: path, map: true } })
+    expect(source.authorities?.(other.name)).toEqual([other.authority.certificate])
+    expect(source.authorities?.(own.name)).toBeNull()
+    expect(await askPeer(source, other.peer('/agent'), rig.clock.now())).toBeNull()
+  })
+
+  test('believes nobody of it any more when the map no longer names it', async () => {
+    const own = rig.domain('acme.example')
+    const path = rig.file(mapOf([own.name, own.bundle({ spiffe_sequence: 5 })]))
+    const opened = await rig.source({ trust_domain: own.name, from: { file: path, map: true } })
+    expect(await ask(opened.source, own.issuer.mint())).toBeNull()
+    writeFileSync(path, mapOf([partner.name, partner.bundle()]))
+    await opened.poll()
+    expect(await ask(opened.source, own.issuer.mint())).toMatchObject({ code: 'identify.rejected' })
+    expect(await askPeer(opened.source, own.peer('/agent'), rig.clock.now())).toMatchObject({ code: 'identify.rejected' })
+  })
+
+  test('takes a single bundle for no map, and a map for no single bundle', async () => {
+    const own = rig.domain('acme.example')
+    for (const from of [
+      { file: rig.file(own.bundle()), map: true },
+      { file: rig.file(mapOf([own.name, own.bundle()])), map: false },
+    ])
+      expect((await rig.source({ trust_domain: own.name, from })).source.ready()).toBe(false)
   })
 })
 
