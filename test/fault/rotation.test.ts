@@ -190,7 +190,9 @@ describe('rotation', () => {
     expect(await client.get(tls, next())).toMatchObject({ status: 200 })
     expect((await ask(plain, next(), { headers })).status).toBe(200)
     company.api.entitle([])
-    await vi.waitFor(() => expect(running.sidecar.notReady()).not.toEqual([]), { interval: 5 })
+    // two streams, each told for itself
+    await vi.waitFor(() => expect(running.sidecar.trust().sources[0]?.generation()).toBe(-1), { interval: 5 })
+    expect(running.sidecar.notReady()).not.toEqual([])
     expect(await ask(plain, next(), { headers })).toMatchObject({ status: 503, json: { code: 'identify.unavailable' } })
     expect(fine(await client.get(tls, next()))).toBe(false)
     const another = new SvidClient(client.svid)
