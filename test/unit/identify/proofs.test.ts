@@ -26,6 +26,17 @@ describe('used proofs', () => {
     expect(memory.forgot(start + 1, later, window)).toBe(false)
   })
 
+  test('take their turn again after a clock that was ahead for a day', () => {
+    const memory = new ProofMemory(start, 3)
+    const day = 86_400_000
+    memory.use('key', 'ahead', start + day, start + day, window)
+    const jtis = ['a', 'b', 'c', 'd', 'e', 'f']
+    for (const [at, jti] of jtis.entries()) {
+      const now = start + at * (window + ahead)
+      expect(memory.use('key', jti, now, now, window)).toBe('fresh')
+    }
+  })
+
   test('from before the second it began in may be unknown', () => {
     const memory = new ProofMemory(start + 700)
     expect(memory.forgot(start - 1, start + 700, window)).toBe(true)
