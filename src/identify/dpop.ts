@@ -2,9 +2,10 @@
 import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { algorithms } from './algorithms.ts'
-import { BadProof, checkProofSignature, keyOf, readProof, sameText } from './dpop-proof.ts'
+import { checkProofSignature, keyOf, readProof, sameText } from './dpop-proof.ts'
 import type { ReadProof } from './dpop-proof.ts'
 import type { Confirmation } from './identify.ts'
+import { MalformedToken } from './jws.ts'
 import type { VerifyKey } from './keys.ts'
 import { ahead } from './proofs.ts'
 import type { ProofMemory } from './proofs.ts'
@@ -45,7 +46,7 @@ export function makeCheckProof(rules: DpopRules, memory: ProofMemory): CheckProo
       keys.set(confirmation, key)
       use(proof, rules, memory, now)
     } catch (error) {
-      if (error instanceof BadProof) throw refused('proof', error.message)
+      if (error instanceof MalformedToken) throw refused('proof', error.message)
       throw error
     }
   }

@@ -221,6 +221,15 @@ describe('a proof', () => {
     expect(await refusalOf(() => identify(call))).toMatchObject({ reasons: ['the request carries tokens of different callers'] })
   })
 
+  test('[RFC 9449 §4.3 item 5] may be made with another algorithm of the same key than the one before', async () => {
+    const rsa = await agentKey('RS256')
+    const bound = issuer.mint({ claims: { cnf: { jkt: rsa.jkt } } })
+    for (const alg of ['PS256', 'RS256', 'RS512']) {
+      const text = await proof({ key: rsa, token: bound, header: { alg, jwk: { ...rsa.jwk, alg } } })
+      expect(await identify(dpopCall(bound, [text]))).toMatchObject({ confirmed: 'dpop' })
+    }
+  })
+
   test('[RFC 7638 §3.2] is recognised by the required members of its key, whatever else and in whatever order', async () => {
     const { kty, crv, x, y } = key.jwk
     const jwk = { y, use: 'sig', kid: 'k', x, alg: 'ES256', kty, crv, key_ops: ['verify'] }
