@@ -46,41 +46,54 @@ const [signed, signature] = cut(token)
 const peer: TlsPeer = { chain: authority.issue({ id, seconds: 3600 }).chain }
 const jwks = createLocalJWKSet({ keys: [issuerJwk] })
 
-const results = [
-  await measure('nothing presented, ambient', 'the headers are looked through', same(callWith([], null, id)), identify),
-  await measure('(a) known token', 'and one SHA-256, one look-up', same(bearer(token)), identify),
-  await measure('(b) new token', 'form, claims, key and signature', () => bearer(mint()), identify),
-  await measure('(c) jose jwtVerify', 'signature, exp and aud of a new token, keys at hand', mint, (text) =>
+const cases = [
+  measured('nothing presented, ambient', 'the headers are looked through', same(callWith([], null, id)), identify),
+  measured('(a) known token', 'and one SHA-256, one look-up', same(bearer(token)), identify),
+  measured('(b) new token', 'form, claims, key and signature', () => bearer(mint()), identify),
+  measured('(c) jose jwtVerify', 'signature, exp and aud of a new token, keys at hand', mint, (text) =>
     jwtVerify(text, jwks, { audience, algorithms: ['ES256'] }),
   ),
-  await measure(
+  measured(
     '(d) node:crypto verify',
     'the ES256 signature alone',
     () => signed,
     (bytes) => verify('sha256', bytes, { key: issuer.publicKey, dsaEncoding: 'ieee-p1363' }, signature),
   ),
-  await measure('(e) known certificate', 'what its connection proved before', same(callWith([], peer)), identify),
-  await measure('    new connection', 'the chain, its signature and its rules', () => callWith([], { chain: peer.chain }), identify),
-  await measure('(f) known DPoP-bound token', 'as (a), and the proof of this very call', () => proven(bound), identify),
+  measured('(e) known certificate', 'what its connection proved before', same(callWith([], peer)), identify),
+  measured('    new connection', 'the chain, its signature and its rules', () => callWith([], { chain: peer.chain }), identify),
+  measured('(f) known DPoP-bound token', 'as (a), and the proof of this very call', () => proven(bound), identify),
 ]
+const results = await rotate(cases)
 if (values.json) console.log(JSON.stringify(results, null, 2))
 else console.log(table(results))
 
+interface Case {
+  readonly what: string
+  readonly note: string
+  /** Microseconds a call in one round. */
+  readonly round: () => Promise<number>
+}
+
 /** The inputs of a round are made before it; so that each is paid for once, `run` is not given one twice. */
-async function measure<Input>(
-  what: string,
-  note: string,
-  input: (() => Input) | Same<Input>,
-  run: (input: Input) => unknown,
-): Promise<Measured> {
-  const times: number[] = []
+function measured<Input>(what: string, note: string, input: (() => Input) | Same<Input>, run: (input: Input) => unknown): Case {
+  const round = (): Promise<number> => ('value' in input ? timeSame(input.value, run) : timeEach(Array.from({ length: calls }, input), run))
+  return { what, note, round }
+}
+
+/** Round by round through all of them, so that what a neighbour does to the machine falls on each. */
+async function rotate(all: readonly Case[]): Promise<Measured[]> {
+  const times = all.map((): number[] => [])
   for (let round = -2; round < rounds; round++) {
-    const took = 'value' in input ? await timeSame(input.value, run) : await timeEach(Array.from({ length: calls }, input), run)
-    // the first rounds warm up
-    if (round >= 0) times.push(took)
+    for (const [at, one] of all.entries()) {
+      const took = await one.round()
+      // the first rounds warm up
+      if (round >= 0) times[at]?.push(took)
+    }
   }
-  times.sort((one, other) => one - other)
-  return { what, note, us: times[rounds >> 1] ?? NaN, least: times[0] ?? NaN, most: times.at(-1) ?? NaN }
+  return all.map(({ what, note }, at) => {
+    const own = (times[at] ?? []).toSorted((one, other) => one - other)
+    return { what, note, us: own[rounds >> 1] ?? NaN, least: own[0] ?? NaN, most: own.at(-1) ?? NaN }
+  })
 }
 
 interface Same<Input> {
@@ -196,10 +209,10 @@ function cut(text: string): [Uint8Array, Uint8Array] {
   return [Buffer.from(text.slice(0, end)), Buffer.from(text.slice(end + 1), 'base64url')]
 }
 
-function table(measured: readonly Measured[]): string {
+function table(rowsOf: readonly Measured[]): string {
   const rows = [
     ['', 'µs/call', 'least', 'most', ''],
-    ...measured.map((one) => [one.what, figure(one.us), figure(one.least), figure(one.most), one.note]),
+    ...rowsOf.map((one) => [one.what, figure(one.us), figure(one.least), figure(one.most), one.note]),
   ]
   const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   const line = (row: readonly string[]): string =>
