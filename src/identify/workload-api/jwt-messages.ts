@@ -1,6 +1,6 @@
 import { readBytesEntry, writeMap } from './map-field.ts'
 import type { Codec } from './map-field.ts'
-import { decodeStruct, encodeStruct, once } from './struct.ts'
+import { encodeStruct, once, readStruct } from './struct.ts'
 import type { JsonObject } from './struct.ts'
 import { WireReader, WireWriter } from './wire-format.ts'
 
@@ -67,7 +67,7 @@ export const jwtSvidResponse: Codec<JwtSvidResponse> = {
   decode(bytes) {
     const svids: JwtSvidMessage[] = []
     for (const reader = new WireReader(bytes); reader.next();) {
-      if (reader.field === 1) svids.push(decodeSvid(reader.bytes()))
+      if (reader.field === 1) svids.push(decodeSvid(reader.message()))
       else reader.skip()
     }
     return { svids }
@@ -83,7 +83,7 @@ export const jwtBundlesResponse: Codec<JwtBundlesResponse> = {
   decode(bytes) {
     const bundles = new Map<string, Uint8Array>()
     for (const reader = new WireReader(bytes); reader.next();) {
-      if (reader.field === 1) readBytesEntry(reader.bytes(), bundles)
+      if (reader.field === 1) readBytesEntry(reader.message(), bundles)
       else reader.skip()
     }
     return { bundles }
@@ -111,19 +111,19 @@ export const validateJwtSvidResponse: Codec<ValidateJwtSvidResponse> = {
   },
   decode(bytes) {
     let spiffeId = ''
-    let claims: JsonObject | null = null
+    let claims: JsonObject | undefined
     for (const reader = new WireReader(bytes); reader.next();) {
       if (reader.field === 1) spiffeId = reader.string()
-      else if (reader.field === 2) claims = decodeStruct(once(claims, reader.bytes()))
+      else if (reader.field === 2) claims = readStruct(once(claims, reader.message()))
       else reader.skip()
     }
-    return { spiffeId, claims }
+    return { spiffeId, claims: claims ?? null }
   },
 }
 
-function decodeSvid(bytes: Uint8Array): JwtSvidMessage {
+function decodeSvid(reader: WireReader): JwtSvidMessage {
   const svid = { spiffeId: '', svid: '', hint: '' }
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) svid.spiffeId = reader.string()
     else if (reader.field === 2) svid.svid = reader.string()
     else if (reader.field === 3) svid.hint = reader.string()

@@ -19,10 +19,10 @@ export const emptyMessage: Codec<Readonly<Record<string, never>>> = {
 export const noBytes: Uint8Array = Buffer.alloc(0)
 
 /** One entry of a `map<string, bytes>` into `map`: an absent key or value is empty, and of two entries with one key the last counts. */
-export function readBytesEntry(bytes: Uint8Array, map: Map<string, Uint8Array>): void {
+export function readBytesEntry(reader: WireReader, map: Map<string, Uint8Array>): void {
   let key = ''
   let value: Uint8Array = noBytes
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) key = reader.string()
     else if (reader.field === 2) value = reader.bytes()
     else reader.skip()
@@ -31,10 +31,10 @@ export function readBytesEntry(bytes: Uint8Array, map: Map<string, Uint8Array>):
 }
 
 /** One entry of a `map<string, string>` into `map`. */
-export function readTextEntry(bytes: Uint8Array, map: Map<string, string>): void {
+export function readTextEntry(reader: WireReader, map: Map<string, string>): void {
   let key = ''
   let value = ''
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) key = reader.string()
     else if (reader.field === 2) value = reader.string()
     else reader.skip()

@@ -11,7 +11,12 @@ const deepest = 64
 
 /** Throws `MalformedMessage`; a number that JSON cannot say (infinite, or none) is refused too. */
 export function decodeStruct(bytes: Uint8Array): JsonObject {
-  return readObject(bytes, deepest)
+  return readStruct(new WireReader(bytes))
+}
+
+/** The same where it stands in another message. */
+export function readStruct(reader: WireReader): JsonObject {
+  return readObject(reader, deepest)
 }
 
 export function encodeStruct(object: JsonObject): Buffer {
@@ -22,49 +27,49 @@ export function encodeStruct(object: JsonObject): Buffer {
   return writer.finish()
 }
 
-function readObject(bytes: Uint8Array, depth: number): JsonObject {
+function readObject(reader: WireReader, depth: number): JsonObject {
   if (depth === 0) throw new MalformedMessage('a struct is nested too deep')
   const object = Object.create(null) as Record<string, Json>
-  for (const reader = new WireReader(bytes); reader.next();) {
-    if (reader.field === 1) readMember(reader.bytes(), object, depth)
+  while (reader.next()) {
+    if (reader.field === 1) readMember(reader.message(), object, depth)
     else reader.skip()
   }
   return object
 }
 
-function readMember(bytes: Uint8Array, object: Record<string, Json>, depth: number): void {
+function readMember(reader: WireReader, object: Record<string, Json>, depth: number): void {
   let name = ''
-  let value: Uint8Array | null = null
-  for (const reader = new WireReader(bytes); reader.next();) {
+  let value: Json | undefined
+  while (reader.next()) {
     if (reader.field === 1) name = reader.string()
-    else if (reader.field === 2) value = once(value, reader.bytes())
+    else if (reader.field === 2) value = readValue(once(value, reader.message()), depth)
     else reader.skip()
   }
-  if (value === null) throw new MalformedMessage('a member of a struct has no value')
-  object[name] = readValue(value, depth)
+  if (value === undefined) throw new MalformedMessage('a member of a struct has no value')
+  object[name] = value
 }
 
 /** A oneof: the last kind that is set counts. */
-function readValue(bytes: Uint8Array, depth: number): Json {
+function readValue(reader: WireReader, depth: number): Json {
   let value: Json | undefined
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) value = readNull(reader.enum())
     else if (reader.field === 2) value = readNumber(reader.double())
     else if (reader.field === 3) value = reader.string()
     else if (reader.field === 4) value = reader.bool()
-    else if (reader.field === 5) value = readObject(once(value, reader.bytes()), depth - 1)
-    else if (reader.field === 6) value = readList(once(value, reader.bytes()), depth - 1)
+    else if (reader.field === 5) value = readObject(once(value, reader.message()), depth - 1)
+    else if (reader.field === 6) value = readList(once(value, reader.message()), depth - 1)
     else reader.skip()
   }
   if (value === undefined) throw new MalformedMessage('a value of a struct has no kind')
   return value
 }
 
-function readList(bytes: Uint8Array, depth: number): readonly Json[] {
+function readList(reader: WireReader, depth: number): readonly Json[] {
   if (depth === 0) throw new MalformedMessage('a struct is nested too deep')
   const list: Json[] = []
-  for (const reader = new WireReader(bytes); reader.next();) {
-    if (reader.field === 1) list.push(readValue(reader.bytes(), depth))
+  while (reader.next()) {
+    if (reader.field === 1) list.push(readValue(reader.message(), depth))
     else reader.skip()
   }
   return list
@@ -81,9 +86,9 @@ function readNumber(value: number): number {
 }
 
 /** A message that may stand once: readers disagree on whether a second one replaces or extends the first, so two are refused. */
-export function once(before: unknown, bytes: Uint8Array): Uint8Array {
-  if (before !== null && before !== undefined) throw new MalformedMessage('a message that may stand once stands twice')
-  return bytes
+export function once(before: unknown, message: WireReader): WireReader {
+  if (before !== undefined) throw new MalformedMessage('a message that may stand once stands twice')
+  return message
 }
 
 function encodeValue(value: Json): Buffer {

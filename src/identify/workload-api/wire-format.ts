@@ -14,6 +14,8 @@ const varintType = 0
 const fixed64Type = 1
 const lengthType = 2
 const fixed32Type = 5
+/** Bytes of a text that is read letter by letter. */
+const shortText = 64
 const nothing = Buffer.alloc(0)
 
 /**
@@ -22,18 +24,21 @@ const nothing = Buffer.alloc(0)
  */
 export class WireReader {
   readonly #bytes: Buffer
-  #at = 0
+  readonly #end: number
+  #at: number
   #wireType = 0
   /** Number of the field that `next` moved to. */
   field = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, start = 0, end = bytes.length) {
     this.#bytes = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#at = start
+    this.#end = end
   }
 
   /** False at the end of the message. */
   next(): boolean {
-    if (this.#at === this.#bytes.length) return false
+    if (this.#at === this.#end) return false
     const tag = this.#short()
     this.field = tag >>> 3
     this.#wireType = tag & 7
@@ -41,21 +46,35 @@ export class WireReader {
     return true
   }
 
+  /** A message inside this one. */
+  message(): WireReader {
+    const start = this.#length()
+    return new WireReader(this.#bytes, start, this.#at)
+  }
+
   /** A view of the bytes, not a copy. */
   bytes(): Buffer {
-    this.#expect(lengthType)
-    return this.#slice()
+    const start = this.#length()
+    return start === this.#at ? nothing : this.#bytes.subarray(start, this.#at)
   }
 
   string(): string {
-    const slice = this.bytes()
-    if (!isUtf8(slice)) throw new MalformedMessage('a text is not UTF-8')
-    return slice.toString('utf8')
+    const start = this.#length()
+    const end = this.#at
+    // most texts are short and plain: their letters are cheaper than a view and two calls out of JavaScript
+    if (end - start > shortText) return this.#utf8(start, end)
+    let text = ''
+    for (let at = start; at < end; at++) {
+      const byte = this.#bytes[at] ?? 0x80
+      if (byte >= 0x80) return this.#utf8(start, end)
+      text += String.fromCharCode(byte)
+    }
+    return text
   }
 
   double(): number {
     this.#expect(fixed64Type)
-    return this.#fixed(8).readDoubleLE(0)
+    return this.#bytes.readDoubleLE(this.#pass(8))
   }
 
   bool(): boolean {
@@ -72,9 +91,9 @@ export class WireReader {
   /** Passes over a field that is not known here. Groups are no part of proto3 and are refused. */
   skip(): void {
     if (this.#wireType === varintType) this.#varint()
-    else if (this.#wireType === fixed64Type) this.#fixed(8)
-    else if (this.#wireType === lengthType) this.#slice()
-    else if (this.#wireType === fixed32Type) this.#fixed(4)
+    else if (this.#wireType === fixed64Type) this.#pass(8)
+    else if (this.#wireType === lengthType) this.#pass(this.#short())
+    else if (this.#wireType === fixed32Type) this.#pass(4)
     else throw new MalformedMessage('a field has a wire type that proto3 does not know')
   }
 
@@ -82,16 +101,23 @@ export class WireReader {
     if (this.#wireType !== wireType) throw new MalformedMessage(`field ${this.field} has the wrong wire type`)
   }
 
-  #slice(): Buffer {
-    return this.#fixed(this.#short())
+  /** Where a value with a length starts; it ends where the reader then stands. */
+  #length(): number {
+    this.#expect(lengthType)
+    return this.#pass(this.#short())
   }
 
-  #fixed(length: number): Buffer {
-    const end = this.#at + length
-    if (end > this.#bytes.length) throw new MalformedMessage('a value runs past the end of its message')
-    const slice = length === 0 ? nothing : this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return slice
+  /** Moves on, and gives where it was. */
+  #pass(length: number): number {
+    const start = this.#at
+    if (start + length > this.#end) throw new MalformedMessage('a value runs past the end of its message')
+    this.#at = start + length
+    return start
+  }
+
+  #utf8(start: number, end: number): string {
+    if (!isUtf8(this.#bytes.subarray(start, end))) throw new MalformedMessage('a text is not UTF-8')
+    return this.#bytes.toString('utf8', start, end)
   }
 
   /** A tag or a length: a varint of 32 bits. */
@@ -124,7 +150,7 @@ export class WireReader {
   }
 
   #byte(): number {
-    const byte = this.#bytes[this.#at]
+    const byte = this.#at < this.#end ? this.#bytes[this.#at] : undefined
     if (byte === undefined) throw new MalformedMessage('a message ends within a field')
     this.#at += 1
     return byte

@@ -49,7 +49,7 @@ export const witSvidResponse: Codec<WitSvidResponse> = {
   decode(bytes) {
     const svids: WitSvidMessage[] = []
     for (const reader = new WireReader(bytes); reader.next();) {
-      if (reader.field === 1) svids.push(decodeSvid(reader.bytes()))
+      if (reader.field === 1) svids.push(decodeSvid(reader.message()))
       else reader.skip()
     }
     return { svids }
@@ -65,16 +65,16 @@ export const witBundlesResponse: Codec<WitBundlesResponse> = {
   decode(bytes) {
     const bundles = new Map<string, string>()
     for (const reader = new WireReader(bytes); reader.next();) {
-      if (reader.field === 1) readTextEntry(reader.bytes(), bundles)
+      if (reader.field === 1) readTextEntry(reader.message(), bundles)
       else reader.skip()
     }
     return { bundles }
   },
 }
 
-function decodeSvid(bytes: Uint8Array): WitSvidMessage {
+function decodeSvid(reader: WireReader): WitSvidMessage {
   const svid = { spiffeId: '', witSvid: '', witSvidKey: '', hint: '' }
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) svid.spiffeId = reader.string()
     else if (reader.field === 2) svid.witSvid = reader.string()
     else if (reader.field === 3) svid.witSvidKey = reader.string()

@@ -40,9 +40,9 @@ export const x509SvidResponse: Codec<X509SvidResponse> = {
     const crl: Uint8Array[] = []
     const federatedBundles = new Map<string, Uint8Array>()
     for (const reader = new WireReader(bytes); reader.next();) {
-      if (reader.field === 1) svids.push(decodeSvid(reader.bytes()))
+      if (reader.field === 1) svids.push(decodeSvid(reader.message()))
       else if (reader.field === 2) crl.push(reader.bytes())
-      else if (reader.field === 3) readBytesEntry(reader.bytes(), federatedBundles)
+      else if (reader.field === 3) readBytesEntry(reader.message(), federatedBundles)
       else reader.skip()
     }
     return { svids, crl, federatedBundles }
@@ -61,7 +61,7 @@ export const x509BundlesResponse: Codec<X509BundlesResponse> = {
     const bundles = new Map<string, Uint8Array>()
     for (const reader = new WireReader(bytes); reader.next();) {
       if (reader.field === 1) crl.push(reader.bytes())
-      else if (reader.field === 2) readBytesEntry(reader.bytes(), bundles)
+      else if (reader.field === 2) readBytesEntry(reader.message(), bundles)
       else reader.skip()
     }
     return { crl, bundles }
@@ -72,9 +72,9 @@ function encodeSvid({ spiffeId, x509Svid, x509SvidKey, bundle, hint }: X509SvidM
   return new WireWriter().string(1, spiffeId).bytes(2, x509Svid).bytes(3, x509SvidKey).bytes(4, bundle).string(5, hint).finish()
 }
 
-function decodeSvid(bytes: Uint8Array): X509SvidMessage {
+function decodeSvid(reader: WireReader): X509SvidMessage {
   const svid = { spiffeId: '', x509Svid: noBytes, x509SvidKey: noBytes, bundle: noBytes, hint: '' }
-  for (const reader = new WireReader(bytes); reader.next();) {
+  while (reader.next()) {
     if (reader.field === 1) svid.spiffeId = reader.string()
     else if (reader.field === 2) svid.x509Svid = reader.bytes()
     else if (reader.field === 3) svid.x509SvidKey = reader.bytes()
