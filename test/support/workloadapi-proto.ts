@@ -1,4 +1,4 @@
-import { parse } from 'protobufjs'
+import protobuf from 'protobufjs'
 import type { Type } from 'protobufjs'
 
 /** The messages of the Workload API in the words of their wire format, for an independent codec to hold ours against. */
@@ -25,7 +25,7 @@ enum Null { NULL_VALUE = 0; }
 message ListValue { repeated Value values = 1; }
 `
 
-const { root } = parse(text, { keepCase: true })
+const { root } = protobuf.parse(text, { keepCase: true })
 
 /** The message of that name; its `encode` and `decode` are protobufjs's own. */
 export function oracle(name: string): Type {
