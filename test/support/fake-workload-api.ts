@@ -97,6 +97,11 @@ export class FakeWorkloadApi {
     }
   }
 
+  /** Resolves when no stream of a method is open any more. */
+  async closed(method: WorkloadApiMethod): Promise<void> {
+    while (this.open(method) > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
   open(method: WorkloadApiMethod): number {
     return this.#streams.get(method)?.size ?? 0
   }
@@ -132,17 +137,23 @@ export class FakeWorkloadApi {
   #note(method: WorkloadApiMethod, call: { readonly metadata: Metadata; readonly request: Buffer }): boolean {
     const header = call.metadata.get('workload.spiffe.io')
     this.seen.push({ method, header, metadata: call.metadata.getMap(), request: call.request })
+    this.#wake()
+    return header.length === 1 && header[0] === 'true'
+  }
+
+  #wake(): void {
     const waiting = this.#waiting
     this.#waiting = []
     for (const wake of waiting) wake()
-    return header.length === 1 && header[0] === 'true'
   }
 
   #serve(method: WorkloadApiMethod, call: RawStream): void {
     const streams = this.#streams.get(method) ?? new Set()
     this.#streams.set(method, streams)
     streams.add(call)
-    const forget = (): void => void streams.delete(call)
+    const forget = (): void => {
+      if (streams.delete(call)) this.#wake()
+    }
     call.on('cancelled', forget)
     call.on('error', forget)
     call.on('finish', forget)
@@ -164,8 +175,10 @@ export class FakeWorkloadApi {
   }
 }
 
+const clean: number = status.OK
+
 function finish(stream: RawStream, code: number, details: string): void {
-  if (code === status.OK) stream.end()
+  if (code === clean) stream.end()
   else stream.emit('error', { code, details, metadata: new Metadata() })
 }
 

@@ -73,7 +73,7 @@ describe('FetchWITSVID', () => {
     ['no key', { witSvidKey: '' }, 'wit_svid_key'],
     ['the key of another', { witSvidKey: JSON.stringify(other.privateKey.export({ format: 'jwk' })) }, 'not bound'],
     ['a public key', { witSvidKey: JSON.stringify(keys.publicKey.export({ format: 'jwk' })) }, 'not a private JWK'],
-    ['a PEM key', { witSvidKey: keys.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() }, 'not a private JWK'],
+    ['a PEM key', { witSvidKey: keys.privateKey.export({ format: 'pem', type: 'pkcs8' }) }, 'not a private JWK'],
     ['a token that is bound to nothing', { witSvid: tokenOf({ sub: agent, exp: 2e9 }) }, 'not bound'],
     ['the token of another', { witSvid: tokenOf(claimsOf(proxy)) }, 'another subject'],
   ])('[Workload API §4.5; Workload API §7.2.1] a message with %s is judged so, and the reason shows no key', async (_, changes, part) => {

@@ -47,8 +47,8 @@ interface Rig {
   /** Every stream that was opened, the newest last. */
   readonly streams: (StreamListener & { cancelled: boolean })[]
   readonly watch: OwnWatch
-  last(): StreamListener
-  say(text: string): void
+  readonly last: () => StreamListener
+  readonly say: (text: string) => void
 }
 
 /** A watch of texts; the text `bad` is one to discard. */
