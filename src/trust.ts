@@ -79,7 +79,12 @@ export function upstreamIdentity({ own, sources }: Trust, clock: () => number): 
   }
 }
 
-function servicesOf({ config, folder }: Loaded, { clock, log, env }: Foundation, authorities: Authorities): IdentifyServices {
+/** What the sources of a configuration are handed. */
+export function servicesOf(
+  { config, folder }: Loaded,
+  { clock, log, env }: Pick<Foundation, 'clock' | 'log' | 'env'>,
+  authorities: Authorities,
+): IdentifyServices {
   return {
     clock,
     log,
@@ -92,7 +97,8 @@ function servicesOf({ config, folder }: Loaded, { clock, log, env }: Foundation,
   }
 }
 
-async function settled(sources: readonly IdentitySource[], ms: number): Promise<void> {
+/** Resolves when every source can verify, or after so many ms. */
+export async function settled(sources: readonly IdentitySource[], ms: number): Promise<void> {
   const late = performance.now() + ms
   while (!sources.every((source) => source.ready()) && performance.now() < late)
     await new Promise((done) => {

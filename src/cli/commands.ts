@@ -16,6 +16,11 @@ export const commands: readonly ListedCommand[] = [
     load: async () => (await import('./start.ts')).start,
   },
   { name: 'check', summary: 'check a configuration file, all problems at once', load: async () => (await import('./check.ts')).check },
+  {
+    name: 'doctor',
+    summary: 'say why identity does not work, and what to do about it',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
   { name: 'schema', summary: 'print the JSON Schema of the configuration', load: async () => (await import('./schema.ts')).schema },
   { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
   { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },

@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { KeySet } from './bundles.ts'
 import type { KeyDocument } from './key-document.ts'
+import { KeyFault } from './key-report.ts'
 import { fetchTime, readBounded } from './request-text.ts'
+import type { IdentifyServices } from './source.ts'
 
 /**
  * Connects to the server of a URL and proves who it is; throws when it is not who it must be. Nothing is sent before.
@@ -25,7 +27,7 @@ export function isEndpointUrl(text: string): boolean {
  * Every reading starts at the configured URL. Up to three redirects are followed, each to a URL that could have been configured and to a
  * server that proves itself in the same way, and none is remembered (Federation §5.2.1.4, §7.5.1).
  */
-export function bundleEndpoint(place: string, connect: Connect): KeyDocument {
+export function bundleEndpoint(place: string, connect: Connect, { examination }: Pick<IdentifyServices, 'examination'>): KeyDocument {
   return {
     place,
     readNow: () => null,
@@ -36,6 +38,7 @@ export function bundleEndpoint(place: string, connect: Connect): KeyDocument {
         const socket = await connect(url, newest, limited)
         try {
           const answer = await get(url, socket)
+          examination?.answered(url.href, answer.headers.date ?? null)
           const next = nextUrl(answer, url)
           if (next === null) return await readBounded(answer)
           url = next
@@ -43,7 +46,7 @@ export function bundleEndpoint(place: string, connect: Connect): KeyDocument {
           socket.destroy()
         }
       }
-      throw new Error(`redirected more than ${mostRedirects} times`)
+      throw new KeyFault('redirect', `redirected more than ${mostRedirects} times`)
     },
   }
 }
@@ -63,9 +66,9 @@ function get(url: URL, socket: TLSSocket): Promise<IncomingMessage> {
 /** Where the answer sends us; null when it is the bundle itself. Any content type will do, its text decides. */
 function nextUrl({ statusCode, headers }: IncomingMessage, from: URL): URL | null {
   if (statusCode === 200) return null
-  if (!redirects.has(statusCode)) throw new Error(`answered ${statusCode}`)
+  if (!redirects.has(statusCode)) throw new KeyFault('status', `answered ${statusCode}`)
   const target = URL.parse(headers.location ?? '', from)
   if (headers.location === undefined || target === null || !isEndpointUrl(target.href))
-    throw new Error('redirected to what is not an https URL without user')
+    throw new KeyFault('redirect', 'redirected to what is not an https URL without user')
   return target
 }

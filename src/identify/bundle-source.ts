@@ -8,7 +8,9 @@ import type { IdentitySource } from './identify.ts'
 import { fileInterval, keyDocument } from './key-document.ts'
 import type { KeyDocument } from './key-document.ts'
 import { keyMemory } from './key-memory.ts'
+import { KeyFault } from './key-report.ts'
 import { KeySource } from './key-source.ts'
+import type { KeyMemory } from './key-source.ts'
 import { defineSource } from './source.ts'
 import type { IdentifyServices } from './source.ts'
 import { isWorkloadId, parseSpiffeId } from './spiffe-id.ts'
@@ -82,7 +84,7 @@ function open(settings: BundleConfig, services: IdentifyServices): IdentitySourc
     clock,
     log,
     trustDomain,
-    ...('cache' in from && from.cache !== undefined ? { memory: keyMemory(services.path(from.cache.file), trustDomain) } : {}),
+    ...('cache' in from && from.cache !== undefined ? { memory: memoryOf(from.cache.file, trustDomain, services) } : {}),
   })
   const verifier = { trustDomain, keys, rules, clock }
   return {
@@ -92,6 +94,7 @@ function open(settings: BundleConfig, services: IdentifyServices): IdentitySourc
     authorities: (domain) => (domain === trustDomain ? keys.authorities() : null),
     generation: () => keys.generation(),
     ready: () => keys.ready(),
+    examine: () => keys.examine(),
     close: () => keys.close(),
   }
 }
@@ -102,19 +105,28 @@ function fitAuthorities(keys: KeySource, trustDomain: string): readonly Uint8Arr
   return keys.authorities()
 }
 
+/** Whoever only examines reads what was kept, and keeps nothing: the file belongs to the process that runs. */
+function memoryOf(cache: string, trustDomain: string, services: IdentifyServices): KeyMemory {
+  const memory = keyMemory(services.path(cache), trustDomain)
+  return services.examination === undefined ? memory : { ...memory, keep: async () => undefined }
+}
+
 function documentOf({ trust_domain: trustDomain, from }: BundleConfig, services: IdentifyServices): KeyDocument {
   if ('file' in from) return keyDocument({ file: services.path(from.file) }, services.fetch)
-  if (from.profile === 'https_web') return bundleEndpoint(from.url, webProfile(from.ca === undefined ? null : services.path(from.ca.file)))
+  if (from.profile === 'https_web') {
+    const profile = webProfile(from.ca === undefined ? null : services.path(from.ca.file))
+    return bundleEndpoint(from.url, profile, services)
+  }
   const id = parseSpiffeId(from.id)
   const bootstrap = from.bootstrap === undefined ? null : services.path(from.bootstrap.file)
   const newestOf = (newest: KeySet | null): readonly Uint8Array[] | null =>
     id.trustDomain === trustDomain ? (newest?.authorities ?? null) : services.authorities(id.trustDomain)
   const authorities = (newest: KeySet | null): readonly Uint8Array[] => newestOf(newest) ?? bootstrapOf(bootstrap, id.trustDomain)
-  return bundleEndpoint(from.url, spiffeProfile({ id, authorities, clock: services.clock }))
+  return bundleEndpoint(from.url, spiffeProfile({ id, authorities, clock: services.clock }), services)
 }
 
 function bootstrapOf(bootstrap: string | null, trustDomain: string): readonly Uint8Array[] {
-  if (bootstrap === null) throw new Error(`no bundle of ${trustDomain} to authenticate the endpoint with`)
+  if (bootstrap === null) throw new KeyFault('unproven', `no bundle of ${trustDomain} to authenticate the endpoint with`)
   const text = keyDocument({ file: bootstrap }, fetch).readNow()
   return text === null ? [] : readKeySet(text, 'bundle').authorities
 }

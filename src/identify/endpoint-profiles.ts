@@ -5,6 +5,7 @@ import { connect as connectTls, getCACertificates } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { Connect } from './bundle-endpoint.ts'
 import type { KeySet } from './bundles.ts'
+import { KeyFault } from './key-report.ts'
 import type { SpiffeId } from './spiffe-id.ts'
 import { InvalidSvid, verifyX509Svid } from './x509/svid.ts'
 
@@ -34,7 +35,7 @@ export function spiffeProfile({ id, authorities, clock }: SpiffeProfile): Connec
     const socket = await open(url, signal, { ca: [], rejectUnauthorized: false, checkServerIdentity: () => undefined })
     try {
       const svid = verifyX509Svid(presentedChain(socket), trusted, clock())
-      if (svid.id.id !== id.id) throw new Error(`the endpoint is ${svid.id.id}, not ${id.id}`)
+      if (svid.id.id !== id.id) throw new KeyFault('identity', `the endpoint is ${svid.id.id}, not ${id.id}`)
       return socket
     } catch (error) {
       socket.destroy()

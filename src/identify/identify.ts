@@ -8,6 +8,7 @@ import { confirm } from './confirm.ts'
 import type { Held } from './confirm.ts'
 import { makeCheckProof } from './dpop.ts'
 import type { CheckProof, DpopRules } from './dpop.ts'
+import type { KeyReport } from './key-report.ts'
 import type { OwnIdentity } from './own.ts'
 import { Peers } from './peers.ts'
 import { ProofMemory } from './proofs.ts'
@@ -51,7 +52,8 @@ export interface Presented {
  */
 export interface IdentitySource {
   readonly type: string
-  verify(presented: Presented, call: Call): Caller | null | Promise<Caller | null>
+  /** `call` is absent when a token is examined outside of one. */
+  verify(presented: Presented, call?: Call): Caller | null | Promise<Caller | null>
   /**
    * The caller that the certificates of a TLS connection prove at `now` (epoch ms): null for "not mine", throws as `verify` does.
    * Absent on sources that know no certificates.
@@ -73,6 +75,8 @@ export interface IdentitySource {
   generation(): number
   /** True once the source can verify (its first keys are there). */
   ready(): boolean
+  /** Reads the keys now and tells what came of it. Absent on sources that are not read but told. */
+  examine?(): Promise<KeyReport>
   close(): void
 }
 

@@ -49,6 +49,7 @@ function open(settings: JwtSvidConfig, services: IdentifyServices): IdentitySour
     verify: ({ token }) => verifySvid(token, verifier),
     generation: () => keys.generation(),
     ready: () => keys.ready(),
+    examine: () => keys.examine(),
     close: () => keys.close(),
   }
 }

@@ -2,6 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import type { KeySet } from './bundles.ts'
+import { KeyFault } from './key-report.ts'
 import { checkSize, decodeText, requestText } from './request-text.ts'
 
 /** Where the keys of a trust domain are: configuration decides, never a token. */
@@ -60,7 +61,7 @@ function urlDocument(url: string, fetch: typeof globalThis.fetch): KeyDocument {
     readNow: () => null,
     async read(signal) {
       const { status, text } = await requestText(fetch, url, {}, signal)
-      if (status !== 200) throw new Error(`answered ${status}`)
+      if (status !== 200) throw new KeyFault('status', `answered ${status}`)
       return text
     },
   }

@@ -4,6 +4,8 @@ import type { KeyFormat } from './bundle-entries.ts'
 import { readKeySet, readMappedBundle } from './bundles.ts'
 import type { KeySet } from './bundles.ts'
 import type { KeyDocument } from './key-document.ts'
+import { describe, faultKind, KeyFault } from './key-report.ts'
+import type { KeyReport } from './key-report.ts'
 import type { VerifyKey } from './keys.ts'
 import type { SourceLog } from './source.ts'
 
@@ -64,6 +66,9 @@ export class KeySource {
   /** False while all there is was recalled. */
   #everRead = false
   #lastFault = ''
+  #fault: KeyReport['fault'] = null
+  // written by #recall alone
+  #memoryFault: string | null = null
   // written by refresh and #demand alone
   #underWay: Promise<void> | null = null
   #demandedAt = Number.NEGATIVE_INFINITY
@@ -108,6 +113,19 @@ export class KeySource {
       this.#schedule()
     })
     return this.#underWay
+  }
+
+  /** Reads the document, unless that is under way, and tells what came of it. */
+  async examine(): Promise<KeyReport> {
+    await this.refresh()
+    const { document } = this.#options
+    const keys = this.#keys
+    const last = { place: document.place, fault: this.#fault, memoryFault: this.#memoryFault }
+    if (keys === null) return { ...last, newest: null }
+    const { format, sequence, refreshHint, leftOut } = keys
+    const counts = { keys: keys.keys.size, authorities: keys.authorities.length }
+    const newest = { ...counts, format, sequence, refreshHint, leftOut, readAt: this.#readAt, usable: this.#usable() !== null }
+    return { ...last, newest }
   }
 
   close(): void {
@@ -171,6 +189,7 @@ export class KeySource {
     this.#everRead = true
     this.#failures = 0
     this.#lastFault = ''
+    this.#fault = null
   }
 
   #replace(text: string, digest: string): void {
@@ -206,7 +225,8 @@ export class KeySource {
       this.#replace(kept.text, hash('sha256', kept.text))
       this.#readAt = kept.readAt
     } catch (error) {
-      log.warn({ trustDomain, place: memory.place, fault: describe(error) }, 'trust domain keys from before the start could not be used')
+      this.#memoryFault = describe(error)
+      log.warn({ trustDomain, place: memory.place, fault: this.#memoryFault }, 'trust domain keys from before the start could not be used')
     }
   }
 
@@ -226,7 +246,7 @@ export class KeySource {
   #checkSequence(next: KeySet): void {
     const last = this.#sequence
     if (last === null || (next.sequence !== null && next.sequence >= last)) this.#sequence = next.sequence
-    else if (!isEmpty(next)) throw new Error(`spiffe_sequence went from ${last} to ${next.sequence ?? 'none'}`)
+    else if (!isEmpty(next)) throw new KeyFault('sequence', `spiffe_sequence went from ${last} to ${next.sequence ?? 'none'}`)
   }
 
   /** The same fault is said once, not at every reading. */
@@ -234,6 +254,7 @@ export class KeySource {
     const { document, log, trustDomain } = this.#options
     const fault = describe(error)
     this.#failures += 1
+    this.#fault = { kind: faultKind(error), text: fault }
     if (fault === this.#lastFault) return
     this.#lastFault = fault
     log.warn(
@@ -263,10 +284,4 @@ function isEmpty({ keys, authorities }: KeySet): boolean {
 /** The same certificates, in whatever order. */
 function sameAuthorities(before: readonly Uint8Array[], next: readonly Uint8Array[]): boolean {
   return before.length === next.length && next.every((one) => before.some((other) => Buffer.compare(one, other) === 0))
-}
-
-/** What undici keeps under `cause` is what an operator needs to read. */
-export function describe(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown'
-  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
 }

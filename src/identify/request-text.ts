@@ -1,5 +1,7 @@
 /** One exchange over HTTP whose answer is text: bounded in time and size, never redirected. */
 
+import { KeyFault } from './key-report.ts'
+
 /** An answer as it came. Whether its status will do is for the caller; its body is empty when the status is neither 200 nor 201. */
 export interface TextAnswer {
   readonly status: number
@@ -31,7 +33,7 @@ export async function requestText(
   const headers = { accept: 'application/json', ...request.headers }
   const response = await fetch(url, { ...request, redirect: 'error', headers, signal: limited })
   const { status } = response
-  if (response.redirected) throw new Error(`answered ${status}`)
+  if (response.redirected) throw new KeyFault('redirect', `answered ${status}`)
   if (status === 200 || status === 201) return { status, text: await readBounded(response.body ?? []) }
   await response.body?.cancel()
   return { status, text: '' }
@@ -57,5 +59,5 @@ export function decodeText(bytes: Uint8Array): string {
 }
 
 export function checkSize(bytes: number): void {
-  if (bytes > mostBytes) throw new Error('larger than 1 MiB')
+  if (bytes > mostBytes) throw new KeyFault('malformed', 'larger than 1 MiB')
 }

@@ -23,6 +23,14 @@ export interface IdentifyServices {
   readonly claimed: ReadonlySet<string>
   /** The X.509 authorities of a trust domain from whichever source has them (`IdentitySource.authorities`); null when none has. */
   readonly authorities: (trustDomain: string) => readonly Uint8Array[] | null
+  /** Set by whoever only examines the sources (`countersign doctor`): nothing is written for the next start. */
+  readonly examination?: Examination
+}
+
+/** What sources tell whoever examines them, beside the log. */
+export interface Examination {
+  /** A server at this URL answered, and its `Date` header says so. */
+  answered(url: string, date: string | null): void
 }
 
 /** One kind of source: its `type` in the configuration, the schema of its settings, and how it is opened. */

@@ -1,5 +1,6 @@
 import { isKeyUrl, isLoopback } from '../key-document.ts'
 import type { KeyDocument } from '../key-document.ts'
+import { KeyFault } from '../key-report.ts'
 import { member, parseStrictJson } from '../strict-json.ts'
 import type { Members } from '../strict-json.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -37,19 +38,19 @@ function metadataUrl(issuer: string): string {
 
 async function get(endpoint: Endpoint, url: string, signal: AbortSignal, authorize: boolean): Promise<string> {
   const { status, text } = await endpoint.request(url, {}, signal, authorize)
-  if (status !== 200) throw new Error(`${url} answered ${status}`)
+  if (status !== 200) throw new KeyFault('status', `${url} answered ${status}`)
   return text
 }
 
 /** OpenID Connect Discovery §4.3: the metadata is of this issuer and no other, compared exactly; §3: it names the keys. */
 function keysUrl(text: string, issuer: string): string {
   const metadata = readMetadata(text)
-  if (member(metadata, 'issuer') !== issuer) throw new Error('the metadata is of another issuer')
+  if (member(metadata, 'issuer') !== issuer) throw new KeyFault('malformed', 'the metadata is of another issuer')
   const url = member(metadata, 'jwks_uri')
-  if (typeof url !== 'string' || !isKeyUrl(url)) throw new Error('the metadata names no https URL for keys')
+  if (typeof url !== 'string' || !isKeyUrl(url)) throw new KeyFault('malformed', 'the metadata names no https URL for keys')
   // an issuer out there must not make us read what listens on this machine
   if (isLoopback(new URL(url).hostname) && !isLoopback(new URL(issuer).hostname))
-    throw new Error('the metadata puts the keys on this machine')
+    throw new KeyFault('malformed', 'the metadata puts the keys on this machine')
   return url
 }
 
@@ -57,6 +58,6 @@ function readMetadata(text: string): Members {
   try {
     return parseStrictJson(text)
   } catch (error) {
-    throw new Error('the metadata is not strict JSON', { cause: error })
+    throw new KeyFault('malformed', 'the metadata is not strict JSON', error)
   }
 }

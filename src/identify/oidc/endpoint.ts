@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { Agent, fetch as fetchVia } from 'undici'
 import { requestText } from '../request-text.ts'
 import type { TextAnswer, TextRequest } from '../request-text.ts'
+import type { IdentifyServices } from '../source.ts'
 
 /** Files that say how an issuer or API server is spoken to; both are read again for every request, since platforms renew them in place. */
 export interface EndpointFiles {
@@ -14,15 +15,15 @@ export interface EndpointFiles {
 /** Speaks to one issuer or API server, over TLS with its own CA when it has one. */
 export class Endpoint {
   readonly #files: EndpointFiles
-  readonly #fetch: typeof fetch
+  readonly #services: Pick<IdentifyServices, 'fetch' | 'examination'>
   // written by #over and close alone
   #pem = ''
   #agent: Agent | null = null
 
-  /** `fetch` is used where no CA is set. */
-  constructor(files: EndpointFiles, fetch: typeof globalThis.fetch) {
+  /** Their `fetch` is used where no CA is set. */
+  constructor(files: EndpointFiles, services: Pick<IdentifyServices, 'fetch' | 'examination'>) {
     this.#files = files
-    this.#fetch = fetch
+    this.#services = services
   }
 
   /** True when only servers that the configured CA vouches for can be reached. */
@@ -33,7 +34,7 @@ export class Endpoint {
   /** One exchange; `authorize` adds our token. Throws when there is no answer. */
   async request(url: string, request: TextRequest, signal: AbortSignal, authorize: boolean): Promise<TextAnswer> {
     const { ca, bearer } = this.#files
-    const send = ca === null ? this.#fetch : this.#over(await readFile(ca, 'utf8'))
+    const send = ca === null ? this.#services.fetch : this.#over(await readFile(ca, 'utf8'))
     const headers =
       authorize && bearer !== null ? { ...request.headers, authorization: `Bearer ${await readBearer(bearer)}` } : request.headers
     return requestText(send, url, headers === undefined ? request : { ...request, headers }, signal)
@@ -53,7 +54,13 @@ export class Endpoint {
       this.#pem = pem
     }
     const dispatcher = this.#agent
-    return ((url: string, init: object) => fetchVia(url, { ...init, dispatcher })) as unknown as typeof fetch
+    const { examination } = this.#services
+    const send = async (url: string, init: object): ReturnType<typeof fetchVia> => {
+      const response = await fetchVia(url, { ...init, dispatcher })
+      examination?.answered(url, response.headers.get('date'))
+      return response
+    }
+    return send as unknown as typeof fetch
   }
 }
 

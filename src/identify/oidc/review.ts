@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { Refusal } from '../../refusal.ts'
-import { describe } from '../key-source.ts'
+import { describe } from '../key-report.ts'
 import { rejected, shown } from '../rejected.ts'
 import { isMembers, member, parseStrictJson } from '../strict-json.ts'
 import type { Members } from '../strict-json.ts'
@@ -60,6 +60,11 @@ export class TokenReview {
       this.#asked.set(digest, asked)
     }
     return asked
+  }
+
+  /** Resolves when the API server reviews tokens for us, whatever it says of one; rejects with `identify.unavailable` when it does not. */
+  async probe(): Promise<void> {
+    await this.#post('none')
   }
 
   close(): void {

@@ -1,8 +1,11 @@
+import { Refusal } from '../../refusal.ts'
 import type { TokenRules } from '../claims.ts'
 import type { Caller, IdentitySource, Presented } from '../identify.ts'
 import { checkSignature } from '../jws.ts'
 import { keyDocument } from '../key-document.ts'
 import type { KeyDocument } from '../key-document.ts'
+import { describe } from '../key-report.ts'
+import type { KeyReport } from '../key-report.ts'
 import { KeySource } from '../key-source.ts'
 import type { VerifyKey } from '../keys.ts'
 import { rejected, shown } from '../rejected.ts'
@@ -93,6 +96,17 @@ class OidcSource implements IdentitySource {
     return this.#parts.keys.ready()
   }
 
+  async examine(): Promise<KeyReport> {
+    const { keys, review } = this.#parts
+    const report = await keys.examine()
+    if (review === null) return report
+    const fault = await review.probe().then(
+      () => null,
+      (why: unknown) => (why instanceof Refusal ? why.detail : null) ?? describe(why),
+    )
+    return { ...report, review: { fault } }
+  }
+
   close(): void {
     const { keys, endpoint, review } = this.#parts
     keys.close()
@@ -130,8 +144,9 @@ function documentOf({ keys }: OidcConfig, issuer: string, endpoint: Endpoint, { 
   return 'file' in keys ? keyDocument({ file: path(keys.file) }, fetch) : keysAt(keys.url, endpoint)
 }
 
-function endpointOf(ca: string | undefined, bearer: string | undefined, { path, fetch }: IdentifyServices): Endpoint {
-  return new Endpoint({ ca: ca === undefined ? null : path(ca), bearer: bearer === undefined ? null : path(bearer) }, fetch)
+function endpointOf(ca: string | undefined, bearer: string | undefined, services: IdentifyServices): Endpoint {
+  const { path } = services
+  return new Endpoint({ ca: ca === undefined ? null : path(ca), bearer: bearer === undefined ? null : path(bearer) }, services)
 }
 
 /** Inside a cluster the environment names the API server, and the files of our own service account say how to speak to it. */
