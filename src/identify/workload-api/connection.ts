@@ -30,6 +30,8 @@ const channelOptions = {
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,
   'grpc.use_local_subchannel_pool': 1,
+  // an endpoint that vanishes without a word is noticed; servers take more than one ping in five minutes for abuse
+  'grpc.keepalive_time_ms': 360_000,
 }
 
 /** The way to one endpoint: a channel that is made anew after a failure, so that every try really dials. */

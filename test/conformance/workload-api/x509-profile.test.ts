@@ -5,6 +5,7 @@ import { makeAuthority } from '../../../src/demo/x509.ts'
 import { readX509Bundles, readX509Context } from '../../../src/identify/workload-api/x509-context.ts'
 import { x509BundlesResponse } from '../../../src/identify/workload-api/x509-messages.ts'
 import type { X509SvidMessage } from '../../../src/identify/workload-api/x509-messages.ts'
+import { makeCa, makeLeaf, uriNames } from '../../support/x509.ts'
 import { agent, authority, byId, proxy, svidMessage, x509Answer, x509BundlesAnswer } from '../../support/workload-rig.ts'
 
 const acme = authority()
@@ -110,6 +111,17 @@ describe('an X.509-SVID as it is sent', () => {
     }
     expect(read(answer(agent, ['a.example'])).svids).toHaveLength(1)
     expect(() => read(answer('spiffe://partner.example/agent', []))).toThrow('not for that ID alone')
+  })
+
+  test.each([
+    ['two URIs', [agent, proxy]],
+    ['its URI twice', [agent, agent]],
+    ['a URI that only begins as the ID does', [`${agent}/more`]],
+    ['no URI', []],
+  ])('[Workload API §5.2.1] whose certificate has %s is discarded', (_, uris) => {
+    const leaf = makeLeaf({ names: uris.length === 0 ? null : uriNames(...uris) }, makeCa())
+    const x509SvidKey = leaf.keys.privateKey.export({ format: 'der', type: 'pkcs8' })
+    expect(() => read([svid({ x509Svid: leaf.der, x509SvidKey })])).toThrow('not for that ID alone')
   })
 
   test('[Workload API §5.2.1] the key shows in no way of printing it, and its bytes in the message are overwritten', () => {

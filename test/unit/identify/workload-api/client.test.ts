@@ -129,6 +129,22 @@ describe('a single call', () => {
   })
 })
 
+test('every try of a watch really dials, with waits no longer than was asked for', async () => {
+  // gRPC's own waits, and those without a bound, would not get this far within the time a test has
+  const tries = Promise.withResolvers<void>()
+  let dialled = 0
+  const other = createServer((socket) => {
+    socket.destroy()
+    if (++dialled === 20) tries.resolve()
+  })
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  open.push(other)
+  const told = new Told<X509Context>()
+  openAndKeep(`tcp://127.0.0.1:${(other.address() as AddressInfo).port}`).watchX509Context(told.listener)
+  await tries.promise
+  expect(new Set(told.kinds)).toEqual(new Set(['unavailable']))
+})
+
 describe('closing the client', () => {
   test('tells every watch, ends every stream and leaves nothing that could be asked', async () => {
     const { fake, api } = await endpoint()

@@ -204,6 +204,13 @@ describe('bytes that break the wire format are refused', () => {
   })
 })
 
+test('a value that runs past the end of the message it stands in is refused, even where more bytes follow', () => {
+  const inside = [0x0a, 0x02, 0x0a, 0x03]
+  expect(() => jwtSvidResponse.decode(Buffer.from([...inside, 0x12, 0x01, 0x41, 0x12, 0x00]))).toThrow('past the end')
+  expect(() => jwtSvidResponse.decode(Buffer.from([0x0a, 0x01, 0x0a, 0x00]))).toThrow('ends within')
+  expect(() => decodeStruct(Buffer.from([0x0a, 0x04, 0x0a, 0x00, 0x12, 0x02, 0x20, 0x01]))).toThrow('past the end')
+})
+
 describe('what stands more than once', () => {
   test('of a text the last counts', () => {
     expect(validateJwtSvidRequest.decode(Buffer.from([0x0a, 1, 0x41, 0x0a, 1, 0x42]))).toEqual({ audience: 'B', svid: '' })
