@@ -103,7 +103,8 @@ function invalidCheck(svid: X509Svid, { why, message }: InvalidSvid, subject: st
       seen: `${svid.id.id} is valid from ${new Date(svid.notBefore).toISOString()}, ${spanText(svid.notBefore - now)} from now`,
       fix: 'Our clock is behind that of the issuer: run NTP (chrony, systemd-timesyncd) on this host and on that of the SPIRE server.',
     })
-  if (why === 'expired')
+  // else it is an authority above it that has expired
+  if (why === 'expired' && svid.expires <= now)
     return error('CS2103', {
       subject,
       seen: `${svid.id.id} expired at ${new Date(svid.expires).toISOString()}, ${spanText(now - svid.expires)} ago`,

@@ -39,7 +39,9 @@ export function spiffeProfile({ id, authorities, clock }: SpiffeProfile): Connec
       return socket
     } catch (error) {
       socket.destroy()
-      throw error instanceof InvalidSvid ? new Error(`the certificate of the endpoint: ${error.message}`, { cause: error.cause }) : error
+      throw error instanceof InvalidSvid
+        ? new KeyFault('identity', `the certificate of the endpoint: ${error.message}`, error.cause)
+        : error
     }
   }
 }

@@ -1,7 +1,6 @@
 /** What is known of a key document and why it could not be read, in a form that a program can tell apart. */
 import type { KeyFormat } from './bundle-entries.ts'
 import { MalformedKeys } from './keys.ts'
-import { InvalidSvid } from './x509/svid.ts'
 
 /**
  * What went wrong with a reading: a file that cannot be read (`file`), a server that cannot be reached (`unreachable`), whose certificate is
@@ -73,7 +72,6 @@ export function faultKind(error: unknown): KeyFaultKind {
 
 function kindOf(error: Error): KeyFaultKind | null {
   if (error instanceof KeyFault) return error.kind
-  if (error instanceof InvalidSvid) return 'identity'
   if (error instanceof MalformedKeys) return 'malformed'
   if (error.name === 'TimeoutError') return 'unreachable'
   // what fetch says of one that it must not follow

@@ -42,6 +42,7 @@ export class FakeApiServer {
   }
 
   #statusOf({ token, audiences }: { readonly token: string; readonly audiences: readonly string[] }): Status {
+    if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) return { error: '[invalid bearer token]' }
     const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
     const { pod, serviceaccount } = claims['kubernetes.io']
     const gone = [pod?.uid, serviceaccount.uid].some((uid) => this.deleted.has(uid))
