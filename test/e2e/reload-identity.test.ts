@@ -46,13 +46,13 @@ test('a reload that changes identity swaps in sources that have their keys: no c
   await running.sidecar.trust().settled(5000)
   const token = await company.acme.mint(agentId, audience, 300)
   const statuses = new Set<number>()
-  let calling = true
+  const load = { on: true }
   const calls = (async () => {
-    for (let at = 0; calling; at++)
+    for (let at = 0; load.on; at++)
       statuses.add((await ask(running.port(), `/api/${at}`, { headers: { authorization: `Bearer ${token}` } })).status)
   })()
   for (const leeway of ['1s', '2s', '3s', '4s']) await running.reload(options(company, upstream, { source: { leeway } }))
-  calling = false
+  load.on = false
   await calls
   // a call that a change of trust overtook is told so, and may come again
   expect([...statuses].filter((status) => status !== 200 && status !== 503)).toEqual([])
