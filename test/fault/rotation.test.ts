@@ -207,6 +207,24 @@ describe('rotation', () => {
   })
 })
 
+test('the seconds that the SVID of Countersign has left are a metric, and none when it was taken back', async () => {
+  await using company = await WorkloadCompany.found({ seconds: 120 })
+  await using upstream = await SvidUpstream.start(company.acme)
+  await using running = await started(company, upstream)
+  await running.sidecar.trust().settled(5000)
+  const seconds = async (): Promise<readonly [id: string, left: number]> => {
+    const { text } = await ask(running.port('health'), '/metrics')
+    const [, id = '', left = ''] = /^countersign_svid_expires_seconds\{spiffe_id="([^"]*)"\} (\S+)$/m.exec(text) ?? []
+    return [id, Number(left)]
+  }
+  const [id, left] = await seconds()
+  expect(id).toBe(ownId)
+  expect(left).toBeGreaterThan(60)
+  expect(left).toBeLessThanOrEqual(121)
+  company.api.entitle([])
+  await vi.waitFor(async () => expect(await seconds()).toEqual(['', 0]))
+})
+
 describe('an outage of the Workload API', () => {
   test('longer than a JWT-SVID lives: calls go on until it expires, are refused as expired then, and go on within 5 s of its end', async () => {
     await using company = await WorkloadCompany.found({ seconds: 4 })
