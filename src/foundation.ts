@@ -5,7 +5,7 @@ import { generateSigningKey, readSigningKey, type SigningKey } from './credentia
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import type { JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
-import { ProofMemory } from './identify/proofs.ts'
+import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { openLedgerKey } from './record/key.ts'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isKeyUrl } from '../identify/key-document.ts'
+import { isKeyUrl } from '../identify/keys/key-document.ts'
 import { duration, durationBetween } from '../units.ts'
 
 const owner = z.string().min(1).describe('An address or a team that answers.')

@@ -1,5 +1,5 @@
 /** Looks at the bundles that a Workload API gave: what is empty, unusable or only half there. */
-import { readKeySet } from '../identify/bundles.ts'
+import { readKeySet } from '../identify/bundle/bundles.ts'
 import type { Answers } from './workload-api.ts'
 import { InvalidSvid, readAuthority } from '../identify/x509/svid.ts'
 import { error, note, ok, warning, type Check } from './findings.ts'

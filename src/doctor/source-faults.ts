@@ -1,5 +1,5 @@
 /** Says of a key document that could not be read what to do about it. */
-import type { KeyFaultKind, KeyReport } from '../identify/key-report.ts'
+import type { KeyFaultKind, KeyReport } from '../identify/keys/key-report.ts'
 import type { Check, DoctorCode } from './findings.ts'
 import { spanText } from './span.ts'
 

@@ -1,7 +1,7 @@
 /** Opens the identity sources of a configuration as a start would, reads their keys for real, and says what came of it. */
 import type { Loaded } from '../config/load.ts'
 import type { IdentitySource } from '../identify/identify.ts'
-import type { KeyReport } from '../identify/key-report.ts'
+import type { KeyReport } from '../identify/keys/key-report.ts'
 import { openSource, type SourceConfig } from '../identify/registry.ts'
 import type { IdentifyServices, SourceLog } from '../identify/source.ts'
 import { authoritiesOf, servicesOf, settled } from '../trust.ts'

@@ -2,9 +2,9 @@
 import { hash } from 'node:crypto'
 import type { Call, TlsPeer } from '../listen/call.ts'
 import type { Refusal } from '../refusal.ts'
-import { dpopChallenge } from './dpop.ts'
-import type { CheckProof } from './dpop.ts'
-import { sameText } from './dpop-proof.ts'
+import { dpopChallenge } from './dpop/dpop.ts'
+import type { CheckProof } from './dpop/dpop.ts'
+import { sameText } from './dpop/dpop-proof.ts'
 import type { Caller, Presented } from './identify.ts'
 import { rejected } from './rejected.ts'
 

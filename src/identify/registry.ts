@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { bundle } from './bundle-source.ts'
+import { bundle } from './bundle/bundle-source.ts'
 import type { IdentitySource } from './identify.ts'
-import { jwtSvid } from './jwt-svid-source.ts'
+import { jwtSvid } from './jwt-svid/jwt-svid-source.ts'
 import { oidc } from './oidc/source.ts'
 import type { IdentifyServices, SourceKind } from './source.ts'
-import { spiffe } from './spiffe-source.ts'
+import { spiffe } from './spiffe/spiffe-source.ts'
 
 /** Every kind of identity source: one file and one line here. */
 export const kinds = [spiffe, bundle, jwtSvid, oidc] as const

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:https'
 import { createPrivateKey } from 'node:crypto'
 import type { IssuedSvid } from '../../src/demo/x509.ts'
-import { certificatesPem } from '../../src/identify/pem.ts'
+import { certificatesPem } from '../../src/identify/x509/pem.ts'
 
 /** What came of one call: a status with its refusal code, or what ended the connection. */
 export interface Came {

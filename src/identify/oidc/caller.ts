@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { readConfirmation } from '../cnf.ts'
+import { readConfirmation } from '../jwt/cnf.ts'
 import type { Caller } from '../identify.ts'
 import { rejected } from '../rejected.ts'
 import { claimAt, UnfitClaims } from './claim-path.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { durationBetween } from '../../units.ts'
-import { isKeyUrl } from '../key-document.ts'
+import { isKeyUrl } from '../keys/key-document.ts'
 import { MalformedSpiffeId } from '../spiffe-id.ts'
 import { presets } from './presets.ts'
 import type { Preset, PresetName } from './presets.ts'

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { Agent, fetch as fetchVia } from 'undici'
-import { requestText } from '../request-text.ts'
-import type { TextAnswer, TextRequest } from '../request-text.ts'
+import { requestText } from '../keys/request-text.ts'
+import type { TextAnswer, TextRequest } from '../keys/request-text.ts'
 import type { IdentifyServices } from '../source.ts'
 
 /** Files that say how an issuer or API server is spoken to; both are read again for every request, since platforms renew them in place. */

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { Refusal } from '../../refusal.ts'
-import { describe } from '../key-report.ts'
+import { describe } from '../keys/key-report.ts'
 import { rejected, shown } from '../rejected.ts'
 import { isMembers, member, parseStrictJson } from '../strict-json.ts'
 import type { Members } from '../strict-json.ts'

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { readBundleMap } from '../../../src/identify/bundles.ts'
-import { MalformedKeys } from '../../../src/identify/keys.ts'
+import { readBundleMap } from '../../../src/identify/bundle/bundles.ts'
+import { MalformedKeys } from '../../../src/identify/jwt/keys.ts'
 import { ask, askPeer, BundleRig, Domain } from '../../support/bundle-rig.ts'
 import { TestClock } from '../../support/identity-rig.ts'
 

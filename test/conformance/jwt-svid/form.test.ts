@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Caller } from '../../../src/identify/identify.ts'
 import type { Call } from '../../../src/listen/call.ts'
-import { readJwtSvid } from '../../../src/identify/jwt-svid.ts'
+import { readJwtSvid } from '../../../src/identify/jwt-svid/jwt-svid.ts'
 import { bearer, identifyFor, refusalOf, TestClock } from '../../support/identity-rig.ts'
 import { Issuer, part, signature, signingAlgorithms, signingKey } from '../../support/issuer.ts'
 

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { parseConfig } from '../../../src/config/load.ts'
-import { readKeySet } from '../../../src/identify/bundles.ts'
+import { readKeySet } from '../../../src/identify/bundle/bundles.ts'
 import { makeCa, rsaKeys } from '../../support/x509.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
