@@ -4,7 +4,6 @@ import { ConfigFault } from '../config/findings.ts'
 import { loadConfig, type Loaded } from '../config/load.ts'
 import { stampOf, watchConfig } from '../config/reload.ts'
 import { openSidecar, type Sidecar } from '../sidecar.ts'
-import { demonstrate } from '../demo/demonstrate.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 
 /** `countersign start`: the proxy with a configuration, or the demonstration on embedded defaults. */
@@ -27,6 +26,8 @@ exit status: 0, 1 a step was not as told, 64 wrong usage, 69 a port or file coul
     if (values.config !== undefined && values.once === true) throw new UsageFault('--once goes with the demonstration, not with --config')
     if (values.config !== undefined) return serve(values.config, invocation)
     const { stdout, signal } = invocation
+    // the story brings a server of gRPC and much else that a proxy has no use for
+    const { demonstrate } = await import('../demo/demonstrate.ts')
     return demonstrate({
       once: values.once === true,
       colour: mayColour(invocation),

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Agent, fetch as fetchVia } from 'undici'
+import type * as Undici from 'undici'
 import { requestText } from '../keys/request-text.ts'
 import type { TextAnswer, TextRequest } from '../keys/request-text.ts'
 import type { IdentifyServices } from '../source.ts'
@@ -18,7 +18,7 @@ export class Endpoint {
   readonly #services: Pick<IdentifyServices, 'fetch' | 'examination'>
   // written by #over and close alone
   #pem = ''
-  #agent: Agent | null = null
+  #agent: Undici.Agent | null = null
 
   /** Their `fetch` is used where no CA is set. */
   constructor(files: EndpointFiles, services: Pick<IdentifyServices, 'fetch' | 'examination'>) {
@@ -34,7 +34,8 @@ export class Endpoint {
   /** One exchange; `authorize` adds our token. Throws when there is no answer. */
   async request(url: string, request: TextRequest, signal: AbortSignal, authorize: boolean): Promise<TextAnswer> {
     const { ca, bearer } = this.#files
-    const send = ca === null ? this.#services.fetch : this.#over(await readFile(ca, 'utf8'))
+    // loaded here, because most configurations have no such source and commands that only read one should start quickly
+    const send = ca === null ? this.#services.fetch : this.#over(await import('undici'), await readFile(ca, 'utf8'))
     const headers =
       authorize && bearer !== null ? { ...request.headers, authorization: `Bearer ${await readBearer(bearer)}` } : request.headers
     return requestText(send, url, headers === undefined ? request : { ...request, headers }, signal)
@@ -46,7 +47,7 @@ export class Endpoint {
     this.#pem = ''
   }
 
-  #over(pem: string): typeof fetch {
+  #over({ Agent, fetch: fetchVia }: typeof Undici, pem: string): typeof fetch {
     if (this.#agent === null || pem !== this.#pem) {
       // requests under way end on the old connections
       void this.#agent?.close()
@@ -55,7 +56,7 @@ export class Endpoint {
     }
     const dispatcher = this.#agent
     const { examination } = this.#services
-    const send = async (url: string, init: object): ReturnType<typeof fetchVia> => {
+    const send = async (url: string, init: object): Promise<Undici.Response> => {
       const response = await fetchVia(url, { ...init, dispatcher })
       examination?.answered(url, response.headers.get('date'))
       return response

@@ -1,16 +1,15 @@
-import { Client, credentials, Metadata, status } from '@grpc/grpc-js'
+import type { Client, Metadata } from '@grpc/grpc-js'
 import { printable, WorkloadApiFault } from './fault.ts'
 import type { WorkloadApiFaultCode } from './fault.ts'
+import { grpc, statuses } from './grpc.ts'
 import { securityHeader } from './service.ts'
 
 /** What a stream tells: messages, then how it ended; nothing after that, nor after it was cancelled. */
 export interface StreamListener {
   message(bytes: Uint8Array): void
-  /** `code` is a gRPC status; `cleanEnd` when the server has nothing to complain about. */
+  /** `code` is a gRPC status: `ok` when the server has nothing to complain about. */
   end(code: number, details: string): void
 }
-
-export const cleanEnd: number = status.OK
 
 export interface UnaryOptions {
   readonly signal?: AbortSignal | undefined
@@ -62,7 +61,7 @@ export class Connection {
     // what it says comes again as the status
     call.on('error', () => undefined)
     call.on('status', ({ code, details }) => {
-      if (code === status.UNAVAILABLE) this.#retire(client)
+      if (code === grpc().status.UNAVAILABLE) this.#retire(client)
       if (this.#underWay.delete(cancel)) listener.end(code, details)
     })
     return cancel
@@ -79,9 +78,9 @@ export class Connection {
       }
       const call = client.makeUnaryRequest(path, asIs, asIs, request, metadata(), { deadline: Date.now() + timeout }, (error, answer) => {
         done()
-        if (error?.code === status.UNAVAILABLE) this.#retire(client)
+        if (error?.code === grpc().status.UNAVAILABLE) this.#retire(client)
         if (error === null && answer !== undefined) resolve(answer)
-        else reject(faultOf(error?.code ?? status.INTERNAL, withoutParts(error?.details ?? 'no answer', hidden)))
+        else reject(faultOf(error?.code ?? grpc().status.INTERNAL, withoutParts(error?.details ?? 'no answer', hidden)))
       })
       const stop = (fault: WorkloadApiFault): void => {
         done()
@@ -105,8 +104,9 @@ export class Connection {
 
   #open(): Client {
     if (this.#closed) throw closed()
-    this.#client ??= new Client(this.#target, credentials.createInsecure(), channelOptions)
-    return this.#client
+    if (this.#client !== null) return this.#client
+    const { Client, credentials } = grpc()
+    return (this.#client = new Client(this.#target, credentials.createInsecure(), channelOptions))
   }
 
   #retire(client: Client): void {
@@ -117,14 +117,17 @@ export class Connection {
 }
 
 const codes: Readonly<Record<number, WorkloadApiFaultCode>> = {
-  [status.INVALID_ARGUMENT]: 'invalid-argument',
-  [status.PERMISSION_DENIED]: 'permission-denied',
-  [status.UNIMPLEMENTED]: 'unimplemented',
+  [statuses.invalidArgument]: 'invalid-argument',
+  [statuses.permissionDenied]: 'permission-denied',
+  [statuses.unimplemented]: 'unimplemented',
 }
 
 /** Everything that the specification gives no meaning of its own is a failure that may pass. */
 export function faultOf(code: number, details: string): WorkloadApiFault {
-  return new WorkloadApiFault(codes[code] ?? 'unavailable', `the Workload API answered ${status[code] ?? code}: ${printable(details)}`)
+  return new WorkloadApiFault(
+    codes[code] ?? 'unavailable',
+    `the Workload API answered ${grpc().status[code] ?? code}: ${printable(details)}`,
+  )
 }
 
 function withoutParts(details: string, token: string): string {
@@ -145,7 +148,7 @@ function asIs(bytes: Buffer): Buffer {
 }
 
 function metadata(): Metadata {
-  const made = new Metadata()
+  const made = new (grpc().Metadata)()
   made.set(securityHeader.name, securityHeader.value)
   return made
 }

@@ -1,9 +1,9 @@
-import { status } from '@grpc/grpc-js'
 import type { Backoff } from './backoff.ts'
-import { cleanEnd, faultOf } from './connection.ts'
+import { faultOf } from './connection.ts'
 import type { StreamListener } from './connection.ts'
 import { messageOf } from './fault.ts'
 import type { WorkloadApiFault } from './fault.ts'
+import { statuses } from './grpc.ts'
 
 /** What a watch tells. The same news is told once, except that every update and every discarded message is. */
 export type WatchEvent<Value> =
@@ -108,7 +108,7 @@ class RunningWatch<Value> implements OwnWatch {
     this.#cancel = cancel
     this.#stopTimer = this.#parts.pace.after(this.#parts.patience, () => {
       cancel()
-      this.#over(status.DEADLINE_EXCEEDED, 'it said nothing')
+      this.#over(statuses.deadlineExceeded, 'it said nothing')
     })
   }
 
@@ -141,7 +141,7 @@ class RunningWatch<Value> implements OwnWatch {
     if (denied) this.#value = null
     this.#again(denied)
     if (denied) this.#tell({ kind: 'redacted', why: fault.message })
-    else if (code !== cleanEnd) this.#tell({ kind: 'unavailable', why: fault.message })
+    else if (code !== statuses.ok) this.#tell({ kind: 'unavailable', why: fault.message })
     else if (!this.#fed) this.#tell({ kind: 'unavailable', why: 'the Workload API ended the stream without a usable message' })
   }
 

@@ -4,12 +4,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSy
 import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { validateJwtSvidResponse } from '../../../../src/identify/workload-api/jwt-messages.ts'
 import { FakeWorkloadApi } from '../../../support/fake-workload-api.ts'
+import { foreignImports } from '../../../support/foreign-imports.ts'
 import { agent, authority, jwtAnswer, jwtBundlesAnswer, svidMessage, tokenOf, x509Answer } from '../../../support/workload-rig.ts'
 
 const root = resolve(import.meta.dirname, '../../../..')
@@ -37,18 +38,7 @@ describe('the entry point of the package', () => {
   })
 
   test('brings nothing along but gRPC and what Node has', () => {
-    const foreign = new Set<string>()
-    const seen = new Set<string>()
-    const visit = (file: string): void => {
-      if (seen.has(file)) return
-      seen.add(file)
-      for (const [, from = ''] of readFileSync(file, 'utf8').matchAll(/^import (?!type )[^'"]*'([^']+)'/gm)) {
-        if (from.startsWith('.')) visit(resolve(dirname(file), from))
-        else if (!from.startsWith('node:')) foreign.add(from)
-      }
-    }
-    visit(entry)
-    expect([...foreign]).toEqual(['@grpc/grpc-js'])
+    expect(foreignImports(entry, { later: true })).toEqual(['@grpc/grpc-js'])
   })
 })
 
