@@ -48,6 +48,7 @@ function uncovered(subject: string, who: string, domain: string): Check {
   })
 }
 
-function domainOf(id: string): string {
+/** Of a SPIFFE ID that the schema has looked at, or of a template of one. */
+export function domainOf(id: string): string {
   return id.split('/')[2] ?? ''
 }

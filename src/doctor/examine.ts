@@ -1,6 +1,8 @@
 /** All of what `countersign doctor` looks at, in the order in which one thing rests on another. */
 import type { Loaded } from '../config/load.ts'
 import { claimedBy, type SourceConfig } from '../identify/registry.ts'
+import { chosenSvid, type Choice } from '../identify/spiffe/spiffe-own.ts'
+import { isBelieved } from '../identify/spiffe/spiffe-source.ts'
 import { coverageChecks, neededDomains } from './agents.ts'
 import { audienceChecks } from './audience.ts'
 import { bundleChecks, givenDomains } from './bundles.ts'
@@ -9,7 +11,7 @@ import { ok, type Check } from './findings.ts'
 import { listenerChecks } from './listeners.ts'
 import type { Means } from './means.ts'
 import { openSources, type Opened } from './sources.ts'
-import { chosenSvid, svidChecks, type Choice } from './svids.ts'
+import { svidChecks } from './svids.ts'
 import { spanText } from './span.ts'
 import { tokenChecks } from './tokens.ts'
 import { askWorkloadApi, type Answers, type Place } from './workload-api.ts'
@@ -78,7 +80,7 @@ async function askAll({ config }: Loaded, socket: string | null, means: Means): 
     const place = placeOf(index, settings.socket, socket)
     const { subject } = place
     const choice = { id: settings.id ?? null, hint: settings.hint ?? null }
-    const believes = (domain: string): boolean => !claimed.has(domain) && (settings.trust_domains?.includes(domain) ?? true)
+    const believes = (domain: string): boolean => isBelieved(settings, claimed, domain)
     const { checks, answers } = await askWorkloadApi(place, means)
     const more =
       answers === null

@@ -5,6 +5,7 @@ import type { KeyReport } from '../identify/keys/key-report.ts'
 import { openSource, type SourceConfig } from '../identify/registry.ts'
 import type { IdentifyServices, SourceLog } from '../identify/source.ts'
 import { authoritiesOf, servicesOf, settled } from '../trust.ts'
+import { domainOf } from './agents.ts'
 import { emptyCheck, halfCheck, leftOutCheck } from './bundles.ts'
 import type { ServerClocks } from './clock.ts'
 import { error, note, ok, warning, type Check } from './findings.ts'
@@ -85,7 +86,7 @@ function turns(all: readonly Numbered[]): Numbered[][] {
 /** The other trust domain whose bundle the endpoint of a source is proven with; null when there is none. */
 function proverOf(settings: SourceConfig): string | null {
   if (settings.type !== 'bundle' || !('id' in settings.from)) return null
-  const domain = settings.from.id.split('/')[2] ?? ''
+  const domain = domainOf(settings.from.id)
   return domain === settings.trust_domain ? null : domain
 }
 

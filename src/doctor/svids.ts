@@ -1,14 +1,9 @@
 /** Looks at the X.509-SVIDs that a Workload API gave: which they are, whether they verify by our own rules, and how long they live. */
+import { chosenSvid, type Choice } from '../identify/spiffe/spiffe-own.ts'
 import type { X509Svid } from '../identify/workload-api/workload-api.ts'
 import { InvalidSvid, verifyX509Svid } from '../identify/x509/svid.ts'
 import { error, note, ok, warning, type Check } from './findings.ts'
 import { spanText } from './span.ts'
-
-/** Which SVID Countersign shows of itself, as configured; null in both: the first. */
-export interface Choice {
-  readonly id: string | null
-  readonly hint: string | null
-}
 
 export interface Given {
   readonly subject: string
@@ -21,12 +16,6 @@ export interface Given {
 const day = 86_400_000
 /** Of a life: an issuer renews after half of it, so later than this something is stuck. */
 const worn = 0.25
-
-/** The one that Countersign would show of itself; null when it is not given. */
-export function chosenSvid(svids: readonly X509Svid[], choice: Choice | null): X509Svid | null {
-  const { id = null, hint = null } = choice ?? {}
-  return svids.find((svid) => (id === null || svid.id.id === id) && (hint === null || svid.hint === hint)) ?? null
-}
 
 export function svidChecks(given: Given): Check[] {
   return [...choiceChecks(given), ...given.svids.flatMap((svid) => checksOf(svid, given))]

@@ -1,4 +1,5 @@
 import type { Caller, IdentitySource } from './identify.ts'
+import { tolerableStepBack } from './step-back.ts'
 
 interface Verified {
   readonly caller: Caller
@@ -11,9 +12,6 @@ interface Entry extends Verified {
   /** Epoch ms; from then on the source is asked again. */
   readonly until: number
 }
-
-/** A clock that went back further than this has shown times that tokens may have been judged by: verify again. */
-const tolerableStepBack = 30_000
 
 /**
  * Callers by the SHA-256 of the whole token that proved them, until the token expires, its source wants to be asked again

@@ -1,6 +1,7 @@
 import type { TlsPeer } from '../listen/call.ts'
 import type { Caller, IdentitySource } from './identify.ts'
 import { rejected } from './rejected.ts'
+import { tolerableStepBack } from './step-back.ts'
 import { claimedId, InvalidSvid } from './x509/svid.ts'
 
 /** What the certificates of a connection were found to prove, and how long that may be believed. */
@@ -17,8 +18,6 @@ interface Judged {
 
 const nobody: Judged = { caller: null, source: null, generation: 0, from: -Infinity, until: Infinity }
 
-/** As for tokens: a clock that went back further is no witness of what was judged before. */
-const tolerableStepBack = 30_000
 const mostCallers = 4096
 
 /**

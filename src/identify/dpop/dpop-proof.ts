@@ -1,7 +1,7 @@
 /** Reads DPoP proofs (RFC 9449 §4.2; RFC 7515, 7517 and 7638 beneath it): their form, and whose key they are made with. */
 import { hash, timingSafeEqual } from 'node:crypto'
-import { isAlgorithm, verifySignature } from '../jwt/algorithms.ts'
-import { MalformedToken, readCompact } from '../jwt/jws.ts'
+import { isAlgorithm } from '../jwt/algorithms.ts'
+import { MalformedToken, readCompact, signatureFault } from '../jwt/jws.ts'
 import type { SignedPart } from '../jwt/jws.ts'
 import { readKey, UnusableKey } from '../jwt/keys.ts'
 import type { VerifyKey } from '../jwt/keys.ts'
@@ -49,8 +49,8 @@ export function keyOf(proof: ReadProof, jkt: string, known: VerifyKey | undefine
 
 /** Throws `MalformedToken` unless the key made the proof. */
 export function checkProofSignature(proof: ReadProof, key: VerifyKey): void {
-  if (proof.signature.length !== key.signatureBytes) throw new MalformedToken('the signature does not have the length of its key')
-  if (!verifySignature(proof.algorithm, key.key, proof.signed, proof.signature)) throw new MalformedToken('the signature does not verify')
+  const fault = signatureFault(proof, key)
+  if (fault !== null) throw new MalformedToken(fault)
 }
 
 /** Compares without telling by the time it takes how much is the same. */

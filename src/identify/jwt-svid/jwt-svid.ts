@@ -22,9 +22,6 @@ export interface ReadSvid extends TimedClaims, SignedPart {
   readonly confirmation: Confirmation | null
 }
 
-/** What is asked of a token beyond its form; ms. */
-export type SvidRules = TokenRules
-
 /**
  * Takes a token, gives what it says; throws `identify.rejected`.
  * JWT-SVID §5.1 compact form only; §2 no header but alg, kid, typ; §2.1 the nine algorithms, looked at first (§4);
@@ -38,7 +35,7 @@ export function readJwtSvid(token: string): ReadSvid {
  * Throws `identify.rejected` unless the token is for us and valid at `now` (JWT-SVID §3.2, §3.3, RFC 7519 §4.1.3 to §4.1.6).
  * At its `exp` it no longer is: App. A would allow leeway, none is given.
  */
-export function checkClaims(svid: ReadSvid, rules: SvidRules, now: number): void {
+export function checkClaims(svid: ReadSvid, rules: TokenRules, now: number): void {
   wellFormed('malformed', () => checkTimedClaims(svid, rules, now))
 }
 

@@ -1,7 +1,7 @@
 /** Settings that every source of one trust domain's SVIDs has. */
 import { z } from 'zod'
 import { durationBetween } from '../../units.ts'
-import type { SvidRules } from './jwt-svid.ts'
+import type { TokenRules } from '../jwt/claims.ts'
 import type { IdentifyServices } from '../source.ts'
 import { isTrustDomain } from '../spiffe-id.ts'
 
@@ -23,7 +23,7 @@ export interface SvidSettings {
 }
 
 /** What tokens are held to; warns of an audience that says too little. */
-export function svidRules(settings: Omit<SvidSettings, 'max_age'>, { audience, log }: IdentifyServices): SvidRules {
+export function svidRules(settings: Omit<SvidSettings, 'max_age'>, { audience, log }: IdentifyServices): TokenRules {
   const domain = `spiffe://${settings.trust_domain}`
   if (audience === '') throw new Error('identify.audience is empty: every token would have to be refused')
   // JWT-SVID §3.2: a token for an audience as wide as the trust domain can be replayed at every service in it

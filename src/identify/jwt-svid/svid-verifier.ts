@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../identify.ts'
 import { checkClaims, checkSignature, readJwtSvid } from './jwt-svid.ts'
-import type { ReadSvid, SvidRules } from './jwt-svid.ts'
+import type { ReadSvid } from './jwt-svid.ts'
+import type { TokenRules } from '../jwt/claims.ts'
 import type { VerifyKey } from '../jwt/keys.ts'
 import { rejected, shown } from '../rejected.ts'
 import { isTrustDomainByte } from '../spiffe-id.ts'
@@ -16,7 +17,7 @@ export interface TokenKeys {
 export interface SvidVerifier {
   readonly trustDomain: string
   readonly keys: TokenKeys
-  readonly rules: SvidRules
+  readonly rules: TokenRules
   /** Epoch ms. */
   readonly clock: () => number
 }

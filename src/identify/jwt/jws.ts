@@ -24,7 +24,7 @@ export class MalformedToken extends Error {
 }
 
 /** Bytes; longer tokens are refused unread. */
-export const longestToken = 8192
+const longestToken = 8192
 const longestKid = 256
 
 /**
@@ -57,8 +57,14 @@ export function readKid(header: Members): string {
 /** Throws `identify.rejected` for `why` unless the key is for the token's algorithm and verifies its signature. */
 export function checkSignature(token: SignedPart, key: VerifyKey, why: Rejection): void {
   if (!key.algorithms.includes(token.algorithm)) throw rejected(why, `the key ${shown(key.kid)} is not for ${token.algorithm}`)
-  if (token.signature.length !== key.signatureBytes) throw rejected(why, 'the signature does not have the length of its key')
-  if (!verifySignature(token.algorithm, key.key, token.signed, token.signature)) throw rejected(why, 'the signature does not verify')
+  const fault = signatureFault(token, key)
+  if (fault !== null) throw rejected(why, fault)
+}
+
+/** Why the signature is not one of the key, which is for the token's algorithm; null when it is. */
+export function signatureFault({ algorithm, signed, signature }: SignedPart, { key, signatureBytes }: VerifyKey): string | null {
+  if (signature.length !== signatureBytes) return 'the signature does not have the length of its key'
+  return verifySignature(algorithm, key, signed, signature) ? null : 'the signature does not verify'
 }
 
 /** Runs a reader, and refuses with `why` what it calls malformed. */

@@ -8,6 +8,7 @@ import { describe, faultKind, KeyFault } from './key-report.ts'
 import type { KeyReport } from './key-report.ts'
 import type { VerifyKey } from '../jwt/keys.ts'
 import type { SourceLog } from '../source.ts'
+import { tolerableStepBack } from '../step-back.ts'
 
 export interface KeySourceOptions {
   readonly document: KeyDocument
@@ -41,8 +42,6 @@ const shortestInterval = 1000
 /** Federation §6.1. */
 const unhintedInterval = 300_000
 const longestBackoff = 30_000
-/** A clock that went back further than this makes the age of keys meaningless. */
-const tolerableStepBack = 30_000
 const none: readonly Uint8Array[] = Object.freeze([])
 /** Of a hostile document's entries, so many are named in the log. */
 const mostNamed = 20

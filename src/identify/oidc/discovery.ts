@@ -1,11 +1,10 @@
 import { isKeyUrl, isLoopback } from '../keys/key-document.ts'
 import type { KeyDocument } from '../keys/key-document.ts'
 import { KeyFault } from '../keys/key-report.ts'
+import { fetchTime } from '../keys/request-text.ts'
 import { member, parseStrictJson } from '../strict-json.ts'
 import type { Members } from '../strict-json.ts'
 import type { Endpoint } from './endpoint.ts'
-
-const readTime = 5000
 
 /**
  * The keys of an issuer, found by OpenID Connect Discovery: at every reading its metadata first, then the JWKS that it names, within 5 s
@@ -17,7 +16,7 @@ export function discoveredKeys(issuer: string, endpoint: Endpoint): KeyDocument 
     place,
     readNow: () => null,
     async read(signal) {
-      const limited = AbortSignal.any([signal, AbortSignal.timeout(readTime)])
+      const limited = AbortSignal.any([signal, AbortSignal.timeout(fetchTime)])
       const metadata = await get(endpoint, place, limited, true)
       const keys = keysUrl(metadata, issuer)
       // a token of ours goes where the issuer is, or where only its CA can vouch for the server

@@ -2,7 +2,7 @@ import { Refusal } from '../../refusal.ts'
 import type { TokenRules } from '../jwt/claims.ts'
 import type { Caller, IdentitySource, Presented } from '../identify.ts'
 import { checkSignature } from '../jwt/jws.ts'
-import { keyDocument } from '../keys/key-document.ts'
+import { fileInterval, keyDocument } from '../keys/key-document.ts'
 import type { KeyDocument } from '../keys/key-document.ts'
 import { describe } from '../keys/key-report.ts'
 import type { KeyReport } from '../keys/key-report.ts'
@@ -25,7 +25,6 @@ import type { ReadToken, TokenType } from './token.ts'
 /** Workload tokens of an OpenID Connect issuer. */
 export const oidc = defineSource({ type: 'oidc', config, open })
 
-const fileInterval = 2000
 const accountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 function open(settings: OidcConfig, services: IdentifyServices): IdentitySource {

@@ -27,7 +27,7 @@ export class StreamedIdentity implements OwnIdentity {
 
   /** Null when everything was taken back. The same certificate again is no change. */
   take(context: X509Context | null): void {
-    const svid = context === null ? null : chosen(context.svids, this.#choice)
+    const svid = context === null ? null : chosenSvid(context.svids, this.#choice)
     if (svid !== null && this.#svid !== null && sameLeaf(svid, this.#svid)) return
     if (svid === null && this.#svid === null) return
     this.#svid = svid
@@ -45,7 +45,8 @@ export class StreamedIdentity implements OwnIdentity {
   }
 }
 
-function chosen(svids: readonly X509Svid[], { id, hint }: Choice): X509Svid | null {
+/** The SVID that is meant; null when it is not given. */
+export function chosenSvid(svids: readonly X509Svid[], { id, hint }: Choice): X509Svid | null {
   const found = svids.find((svid) => (id === null || svid.id.id === id) && (hint === null || svid.hint === hint))
   return found ?? null
 }

@@ -130,8 +130,7 @@ class SpiffeSource implements IdentitySource {
   }
 
   #believes(trustDomain: string): boolean {
-    if (this.#services.claimed.has(trustDomain)) return false
-    return this.#settings.trust_domains?.includes(trustDomain) ?? true
+    return isBelieved(this.#settings, this.#services.claimed, trustDomain)
   }
 
   #bundleOf(trustDomain: string): readonly Uint8Array[] | null {
@@ -219,6 +218,15 @@ class SpiffeSource implements IdentitySource {
       log.error({ what, why }, 'the Workload API took back what it gave, or has nothing for us; it is asked again')
     else log.error({ what, why }, 'the Workload API does not serve us; it is not asked again')
   }
+}
+
+/** Whether a source's word counts for a trust domain: none that the configuration gives to another (`claimed`), nor one it does not list. */
+export function isBelieved(
+  { trust_domains: listed }: Pick<SpiffeConfig, 'trust_domains'>,
+  claimed: ReadonlySet<string>,
+  trustDomain: string,
+): boolean {
+  return !claimed.has(trustDomain) && (listed?.includes(trustDomain) ?? true)
 }
 
 /** The trust domain of a token's unverified subject; null when that is no SPIFFE ID. It chooses whose keys are asked, nothing else. */

@@ -1,7 +1,5 @@
+import { tolerableStepBack } from '../step-back.ts'
 import type { WatchEvent } from '../workload-api/watch.ts'
-
-/** A clock that went back further than this makes the age of what was lost meaningless. */
-const tolerableStepBack = 30_000
 
 /**
  * The state that a stream of the Workload API gave last, and whether it may still be used: as long as the stream is there, and for so

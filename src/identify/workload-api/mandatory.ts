@@ -4,9 +4,6 @@ import { messageOf, printable, WorkloadApiFault } from './fault.ts'
 
 /** What the messages of every profile have in common: IDs, keys of bundles, hints. */
 
-/** Bytes for each trust domain, as they were sent under its ID. */
-export type ByTrustDomain<Value> = ReadonlyMap<string, Value>
-
 /** The answer breaks the specification; the message it came in is discarded (Workload API §4.5). */
 export function malformed(why: string): WorkloadApiFault {
   return new WorkloadApiFault('malformed', why)

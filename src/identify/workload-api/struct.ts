@@ -1,4 +1,4 @@
-import { MalformedMessage, WireReader, WireWriter } from './wire-format.ts'
+import { MalformedMessage, WireWriter, type WireReader } from './wire-format.ts'
 
 /** `google.protobuf.Struct` as plain JSON: what `ValidateJWTSVID` tells of a token's claims. */
 
@@ -10,11 +10,6 @@ export type JsonObject = { readonly [name: string]: Json }
 const deepest = 64
 
 /** Throws `MalformedMessage`; a number that JSON cannot say (infinite, or none) is refused too. */
-export function decodeStruct(bytes: Uint8Array): JsonObject {
-  return readStruct(new WireReader(bytes))
-}
-
-/** The same where it stands in another message. */
 export function readStruct(reader: WireReader): JsonObject {
   return readObject(reader, deepest)
 }

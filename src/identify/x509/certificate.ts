@@ -4,7 +4,7 @@
  */
 import { createPublicKey, hash } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { expectTag, MalformedDer, readDer, readInteger, readWholeBits, tags } from './der.ts'
+import { expectTag, hex, MalformedDer, readDer, readInteger, readWholeBits, tags } from './der.ts'
 import type { Element } from './der.ts'
 import { readExtensions } from './extensions.ts'
 import type { Extensions } from './extensions.ts'
@@ -124,8 +124,4 @@ function readKey(element: Element | undefined): KeyObject | null {
   } catch {
     throw new MalformedDer('the public key cannot be read')
   }
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
 }

@@ -145,6 +145,11 @@ export function readOid(element: Element | undefined, what: string): string {
   return [root, first - root * 40n, ...arcs.slice(1)].join('.')
 }
 
+/** Bytes as hex, to be compared and shown. */
+export function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex')
+}
+
 function readInside(bytes: Uint8Array, header: Header, depth: number): Element {
   const parts: Element[] = []
   if ((header.tag & 0x20) !== 0) {

@@ -1,5 +1,5 @@
 /** Reads the extensions of a certificate (RFC 5280 §4.2) that decide about an SVID, and lists the others. */
-import { expectTag, MalformedDer, readBoolean, readDer, readInteger, readNamedBits, readOid, tags } from './der.ts'
+import { expectTag, hex, MalformedDer, readBoolean, readDer, readInteger, readNamedBits, readOid, tags } from './der.ts'
 import type { Element } from './der.ts'
 import { readConstraints, readNames } from './names.ts'
 import type { GeneralName, NameConstraints } from './names.ts'
@@ -103,8 +103,4 @@ function readExtendedKeyUsage(element: Element): string[] {
 function readAuthorityKeyId(element: Element): string | null {
   const [first] = expectTag(element, tags.sequence, 'authorityKeyIdentifier').parts
   return first?.tag === 0x80 ? hex(first.content) : null
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex')
 }

@@ -9,9 +9,9 @@ import {
 } from '../../../../src/identify/workload-api/jwt-messages.ts'
 import { emptyMessage } from '../../../../src/identify/workload-api/map-field.ts'
 import type { Codec } from '../../../../src/identify/workload-api/map-field.ts'
-import { decodeStruct, encodeStruct } from '../../../../src/identify/workload-api/struct.ts'
+import { encodeStruct, readStruct } from '../../../../src/identify/workload-api/struct.ts'
 import type { Json, JsonObject } from '../../../../src/identify/workload-api/struct.ts'
-import { MalformedMessage, WireWriter } from '../../../../src/identify/workload-api/wire-format.ts'
+import { MalformedMessage, WireWriter, WireReader } from '../../../../src/identify/workload-api/wire-format.ts'
 import { witBundlesResponse, witSvidRequest, witSvidResponse } from '../../../../src/identify/workload-api/wit-messages.ts'
 import { x509BundlesResponse, x509SvidResponse } from '../../../../src/identify/workload-api/x509-messages.ts'
 import { oracleBytes, oracleRead, oracleStruct } from '../../../support/workloadapi-proto.ts'
@@ -208,7 +208,7 @@ test('a value that runs past the end of the message it stands in is refused, eve
   const inside = [0x0a, 0x02, 0x0a, 0x03]
   expect(() => jwtSvidResponse.decode(Buffer.from([...inside, 0x12, 0x01, 0x41, 0x12, 0x00]))).toThrow('past the end')
   expect(() => jwtSvidResponse.decode(Buffer.from([0x0a, 0x01, 0x0a, 0x00]))).toThrow('ends within')
-  expect(() => decodeStruct(Buffer.from([0x0a, 0x04, 0x0a, 0x00, 0x12, 0x02, 0x20, 0x01]))).toThrow('past the end')
+  expect(() => readStruct(new WireReader(Buffer.from([0x0a, 0x04, 0x0a, 0x00, 0x12, 0x02, 0x20, 0x01])))).toThrow('past the end')
 })
 
 describe('what stands more than once', () => {
@@ -239,36 +239,36 @@ describe('google.protobuf.Struct', () => {
   test('gives a member called __proto__ as a member, and nothing has a prototype to poison', () => {
     // written by hand: an object literal could not say it
     const member = Buffer.concat([Buffer.from([0x0a, 9]), Buffer.from('__proto__'), Buffer.from([0x12, 2, 0x20, 1])])
-    const claims = decodeStruct(Buffer.concat([Buffer.from([0x0a, member.length]), member]))
+    const claims = readStruct(new WireReader(Buffer.concat([Buffer.from([0x0a, member.length]), member])))
     expect(Object.keys(claims)).toEqual(['__proto__'])
     expect(Object.getPrototypeOf(claims)).toBeNull()
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
-    expect(decodeStruct(encodeStruct(claims))).toEqual(claims)
+    expect(readStruct(new WireReader(encodeStruct(claims)))).toEqual(claims)
   })
 
   test.each([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN])('refuses the number %s, which no JSON has', (number) => {
-    expect(() => decodeStruct(oracleBytes('Struct', oracleStruct({ exp: number })))).toThrow('not finite')
+    expect(() => readStruct(new WireReader(oracleBytes('Struct', oracleStruct({ exp: number }))))).toThrow('not finite')
   })
 
   test('is taken 64 objects deep and no deeper', () => {
     const nest = (depth: number): JsonObject => (depth === 1 ? {} : { a: nest(depth - 1) })
-    expect(decodeStruct(encodeStruct(nest(64)))).toEqual(bare(nest(64)))
-    expect(() => decodeStruct(encodeStruct(nest(65)))).toThrow('nested too deep')
+    expect(readStruct(new WireReader(encodeStruct(nest(64))))).toEqual(bare(nest(64)))
+    expect(() => readStruct(new WireReader(encodeStruct(nest(65))))).toThrow('nested too deep')
     let deep: Buffer = Buffer.alloc(0)
     for (let level = 0; level < 3000; level++) {
       const value = new WireWriter().present(5, deep).finish()
       deep = new WireWriter().present(1, new WireWriter().string(1, 'a').present(2, value).finish()).finish()
     }
-    expect(() => decodeStruct(deep)).toThrow('nested too deep')
+    expect(() => readStruct(new WireReader(deep))).toThrow('nested too deep')
   })
 
   test('refuses a value without a kind, a member without a value and a null that is not 0', () => {
-    expect(() => decodeStruct(Buffer.from([0x0a, 5, 0x0a, 1, 0x41, 0x12, 0]))).toThrow('no kind')
-    expect(() => decodeStruct(Buffer.from([0x0a, 3, 0x0a, 1, 0x41]))).toThrow('no value')
-    expect(() => decodeStruct(Buffer.from([0x0a, 7, 0x0a, 1, 0x41, 0x12, 2, 0x08, 1]))).toThrow('not 0')
+    expect(() => readStruct(new WireReader(Buffer.from([0x0a, 5, 0x0a, 1, 0x41, 0x12, 0])))).toThrow('no kind')
+    expect(() => readStruct(new WireReader(Buffer.from([0x0a, 3, 0x0a, 1, 0x41])))).toThrow('no value')
+    expect(() => readStruct(new WireReader(Buffer.from([0x0a, 7, 0x0a, 1, 0x41, 0x12, 2, 0x08, 1])))).toThrow('not 0')
   })
 
   test('of a oneof that is set twice the last counts', () => {
-    expect(decodeStruct(Buffer.from([0x0a, 9, 0x0a, 1, 0x41, 0x12, 4, 0x20, 1, 0x20, 0]))).toEqual({ A: false })
+    expect(readStruct(new WireReader(Buffer.from([0x0a, 9, 0x0a, 1, 0x41, 0x12, 4, 0x20, 1, 0x20, 0])))).toEqual({ A: false })
   })
 })
