@@ -63,6 +63,8 @@ export const tags = {
 
 const longest = 16 * 1024
 const deepest = 16
+/** Bytes of an OBJECT IDENTIFIER; those in use have a dozen. Its arcs have no bound, and reading one costs the square of its length. */
+const longestOid = 64
 
 /** Takes exactly one value of at most 16 KiB, gives it with everything inside; throws `MalformedDer` and nothing else. */
 export function readDer(bytes: Uint8Array): Element {
@@ -128,6 +130,7 @@ export function readNamedBits(element: Element | undefined, what: string): numbe
 /** An OBJECT IDENTIFIER in dotted form. */
 export function readOid(element: Element | undefined, what: string): string {
   const { content } = expectTag(element, tags.oid, what)
+  if (content.length > longestOid) throw new MalformedDer(`${what} is longer than ${longestOid} bytes`)
   const arcs: bigint[] = []
   let arc = 0n
   let fresh = true

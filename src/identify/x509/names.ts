@@ -31,10 +31,14 @@ const forms: ReadonlyMap<number, NameForm> = new Map([
 const addressBytes = [4, 16]
 const rangeBytes = [8, 32]
 
+/** Names in one certificate, and bases in one list of constraints: every one of the first is held against every one of the second. */
+const mostNames = 128
+
 /** The names of a `GeneralNames`; at least one is there. */
 export function readNames(element: Element): GeneralName[] {
   const { parts } = expectTag(element, tags.sequence, 'subjectAltName')
   if (parts.length === 0) throw new MalformedDer('subjectAltName is empty')
+  if (parts.length > mostNames) throw new MalformedDer(`subjectAltName has more than ${mostNames} names`)
   return parts.map((part) => readName(part, addressBytes))
 }
 
@@ -52,6 +56,7 @@ export function readConstraints(element: Element): NameConstraints {
 function readSubtrees(element: Element | undefined): GeneralName[] {
   if (element === undefined) return []
   if (element.parts.length === 0) throw new MalformedDer('nameConstraints has an empty list')
+  if (element.parts.length > mostNames) throw new MalformedDer(`nameConstraints has a list of more than ${mostNames}`)
   return element.parts.map((subtree) => {
     const [base, ...bounds] = expectTag(subtree, tags.sequence, 'a constraint').parts
     // §4.2.1.10: minimum is 0, which is not written, and maximum is absent

@@ -18,21 +18,47 @@ export interface Material {
 /** Leaf first, authority last. */
 export type Path = readonly Certificate[]
 
-/** Issuers tried in one search: more than an honest chain needs, and a bound for certificates that all seem to sign each other. */
+/** Issuers tried in one search, and signatures looked at: more than an honest chain needs, and a bound for certificates that all seem to sign each other. */
 const mostSteps = 64
 
-/** Gives a valid path, or why there is none: the first thing wrong with a certificate that would have fit. */
+/**
+ * Gives a valid path, or why there is none: the first thing wrong with a certificate that would have fit. Whoever can shake hands presents
+ * what he likes, so what no authority signed, itself or by way of others, is left aside before it can cost work.
+ */
 export function findPath(leaf: Certificate, material: Material): Path | Fault {
-  const search: Search = { ...material, steps: 0, fault: null, signed: new Map() }
-  return climb([leaf], search) ?? search.fault ?? { why: 'chain', detail: 'no authority of its trust domain signed it' }
+  const signed: Signed = new Map()
+  const search: Search = { ...material, between: vouchedFor(material, signed), steps: 0, fault: null, signed }
+  const path = climb([leaf], search) ?? search.fault
+  if (path !== null) return path
+  return [...signed.values()].includes(false) ? unsigned : { why: 'chain', detail: 'no authority of its trust domain signed it' }
 }
+
+const unsigned: Fault = { why: 'chain', detail: 'the signature does not verify with the key of its issuer' }
+
+/** Signatures that were looked at, by the thumbprints of both sides. */
+type Signed = Map<string, boolean>
 
 /** The state of one search, written by `climb` alone. */
 interface Search extends Material {
   steps: number
   fault: Fault | null
-  /** Signatures that were looked at, by the thumbprints of both sides. */
-  readonly signed: Map<string, boolean>
+  readonly signed: Signed
+}
+
+/** Downwards from the authorities, so that only keys of genuine certificates verify anything. In the order of `between`. */
+function vouchedFor({ between, authorities }: Material, signed: Signed): readonly Certificate[] {
+  const vouched = new Set<Certificate>()
+  let above: readonly Certificate[] = authorities
+  while (above.length > 0) {
+    const signers = above
+    above = between.filter(
+      (each) =>
+        !vouched.has(each) &&
+        signers.some((signer) => mayHaveIssued(signer, each) && signed.size < mostSteps && isSigned(each, signer, signed)),
+    )
+    for (const each of above) vouched.add(each)
+  }
+  return between.filter((each) => vouched.has(each))
 }
 
 /** Goes on from the last certificate of `path`: to an authority if one signed it, else by way of the presented ones. */
@@ -61,7 +87,7 @@ function follows(signer: Certificate, path: Path, search: Search): boolean {
     validityFault(signer, search.now) ??
     pathLengthFault(signer, path) ??
     namesFault(signer, path) ??
-    (isSigned(child, signer, search) ? null : { why: 'chain' as const, detail: 'the signature does not verify with the key of its issuer' })
+    (isSigned(child, signer, search.signed) ? null : unsigned)
   if (fault === null) return true
   search.fault ??= fault
   return false
@@ -97,7 +123,7 @@ function isSelfIssued({ issuer, subject }: Certificate): boolean {
   return issuer === subject
 }
 
-function isSigned(child: Certificate, signer: Certificate, { signed }: Search): boolean {
+function isSigned(child: Certificate, signer: Certificate, signed: Signed): boolean {
   const pair = `${child.thumbprint} ${signer.thumbprint}`
   const known = signed.get(pair) ?? (signer.publicKey !== null && isSignedBy(signer.publicKey, child))
   signed.set(pair, known)

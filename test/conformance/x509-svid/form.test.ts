@@ -8,7 +8,7 @@ import { readCertificate } from '../../../src/identify/x509/certificate.ts'
 import { MalformedDer, readDer, readOid, splitCertificates } from '../../../src/identify/x509/der.ts'
 import { claimedId, readAuthority, verifyX509Svid } from '../../../src/identify/x509/svid.ts'
 import { verdict, whyOf } from '../../support/svid-verdict.ts'
-import { algorithms, make, makeCa, makeLeaf, now, pem, uriNames, workload } from '../../support/x509.ts'
+import { algorithms, constrainNames, dns, make, makeCa, makeLeaf, namesOf, now, pem, uri, uriNames, workload } from '../../support/x509.ts'
 import type { Made, Shape } from '../../support/x509.ts'
 
 const root = makeCa()
@@ -21,6 +21,28 @@ function isMalformed(bytes: Uint8Array): boolean {
   const answers = [verdict([made], [root]), whyOf(() => readAuthority(bytes)), whyOf(() => claimedId(bytes))]
   return answers.every((why) => why === 'malformed')
 }
+
+describe('work that a certificate can cause', () => {
+  test('[Countersign: certificates are bounded] an OID of more than 64 bytes, which would cost the square of its length, is refused', () => {
+    const longest = (bytes: number) =>
+      sequence(der(0x06, Buffer.from([0x2a, ...Array<number>(bytes - 2).fill(0xff), 1])), octets(Buffer.from([5, 0])))
+    expect(of({ more: [longest(64)] })).toBe(null)
+    expect(of({ more: [longest(65)] })).toBe('malformed')
+  })
+
+  test('[Countersign: certificates are bounded] more than 128 names, or constraints in one list, are refused: each is held against each', () => {
+    const names = (count: number) => namesOf(false, uri(workload), ...Array.from({ length: count - 1 }, () => dns('acme.example')))
+    expect(of({ names: names(128) })).toBe(null)
+    expect(of({ names: names(129) })).toBe('malformed')
+    const constraints = (count: number) => constrainNames({ excluded: Array.from({ length: count }, () => uri('partner.example')) })
+    const below = (count: number) => {
+      const authority = makeCa({ nameConstraints: constraints(count) })
+      return whyOf(() => readAuthority(authority.der)) ?? verdict([makeLeaf({}, authority)], [authority])
+    }
+    expect(below(128)).toBe(null)
+    expect(below(129)).toBe('malformed')
+  })
+})
 
 describe('DER', () => {
   const bad: [string, string][] = [

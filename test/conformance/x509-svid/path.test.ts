@@ -3,7 +3,7 @@ import { basicConstraints, extension, keyUsage, name } from '../../../src/demo/c
 import { integer, sequence } from '../../../src/demo/der.ts'
 import { verifyX509Svid } from '../../../src/identify/x509/svid.ts'
 import { ders, invalid, verdict } from '../../support/svid-verdict.ts'
-import { ecKeys, flipCritical, hour, make, makeCa, makeLeaf, now, uriNames } from '../../support/x509.ts'
+import { constrainNames, ecKeys, flipCritical, hour, make, makeCa, makeLeaf, now, trustDomain, uri, uriNames } from '../../support/x509.ts'
 import type { Made, Shape } from '../../support/x509.ts'
 
 const root = makeCa()
@@ -213,8 +213,23 @@ describe('bounds', () => {
     const keys = ecKeys()
     const ring = Array.from({ length: 7 }, () => makeCa({ subject, keys, issuer: subject }))
     const leaf = makeLeaf({}, ring[0] ?? root)
-    const search = invalid(() => verifyX509Svid(ders([leaf, ...ring]), [root.der], now))
+    const above = makeCa({ subject, keys, nameConstraints: constrainNames({ excluded: [uri(trustDomain)] }) })
+    const search = invalid(() => verifyX509Svid(ders([leaf, ...ring]), [above.der], now))
     expect(search).toMatchObject({ why: 'chain', message: 'it has too many possible issuers' })
+    expect(invalid(() => verifyX509Svid(ders([leaf, ...ring]), [root.der], now))).toMatchObject({
+      message: 'no authority of its trust domain signed it',
+    })
+  })
+
+  test('[Countersign: what no authority signed costs nothing] a forged certificate between is left aside unread', () => {
+    const subject = name('Acme', 'between')
+    const expired = { subject, keys: ecKeys(), notBefore: now - hour, notAfter: now - 1000 }
+    const [real, forged] = [makeCa(expired, root), makeCa(expired, { ...root, keys: ecKeys() })]
+    const leaf = makeLeaf({}, real)
+    expect(verdict([leaf, real], [root])).toBe('expired')
+    expect(invalid(() => verifyX509Svid(ders([leaf, forged]), [root.der], now))).toMatchObject({
+      message: 'the signature does not verify with the key of its issuer',
+    })
   })
 
   test('[RFC 5280 §6.1.3] a presented certificate that is malformed is refused even where it is not needed', () => {
