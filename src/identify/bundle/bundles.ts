@@ -17,6 +17,9 @@ export interface KeySet extends Entries {
 
 const spiffeUses: ReadonlySet<unknown> = new Set(['jwt-svid', 'x509-svid', 'wit-svid'])
 
+/** Importing a key takes its time, and whoever is federated with may serve another document every second. */
+const mostEntries = 256
+
 /**
  * Takes the text of a key document and its format (null: told by its members), gives what verifies SVIDs. Throws `MalformedKeys`.
  * A bundle gives the keys of its `jwt-svid` entries and the authorities of its `x509-svid` entries; what has another `use`, or none, is
@@ -75,6 +78,7 @@ function parse(text: string): Members {
 function readDocument(document: Members, format: KeyFormat | null): KeySet {
   const keys = member(document, 'keys')
   if (!Array.isArray(keys)) throw new MalformedKeys('the key document has no array "keys"')
+  if (keys.length > mostEntries) throw new MalformedKeys(`the key document has more than ${mostEntries} keys`)
   const entries = keys.map((entry: unknown) => {
     if (!isMembers(entry)) throw new MalformedKeys('an entry of "keys" is not an object')
     return entry

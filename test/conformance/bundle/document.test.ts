@@ -32,6 +32,12 @@ function leftOut(keys: readonly unknown[], why: string | RegExp): void {
   expect(set.leftOut).toEqual([expect.stringMatching(why)])
 }
 
+test('[Countersign: key documents are bounded] one of more than 256 entries is refused: reading them all would take too long', () => {
+  const entries = (count: number) => Array.from({ length: count }, (_, at) => ({ ...jwt, kid: `key-${at}` }))
+  expect(read(entries(256)).keys.size).toBe(256)
+  expect(() => read(entries(257))).toThrow(MalformedKeys)
+})
+
 test('[Trust Domain and Bundle §4] one document gives JWT keys by kid, authorities, sequence, hint and what was left out', () => {
   const set = read([entry, jwt, authorityEntry(other.authority.certificate)], { spiffe_sequence: 7, spiffe_refresh_hint: 60, note: {} })
   expect(hex(set)).toEqual([...ours, Buffer.from(other.authority.certificate).toString('hex')])
