@@ -1,4 +1,5 @@
 import type { TlsPeer } from '../listen/call.ts'
+import { Refusal } from '../refusal.ts'
 import type { Caller, IdentitySource } from './identify.ts'
 import { rejected } from './rejected.ts'
 import { tolerableStepBack } from './step-back.ts'
@@ -16,9 +17,20 @@ interface Judged {
   readonly until: number
 }
 
+/** Why a connection was refused, by what was known at the time. */
+interface Refused {
+  readonly refusal: Refusal
+  /** `generation()` of every source, from before. */
+  readonly generations: readonly number[]
+  /** Epoch ms. */
+  readonly at: number
+}
+
 const nobody: Judged = { caller: null, source: null, generation: 0, from: -Infinity, until: Infinity }
 
 const mostCallers = 4096
+/** Verifying costs more than asking: a connection that was refused is refused again for so long, ms, unless keys change. */
+const refusedFor = 1000
 
 /**
  * Callers by the certificates of their connection: verified once a connection, and again when the keys of the source change or the
@@ -27,6 +39,8 @@ const mostCallers = 4096
 export class Peers {
   readonly #sources: readonly IdentitySource[]
   readonly #judged = new WeakMap<TlsPeer, Judged>()
+  /** Written by `#refuse` alone. */
+  readonly #refused = new WeakMap<TlsPeer, Refused>()
   /** By proof: connections with one certificate have one caller, and what is written about it is made once. Oldest first. */
   readonly #callers = new Map<string, Caller>()
 
@@ -38,7 +52,10 @@ export class Peers {
   caller(peer: TlsPeer, now: number): Caller | null {
     const known = this.#judged.get(peer)
     if (known !== undefined && holds(known, now)) return known.caller
-    const judged = this.#judge(peer, now)
+    const refused = this.#refused.get(peer)
+    if (refused !== undefined && this.#stands(refused, now)) throw refused.refusal
+    const generations = this.#sources.map((source) => source.generation())
+    const judged = this.#refuse(peer, generations, now, () => this.#judge(peer, now))
     // a source that cannot verify at present says -1, and nothing is kept on its word
     if (judged.generation >= 0) this.#judged.set(peer, judged)
     return judged.caller
@@ -58,6 +75,20 @@ export class Peers {
     }
     if (namesWorkload(leaf)) throw rejected('certificate-unknown', 'no source for the client certificate')
     return nobody
+  }
+
+  /** Keeps the refusal of what is judged; that there is nothing to verify with is no verdict. */
+  #refuse(peer: TlsPeer, generations: readonly number[], at: number, judge: () => Judged): Judged {
+    try {
+      return judge()
+    } catch (error) {
+      if (error instanceof Refusal && error.code === 'identify.rejected') this.#refused.set(peer, { refusal: error, generations, at })
+      throw error
+    }
+  }
+
+  #stands({ generations, at }: Refused, now: number): boolean {
+    return Math.abs(now - at) < refusedFor && this.#sources.every((source, index) => source.generation() === generations[index])
   }
 
   /** The same object for the same certificate. */
