@@ -59,6 +59,8 @@ function get(url: URL, socket: TLSSocket): Promise<IncomingMessage> {
     // stays on: an error after the head is the answer's, and the reader sees it there
     asking.on('error', reject)
     asking.on('response', resolve)
+    // an answer that changes the protocol ends the connection without a word, and a reading that never ends would be the last one
+    asking.on('close', () => reject(new KeyFault('unreachable', 'closed the connection without an answer')))
     asking.end()
   })
 }
