@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls'
 import { Refusal } from '../refusal.ts'
 import type { TlsPeer } from './call.ts'
 import { bareRefusal } from './refuse.ts'
-import { presentedBy, type Term } from './secure.ts'
+import type { Term } from './secure.ts'
 
 /** A call as its connection sees it. */
 export interface CallOnConnection {
@@ -58,8 +58,8 @@ export class Connection {
   }
 
   /** The handshake is done: from here on the TLS socket is the connection. */
-  secured(socket: TLSSocket): void {
-    this.#tls = presentedBy(socket)
+  secured(socket: TLSSocket, peer: TlsPeer): void {
+    this.#tls = peer
     if (socket === this.#socket) return
     this.#socket = socket
     this.#watch(socket)

@@ -1,6 +1,7 @@
 /** The open connections of a port: how many there may be, and which of them ends first. */
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import type { TlsPeer } from './call.ts'
 import { Connection } from './connection.ts'
 import type { Term } from './secure.ts'
 
@@ -50,12 +51,12 @@ export class Connections {
   }
 
   /** The handshake is done. `term` counts where none was known at the accept. False when there is no room: it is destroyed then. */
-  secured(socket: TLSSocket, term: Term): boolean {
+  secured(socket: TLSSocket, peer: TlsPeer, term: Term): boolean {
     const address = addressOf(socket) ?? ''
     const known = this.#shaking.get(address)
     this.#shaking.delete(address)
     const connection = known ?? new Connection(socket, term)
-    connection.secured(socket)
+    connection.secured(socket, peer)
     this.#bySocket.set(socket, connection)
     return known !== undefined || this.#admit(connection)
   }

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Connections } from './connections.ts'
-import { contextRules, serverRules, type Term } from './secure.ts'
+import { contextRules, presentedBy, serverRules, type Term } from './secure.ts'
 import type { KeyedChain, ServerIdentity } from './server-identity.ts'
 
 export interface SecureServerOptions {
@@ -82,8 +82,9 @@ export class SecureServer {
     })
     this.server.prependListener('secureConnection', (socket: TLSSocket) => {
       const term = this.#term()
-      if (term !== null && connections.secured(socket, term)) return
-      if (term !== null) malformed('too many connections')
+      const peer = presentedBy(socket)
+      if (term !== null && peer !== null && connections.secured(socket, peer, term)) return
+      if (term !== null) malformed(peer === null ? 'the client certificates are too large' : 'too many connections')
       socket.destroy()
     })
   }

@@ -36,12 +36,21 @@ export const contextRules: TlsOptions = {
 /** A client may present a certificate or none: identify judges, OpenSSL does not. */
 export const serverRules: TlsOptions = { ...contextRules, ALPNProtocols: ['http/1.1'], requestCert: true, rejectUnauthorized: false }
 
+/** What a client may present, in all: OpenSSL takes 100 KiB, and each connection holds it for as long as it is open. */
+const most = { bytes: 16 * 1024, certificates: 16 } as const
+
 /**
  * The certificates exactly as the client sent them: the list behind `getPeerX509Certificate` is in the order of the wire, whatever it
  * holds. (`getPeerCertificate(true)` sorts it, leaves out what does not fit, and adds certificates of our own store.)
+ * Null when they are more, or larger, than is worth keeping.
  */
-export function presentedBy(socket: TLSSocket): TlsPeer {
+export function presentedBy(socket: TLSSocket): TlsPeer | null {
   const chain: Uint8Array[] = []
-  for (let one = socket.getPeerX509Certificate(); one !== undefined; one = one.issuerCertificate) chain.push(one.raw)
+  let bytes = 0
+  for (let one = socket.getPeerX509Certificate(); one !== undefined; one = one.issuerCertificate) {
+    bytes += one.raw.byteLength
+    if (bytes > most.bytes || chain.length === most.certificates) return null
+    chain.push(one.raw)
+  }
   return { chain }
 }
