@@ -74,6 +74,8 @@ class SpiffeSource implements IdentitySource {
   readonly #api: WorkloadApi
   readonly #x509: Streamed<X509Context>
   readonly #jwt: Streamed<ReadonlyMap<string, SvidVerifier>>
+  /** By trust domain. Written by `#rulesOf` alone. */
+  readonly #rules = new Map<string, SvidVerifier['rules']>()
   /** Grows with every change of what may verify. Written by `#took` alone. */
   #changes = 0
   #closed = false
@@ -184,10 +186,18 @@ class SpiffeSource implements IdentitySource {
     for (const [trustDomain, text] of bundles) {
       if (!this.#believes(trustDomain)) continue
       const { keys } = this.#keysOf(trustDomain, text)
-      const rules = svidRules({ ...this.#settings, trust_domain: trustDomain }, this.#services)
-      verifiers.set(trustDomain, { trustDomain, keys: { find: (kid) => keys.get(kid) ?? null }, rules, clock })
+      const keyed = { find: (kid: string) => keys.get(kid) ?? null }
+      verifiers.set(trustDomain, { trustDomain, keys: keyed, rules: this.#rulesOf(trustDomain), clock })
     }
     return verifiers
+  }
+
+  /** Made once, since what is wrong with an audience is said once. */
+  #rulesOf(trustDomain: string): SvidVerifier['rules'] {
+    let rules = this.#rules.get(trustDomain)
+    if (rules === undefined)
+      this.#rules.set(trustDomain, (rules = svidRules({ ...this.#settings, trust_domain: trustDomain }, this.#services)))
+    return rules
   }
 
   /** A bundle that cannot be read proves nothing; those of other trust domains are none the worse for it. */

@@ -142,6 +142,15 @@ describe('a source of type spiffe', () => {
   })
 })
 
+test('an audience that says too little is pointed out once, however often bundles change', async () => {
+  await using company = await WorkloadCompany.found()
+  const { source, log } = await opened(company, {}, { audience: 'spiffe://acme.example' })
+  const before = source.generation()
+  company.api.rotate()
+  await vi.waitFor(() => expect(source.generation()).not.toBe(before))
+  expect(log.lines.filter(({ message }) => message.includes('whole trust domain'))).toHaveLength(1)
+})
+
 describe('the SVID of Countersign itself', () => {
   test('is the first one, or the one that is named', async () => {
     await using company = await WorkloadCompany.found()
