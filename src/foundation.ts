@@ -60,6 +60,8 @@ export interface InForce {
   /** SHA-256 of the policy bundle. */
   readonly policy: string
   readonly loaded: Loaded
+  /** Whether an agent is registered for this SPIFFE ID. */
+  readonly registered: (caller: string) => boolean
   readonly observe: (summary: EntrySummary) => void
   readonly told: (event: LedgerEvent) => void
 }
@@ -126,6 +128,7 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
       read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
       write: async (sink, seq) => state.putNote(sink, String(seq)),
     },
+    registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
   })
 }

@@ -172,12 +172,13 @@ class House implements Sidecar {
     this.foundation.state.close()
   }
 
-  #enforced({ policy, judgeTask, loaded }: Wiring): InForce {
+  #enforced({ policy, judgeTask, loaded, agents }: Wiring): InForce {
     return {
       judgeTask,
       revision: policy.revision,
       policy: policy.digest,
       loaded,
+      registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
       told: ({ kind }) => this.metrics.event(kind),
     }

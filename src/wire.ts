@@ -38,6 +38,7 @@ export interface Wiring {
   readonly handle: (call: Call) => Promise<void>
   readonly policy: PolicyHost
   readonly judgeTask: JudgeTask
+  readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly introspect: Introspection | null
   readonly trust: Trust
@@ -79,6 +80,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
       policy,
       judgeTask: makeJudgeTask(setting),
+      agents,
       providers,
       introspect: introspectOf(loaded, on),
       trust,

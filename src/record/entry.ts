@@ -36,6 +36,8 @@ export interface EntryRig {
   readonly ledger: Ledger
   readonly form: OpaForm
   readonly unknown: UnknownCallers
+  /** By SPIFFE ID. */
+  readonly registered: (caller: string) => boolean
   /** Monotonic ms. */
   readonly now: () => number
   readonly observe: ((summary: EntrySummary) => void) | null
@@ -124,7 +126,7 @@ export class CallEntry implements Entry {
         this.#stageMs.forward = this.#mark()
         // the outcome is owed: should it fail now, the agent hears so and the line is tried again
         await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(refusal), refusal)), true)
-      } else if (this.#caller === null) {
+      } else if (this.#caller === null || !this.#rig.registered(this.#caller.id)) {
         await unknown.record(this.#call.listener.name, refusal.code, () => refusalPart(form, this.#facts(), refusal))
       } else {
         await ledger.append(refusalPart(form, this.#facts(), refusal))

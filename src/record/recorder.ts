@@ -44,6 +44,8 @@ export interface RecorderOptions {
   readonly sinks?: readonly RecordSink[]
   readonly sinkOffsets?: SinkOffsets
   readonly unknownRate?: UnknownRate
+  /** Whether an agent is registered for a proven caller: one of whom nobody has heard is written as one who was not proven. Default: yes. */
+  readonly registered?: (caller: string) => boolean
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
   readonly checkpointMs?: number
@@ -148,7 +150,14 @@ class LedgerRecorder implements OpenRecorder {
     this.#parts = parts
     this.#ledger = ledger
     const unknown = new UnknownCallers({ ledger, form, rate, clock: options.clock })
-    this.#rig = { ledger, form, unknown, now: options.now ?? (() => performance.now()), observe: options.observe ?? null }
+    this.#rig = {
+      ledger,
+      form,
+      unknown,
+      registered: options.registered ?? (() => true),
+      now: options.now ?? (() => performance.now()),
+      observe: options.observe ?? null,
+    }
   }
 
   get failed(): boolean {

@@ -1,6 +1,6 @@
 /**
- * The rule for entries without a proven caller: written singly up to a rate per listener, then counted and summed once a second.
- * Nobody without an identity can fill the ledger.
+ * The rule for entries without a proven caller who is an agent: written singly up to a rate per listener, then counted and summed once a
+ * second. Nobody without an identity can fill the ledger, nor can workloads that others vouch for and nobody registered.
  */
 
 import type { Code } from '../refusal.ts'

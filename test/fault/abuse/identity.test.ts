@@ -157,6 +157,21 @@ test('a token for a whole trust domain, for others beside, or for a look-alike i
   expect(await came(['https://other.example', audience])).toBe(200)
 })
 
+test('a workload that is proven and registered as no agent fills the ledger no more than one that is nobody', async () => {
+  const id = 'spiffe://acme.example/of-another-team'
+  const authorization = `Bearer ${await company.acme.mint(id, audience, 300)}`
+  for (let call = 0; call < 100; call++) {
+    const path = call % 2 === 0 ? '/api/x' : '/.countersign/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ'
+    expect(await plain({ authorization }, path)).toMatchObject({ status: 403 })
+  }
+  await running.sidecar.foundation.recorder.checkpoint()
+  const lines = running
+    .ledgerText()
+    .split('\n')
+    .filter((line) => line.includes(id))
+  expect(lines.length).toBeLessThan(60)
+})
+
 test('neither answers nor logs nor metrics nor the ledger give away a key, a token or what is known of whom', async () => {
   const token = await company.acme.mint(agentId, audience, 300)
   const [head = '', body = '', signature = ''] = token.split('.')
