@@ -48,9 +48,15 @@ function keysUrl(text: string, issuer: string): string {
   const url = member(metadata, 'jwks_uri')
   if (typeof url !== 'string' || !isKeyUrl(url)) throw new KeyFault('malformed', 'the metadata names no https URL for keys')
   // an issuer out there must not make us read what listens on this machine
-  if (isLoopback(new URL(url).hostname) && !isLoopback(new URL(issuer).hostname))
+  if (leadsHere(new URL(url).hostname) && !isLoopback(new URL(issuer).hostname))
     throw new KeyFault('malformed', 'the metadata puts the keys on this machine')
   return url
+}
+
+/** As URL spells hosts, which is in lower case and without the short forms of IPv4. What a name resolves to is not looked at. */
+function leadsHere(host: string): boolean {
+  const name = host.replace(/\.$/, '')
+  return isLoopback(name) || name.endsWith('.localhost') || name === '0.0.0.0' || name === '[::]' || name.startsWith('[::ffff:7f')
 }
 
 function readMetadata(text: string): Members {

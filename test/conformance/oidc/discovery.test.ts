@@ -65,14 +65,21 @@ describe('metadata', () => {
     expect(rig.issuer.asked).toHaveLength(1)
   })
 
-  test.each(['http://127.0.0.1:7421/', 'https://localhost/keys', 'http://[::1]:8080/'])(
-    '[Countersign: an issuer elsewhere cannot point at this machine] jwks_uri %s is not read',
-    async (url) => {
-      const rig = await openedWith({ jwks_uri: url })
-      expect(fault(rig)).toBe('the metadata puts the keys on this machine')
-      expect(rig.issuer.asked).toHaveLength(1)
-    },
-  )
+  test.each([
+    'http://127.0.0.1:7421/',
+    'https://localhost/keys',
+    'http://[::1]:8080/',
+    'https://127.1/',
+    'https://localhost./',
+    'https://keys.localhost/',
+    'https://0.0.0.0/',
+    'https://[::]/',
+    'https://[::ffff:127.0.0.1]/',
+  ])('[Countersign: an issuer elsewhere cannot point at this machine] jwks_uri %s is not read', async (url) => {
+    const rig = await openedWith({ jwks_uri: url })
+    expect(fault(rig)).toBe('the metadata puts the keys on this machine')
+    expect(rig.issuer.asked).toHaveLength(1)
+  })
 
   test.each([
     ['twice the issuer', `{"issuer":"https://partner.example","issuer":"${issuerUrl}","jwks_uri":"${issuerUrl}/keys"}`],
