@@ -5,17 +5,16 @@ import type { TlsPeer } from '../../listen/call.ts'
 import { readKeySet } from '../bundle/bundles.ts'
 import type { KeySet } from '../bundle/bundles.ts'
 import type { Caller, IdentitySource, Presented } from '../identify.ts'
-import { rejected } from '../rejected.ts'
 import { defineSource } from '../source.ts'
 import type { IdentifyServices } from '../source.ts'
 import { isTrustDomainByte, isWorkloadId } from '../spiffe-id.ts'
+import { Oracle } from './oracle.ts'
 import { StreamedIdentity } from './spiffe-own.ts'
 import { Streamed } from './streamed.ts'
 import { svidRules, svidSettings, trustDomainName } from '../jwt-svid/svid-settings.ts'
 import { verifySvid } from '../jwt-svid/svid-verifier.ts'
 import type { SvidVerifier } from '../jwt-svid/svid-verifier.ts'
 import { claimedSubject } from '../token-shape.ts'
-import { WorkloadApiFault } from '../workload-api/fault.ts'
 import type { JwtBundles } from '../workload-api/jwt-answers.ts'
 import type { WatchEvent } from '../workload-api/watch.ts'
 import { openWorkloadApi } from '../workload-api/workload-api.ts'
@@ -72,6 +71,8 @@ class SpiffeSource implements IdentitySource {
   readonly #settings: SpiffeConfig
   readonly #services: IdentifyServices
   readonly #api: WorkloadApi
+  /** Null: it is not asked. */
+  readonly #oracle: Oracle | null
   readonly #x509: Streamed<X509Context>
   readonly #jwt: Streamed<ReadonlyMap<string, SvidVerifier>>
   /** By trust domain. Written by `#rulesOf` alone. */
@@ -85,6 +86,7 @@ class SpiffeSource implements IdentitySource {
     this.#settings = settings
     this.#services = services
     this.#api = api
+    this.#oracle = settings.oracle ? new Oracle({ api, audience: services.audience, clock }) : null
     this.#x509 = new Streamed(settings.max_age, clock)
     this.#jwt = new Streamed(settings.max_age, clock)
     this.own = new StreamedIdentity({ id: settings.id ?? null, hint: settings.hint ?? null }, clock)
@@ -101,7 +103,7 @@ class SpiffeSource implements IdentitySource {
     const verifier = verifiers.get(trustDomain)
     if (verifier === undefined) return null
     const caller = verifySvid(token, verifier)
-    return this.#settings.oracle ? this.#confirm(token, caller) : caller
+    return this.#oracle === null ? caller : this.#confirm(this.#oracle, token, caller)
   }
 
   verifyPeer(peer: TlsPeer, now: number): Caller | null {
@@ -142,22 +144,10 @@ class SpiffeSource implements IdentitySource {
     return context.bundles.get(trustDomain) ?? null
   }
 
-  async #confirm(token: string, verified: Caller | null | Promise<Caller | null>): Promise<Caller | null> {
+  async #confirm(oracle: Oracle, token: string, verified: Caller | null | Promise<Caller | null>): Promise<Caller | null> {
     const caller = await verified
-    if (caller === null) return null
-    const { audience } = this.#services
-    try {
-      const { id } = await this.#api.validateJwtSvid(token, audience)
-      if (id.id === caller.id) return caller
-      throw rejected('signature', `the Workload API takes the token for one of ${id.id}`)
-    } catch (error) {
-      if (!(error instanceof WorkloadApiFault)) throw error
-      if (error.code === 'invalid-token') throw rejected('signature', `the Workload API does not accept the token: ${error.message}`)
-      throw new Refusal('identify.unavailable', {
-        detail: `the Workload API could not be asked about a token: ${error.message}`,
-        cause: error,
-      })
-    }
+    if (caller !== null) await oracle.agree(token, caller)
+    return caller
   }
 
   #x509Told(event: WatchEvent<X509Context>): void {
