@@ -1,4 +1,5 @@
 /** Demonstrated proof of possession (RFC 9449 §4.3, §7, §9): whether the sender of a token holds the key that it is bound to. */
+import { hash } from 'node:crypto'
 import type { Call } from '../../listen/call.ts'
 import { Refusal } from '../../refusal.ts'
 import { algorithms } from '../jwt/algorithms.ts'
@@ -102,7 +103,7 @@ function checkTime({ issuedAt, nonce }: ReadProof, rules: DpopRules, memory: Pro
 /** §11.1: a proof is used once. Only proofs that verify come here, so strangers fill nothing. */
 function use(proof: ReadProof, rules: DpopRules, memory: ProofMemory, now: number): void {
   const { thumbprint, jti, issuedAt } = proof
-  switch (memory.use(thumbprint, jti, issuedAt, now, rules.window)) {
+  switch (memory.use(thumbprint, remembered(jti), issuedAt, now, rules.window)) {
     case 'fresh':
       return
     case 'used':
@@ -113,6 +114,11 @@ function use(proof: ReadProof, rules: DpopRules, memory: ProofMemory, now: numbe
         detail: `the used proofs of the key ${thumbprint} are as many as are remembered`,
       })
   }
+}
+
+/** A long name is remembered by its digest: a sender must not choose how much room a proof takes. */
+function remembered(jti: string): string {
+  return jti.length <= 43 ? jti : hash('sha256', jti, 'base64url')
 }
 
 function refused(why: 'unproven' | 'proof' | 'elsewhere' | 'stale' | 'replayed', detail: string): Refusal {

@@ -118,6 +118,15 @@ describe('a proof that was used', () => {
     expect(await reason(() => identify(dpopCall(token, [text])))).toMatch(/too old/)
   })
 
+  test('[RFC 9449 §11.1] is told by the whole of its jti, however long', async () => {
+    const { token, identify, proof } = await rig()
+    for (const jti of ['x'.repeat(43), 'x'.repeat(44), `${'x'.repeat(255)}y`, `${'x'.repeat(255)}z`]) {
+      const text = await proof({ claims: { jti } })
+      await identify(dpopCall(token, [text]))
+      expect(await reason(() => identify(dpopCall(token, [text])))).toBe(replayed)
+    }
+  })
+
   test('[RFC 9449 §11.1] is known as long as it could be accepted, whenever it was made and used', async () => {
     const { token, clock, identify, proof } = await rig()
     const used: { readonly text: string; readonly until: number }[] = []

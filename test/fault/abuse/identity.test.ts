@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { name } from '../../../src/demo/certificate.ts'
-import { ask, audience, freeAgent, routeTo, Running, TestUpstream } from '../../support/running.ts'
+import { agentKey, prove } from '../../support/dpop.ts'
+import { Issuer } from '../../support/issuer.ts'
+import { agentId as ownAgentId, ask, audience, freeAgent, routeTo, Running, TestUpstream } from '../../support/running.ts'
 import { answers } from '../../support/listen-rig.ts'
 import { tlsClient } from '../../support/secure-rig.ts'
 import { keyedChain, SvidClient } from '../../support/svid-client.ts'
@@ -191,4 +195,37 @@ test('neither answers nor logs nor metrics nor the ledger give away a key, a tok
   for (const part of [body, signature.slice(0, 40), evil]) expect(all).not.toContain(part)
   expect(said.join('')).not.toMatch(/evil|kid|partner/)
   expect(all).not.toContain('\u001b')
+})
+
+test('a DPoP proof that was used on one listener, route or API is used up on all of them, and is for none but its own', async () => {
+  const issuer = new Issuer()
+  const bundle = join(company.folder, 'dpop-bundle.json')
+  writeFileSync(bundle, issuer.bundle())
+  await using proven = await Running.start({
+    routes: { api: routeTo(upstream.url, 'api'), other: routeTo(upstream.url, 'other') },
+    settings: {
+      listen: { agent: [{ at: '127.0.0.1:0' }, { at: '127.0.0.1:0' }], health: { at: '127.0.0.1:0' }, drain: '2s' },
+      identify: { sources: [{ type: 'jwt-svid', trust_domain: 'acme.example', keys: { file: bundle } }] },
+    },
+  })
+  const key = await agentKey()
+  const token = issuer.mint({ claims: { sub: ownAgentId, aud: audience, cnf: { jkt: key.jkt } } })
+  const host = `127.0.0.1:${proven.port()}`
+  const proof = (path: string) => prove({ key, token, now: Date.now() + 1000, claims: { htm: 'GET', htu: `http://${host}${path}` } })
+  const send = async (dpop: string, path: string, port = proven.port()) =>
+    (await ask(port, path, { headers: { host, authorization: `DPoP ${token}`, dpop } })).text
+  const used = await proof('/api/x')
+  expect(await send(used, '/api/x')).toBe('{"ok":true}')
+  expect(await send(used, '/api/x', proven.port('agent.1'))).toMatch(/was used before/)
+  for (const path of [
+    '/other/x',
+    '/api/x/',
+    '/api/X',
+    '/t/t_01JDZZZZZZZZZZZZZZZZZZZZZZ/api/x',
+    '/.countersign/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ',
+  ])
+    expect(await send(await proof('/api/x'), path), path).toMatch(/another method, URI or token/)
+  const forApi = await proof('/.countersign/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ')
+  expect(await send(forApi, '/.countersign/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ')).toMatch(/task.unknown/)
+  expect(await send(forApi, '/api/x')).toMatch(/another method, URI or token/)
 })
