@@ -67,12 +67,13 @@ export function listenOptions(
 
 /** Those of all routes, and the own ones of single routes: they are on loopback and speak plain HTTP. */
 function listenersOf({ config, folder }: Loaded, identities: ServerIdentities): ListenerOptions[] {
-  const shared = config.listen.agent.map(({ at, ambient, tls }, index) => ({
+  const shared = config.listen.agent.map(({ at, ambient, tls, client_certificates: asks }, index) => ({
     name: `agent.${index}`,
     at: placeOf(at),
     route: null,
     ambient: ambient ?? null,
     tls: identities.get(nameOf(tls, folder) ?? '') ?? null,
+    asks,
   }))
   const own = Object.entries(config.forward.routes).flatMap(([name, { port }]) =>
     port === undefined ? [] : [{ name: `route.${name}`, at: { host: '127.0.0.1', port }, route: name, ambient: null, tls: null }],

@@ -26,9 +26,11 @@ const listeners: Check = (config, place) => {
     if (!at.startsWith('unix:') && !isLoopback(hostOf(at)) && !allowed)
       found.push(place('CS1501', 'error', path, `"${at}" is reachable from outside without TLS: use loopback, or say unsafe_plain: true`))
   }
-  for (const [index, { at, ambient, tls, unsafe_plain: unsafePlain }] of listen.agent.entries()) {
+  for (const [index, { at, ambient, tls, unsafe_plain: unsafePlain, client_certificates: asks }] of listen.agent.entries()) {
     const path = ['listen', 'agent', index]
     plain([...path, 'at'], at, unsafePlain || tls !== undefined)
+    if (tls === undefined && !asks)
+      found.push(place('CS1403', 'warning', [...path, 'client_certificates'], 'a plain listener asks for no certificate anyway'))
     if (tls === undefined) continue
     if (ambient !== undefined)
       found.push(place('CS1502', 'error', [...path, 'ambient'], 'a TLS listener is reached from outside: callers must prove themselves'))

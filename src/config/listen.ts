@@ -20,6 +20,12 @@ const tls = z.union([
 
 const agentListener = z.strictObject({
   at,
+  client_certificates: z
+    .boolean()
+    .default(true)
+    .describe(
+      'A TLS listener asks for a certificate. false: for tokens alone; strangers then cannot make the TLS library judge a chain of theirs.',
+    ),
   tls: tls
     .optional()
     .describe('TLS on this listener: svid serves it with the X.509-SVID of this Countersign. Clients may show a certificate.'),

@@ -19,6 +19,8 @@ export interface PortOptions {
   readonly limits: Limits
   /** What TLS is served with; null: plain HTTP. */
   readonly identity: ServerIdentity | null
+  /** Over TLS: asks clients for a certificate. */
+  readonly asks: boolean
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -53,13 +55,14 @@ const slack = 4096
 const idleTime = 75_000
 
 /** Opens a port. Rejects when it cannot be had; a stale unix socket that nobody answers on is replaced. */
-export async function openPort({ at, limits, identity, clock }: PortOptions, events: PortEvents): Promise<Port> {
+export async function openPort({ at, limits, identity, asks, clock }: PortOptions, events: PortEvents): Promise<Port> {
   const every = Math.max(20, Math.min(1000, limits.headerTime / 4))
   const strict = strictOptions(every)
   const connections = new Connections(limits.connections)
   const malformed = (reason: string): void => events.malformed(reason)
   const handshakeTime = limits.headerTime
-  const secure = identity === null ? null : new SecureServer(strict, { identity, clock, handshakeTime, every, connections, malformed })
+  const secure =
+    identity === null ? null : new SecureServer(strict, { identity, asks, clock, handshakeTime, every, connections, malformed })
   const server = secure?.server ?? plainServer(strict, connections, events)
   setLimits(server, limits)
   attach(server, connections, events)

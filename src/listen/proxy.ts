@@ -21,6 +21,8 @@ export interface ListenerOptions {
   readonly ambient: string | null
   /** What TLS is served with; null: plain HTTP. */
   readonly tls: ServerIdentity | null
+  /** Over TLS: asks clients for a certificate; default true. */
+  readonly asks?: boolean
 }
 
 export interface ListenOptions {
@@ -103,7 +105,7 @@ class OpenPorts implements Listening {
         const place = placeOf(options)
         const kept = this.#doors.get(place)
         if (kept === undefined || kept.gate.draining) opened.push(await this.#open(place, options, next.limits, doors))
-        else if (isPlain(kept.options) === isPlain(options)) doors.set(place, kept)
+        else if (kindOf(kept.options) === kindOf(options)) doors.set(place, kept)
         else turned.push([place, kept, options])
       }
       // last, when nothing else can fail: for a moment nobody listens there
@@ -126,7 +128,7 @@ class OpenPorts implements Listening {
   async #open(place: string, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
     const { clock } = this.#options
     const port = await openPort(
-      { at: options.at, limits, identity: options.tls, clock },
+      { at: options.at, limits, identity: options.tls, asks: options.asks ?? true, clock },
       {
         arrived: (connection, incoming, outgoing) => this.#arrived(door, connection, incoming, outgoing),
         malformed: (reason) => this.#options.malformed(door.options.name, reason),
@@ -137,7 +139,7 @@ class OpenPorts implements Listening {
     return door
   }
 
-  /** Opens a plain door in the place of a TLS one, or the other way round: on the same port, which is free only once the old one is closed. */
+  /** Opens a plain door in the place of a TLS one, or one of another kind in that of any: on the same port, which is free only once the old one is closed. */
   async #turn(place: string, old: Door, options: ListenerOptions, limits: Limits, doors: Map<string, Door>): Promise<Door> {
     giveUp(old)
     const { at } = options
@@ -227,8 +229,10 @@ function giveUp(door: Door): void {
   void door.port.close()
 }
 
-function isPlain(options: ListenerOptions): boolean {
-  return options.tls === null
+/** What a listener has to be opened anew for. */
+function kindOf({ tls, asks = true }: ListenerOptions): 'plain' | 'tokens' | 'certificates' {
+  if (tls === null) return 'plain'
+  return asks ? 'certificates' : 'tokens'
 }
 
 function placeOf(options: ListenerOptions): string {

@@ -9,6 +9,8 @@ import type { KeyedChain, ServerIdentity } from './server-identity.ts'
 
 export interface SecureServerOptions {
   readonly identity: ServerIdentity
+  /** Asks clients for a certificate. */
+  readonly asks: boolean
   readonly clock: () => number
   /** Time for a handshake, ms. */
   readonly handshakeTime: number
@@ -35,7 +37,7 @@ export class SecureServer {
   constructor(strict: ServerOptions, options: SecureServerOptions) {
     this.#options = options
     this.#identity = options.identity
-    this.server = createServer({ ...strict, ...serverRules, handshakeTimeout: options.handshakeTime })
+    this.server = createServer({ ...strict, ...serverRules, requestCert: options.asks, handshakeTimeout: options.handshakeTime })
     this.#unfollow = options.identity.onChange(() => this.#refresh())
     this.#adopt(options.identity.current())
     this.#attach()

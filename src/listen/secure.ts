@@ -30,7 +30,7 @@ export const contextRules: TlsOptions = {
   honorCipherOrder: false,
   // a resumed session carries no chain to judge; as nobody listens for session events, none is ever found again
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-  ca: [], // names no authority to clients; OpenSSL's own verdict, which nobody asks for, costs nothing
+  ca: [], // names no authority to clients; OpenSSL judges the chain all the same, and nobody asks for its verdict
 }
 
 /** A client may present a certificate or none: identify judges, OpenSSL does not. */

@@ -434,6 +434,26 @@ describe('a listener that changes', () => {
     expect(identity.followers).toBe(0)
   })
 
+  it('to tokens alone asks for no certificate and takes none, and asks again when it is changed back', async () => {
+    const chains: number[] = []
+    const counting: ListenOptions['handle'] = async (call) => {
+      chains.push(call.tls?.chain.length ?? -1)
+      await handle(call)
+    }
+    const identity = heldIdentity(keyedChain())
+    const { key, cert } = mintCertificate({ uris: ['spiffe://acme.example/agent'] })
+    const tokens = { ...listener(identity), asks: false }
+    const rig = await secureRig(undefined, { listeners: [tokens], handle: counting })
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) expect(await ask(rig.port, { key, cert, maxVersion })).toBe('200')
+    expect(chains).toEqual([0, 0])
+    await rig.listening.reconfigure(over([listener(identity)], { handle: counting }))
+    expect(rig.listening.ports.get('shared')).toBe(rig.port)
+    expect(await ask(rig.port, { key, cert })).toBe('200')
+    await rig.listening.reconfigure(over([tokens], { handle: counting }))
+    expect(await ask(rig.port, { key, cert })).toBe('200')
+    expect(chains).toEqual([0, 0, 1, 0])
+  })
+
   it('to another certificate goes on with its connections', async () => {
     const [before, after] = [keyedChain(), keyedChain()]
     const old = heldIdentity(before)

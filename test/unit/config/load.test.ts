@@ -168,6 +168,12 @@ describe('each problem is named with its place', () => {
       '2 CS1502 listen.agent.0.ambient',
     ],
     [
+      'a plain listener that asks for no certificate',
+      'version: 1',
+      'version: 1\nlisten: { agent: [ { at: "127.0.0.1:7420", client_certificates: false } ] }',
+      '2 CS1403 listen.agent.0.client_certificates',
+    ],
+    [
       'a listener that is served with an SVID nobody gives',
       'version: 1',
       'version: 1\nlisten: { agent: [ { at: "0.0.0.0:7420", tls: svid } ] }',
