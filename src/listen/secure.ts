@@ -33,8 +33,8 @@ export const contextRules: TlsOptions = {
   ca: [], // names no authority to clients; OpenSSL judges the chain all the same, and nobody asks for its verdict
 }
 
-/** A client may present a certificate or none: identify judges, OpenSSL does not. */
-export const serverRules: TlsOptions = { ...contextRules, ALPNProtocols: ['http/1.1'], requestCert: true, rejectUnauthorized: false }
+/** Whether clients are asked for a certificate is the listener's choice; one who presents none, or a bad one, is let in: identify judges. */
+export const serverRules: TlsOptions = { ...contextRules, ALPNProtocols: ['http/1.1'], rejectUnauthorized: false }
 
 /** What a client may present, in all: OpenSSL takes 100 KiB, and each connection holds it for as long as it is open. */
 const most = { bytes: 16 * 1024, certificates: 16 } as const

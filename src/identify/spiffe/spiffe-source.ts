@@ -77,7 +77,7 @@ class SpiffeSource implements IdentitySource {
   readonly #jwt: Streamed<ReadonlyMap<string, SvidVerifier>>
   /** By trust domain. Written by `#rulesOf` alone. */
   readonly #rules = new Map<string, SvidVerifier['rules']>()
-  /** Grows with every change of what may verify. Written by `#took` alone. */
+  /** Grows with every change of what may verify. Written by `#x509Told` and `#jwtTold` alone. */
   #changes = 0
   #closed = false
 
