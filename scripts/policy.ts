@@ -16,18 +16,23 @@ import { capabilities } from './capabilities.ts'
 interface Source {
   readonly folder: string
   readonly bundle: string
+  /** Besides the rules that are annotated as entrypoints. */
+  readonly entrypoints: readonly string[]
 }
 
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const rego = join(root, 'rego')
 const builtinsFolder = join(root, 'test/conformance/policy/builtins')
 const sources: readonly Source[] = [
-  { folder: rego, bundle: join(rego, 'policy.tar.gz') },
+  { folder: rego, bundle: join(rego, 'policy.tar.gz'), entrypoints: [] },
   // What the host's builtins are tested through.
-  { folder: builtinsFolder, bundle: join(builtinsFolder, 'builtins.tar.gz') },
+  {
+    folder: builtinsFolder,
+    bundle: join(builtinsFolder, 'builtins.tar.gz'),
+    entrypoints: ['countersign/decision', 'countersign/task'],
+  },
 ]
 const capabilitiesPath = join(rego, 'capabilities.json')
-const entrypoints = ['countersign/decision', 'countersign/task']
 
 const opa = findOpa()
 if (opa === null) {
@@ -57,14 +62,14 @@ function run(tool: string, check: boolean): void {
   try {
     // Compilers of different Go releases pack differently; what they pack is the same, byte for byte.
     for (const source of sources)
-      settle(source.bundle, build(tool, source.folder, join(scratch, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
+      settle(source.bundle, build(tool, source, join(scratch, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
   } finally {
     rmSync(scratch, { recursive: true })
   }
 }
 
 /** Names of files are in the bundle and in the module: always from the same folder, by the same relative path. */
-function build(tool: string, folder: string, target: string): Uint8Array {
+function build(tool: string, { folder, entrypoints }: Source, target: string): Uint8Array {
   const flags = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--capabilities', capabilitiesPath]
   const named = entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint])
   ask(tool, ['build', ...flags, ...named, '--revision', revision(folder), '--output', target], `${folder} does not compile`, folder)

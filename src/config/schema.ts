@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ProviderConfig } from '../credential/registry.ts'
 import { SourceConfig } from '../identify/registry.ts'
+import { decideConfig } from './decide.ts'
 import { forwardConfig } from './forward.ts'
 import { adminConfig, listenConfig } from './listen.ts'
 import { recordConfig } from './record.ts'
@@ -22,12 +23,6 @@ const identifyConfig = z.strictObject({
     })
     .prefault({})
     .describe('Proofs that the sender of a DPoP-bound token holds its key. Each is good once, in one process.'),
-})
-
-const decideConfig = z.strictObject({
-  bundle: z.strictObject({ path: z.string() }).optional().describe('Compiled policy; absent: the default policy.'),
-  mode: z.enum(['enforce', 'observe']).default('enforce').describe('observe: rules marked observable are recorded, not enforced.'),
-  environment: z.string().default('production').describe('Name that policy sees.'),
 })
 
 const credentialConfig = z.strictObject({

@@ -5,8 +5,10 @@ import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
 import type { Facts } from '../state/state.ts'
+import type { Engine } from './engine.ts'
 import { buildInput, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
+import type { Obligation } from './obligations.ts'
 import type { JudgedReason } from './result.ts'
 
 export interface Question {
@@ -28,12 +30,6 @@ export interface Reason {
   readonly message_agent: string
   /** What only the operator reads. */
   readonly detail: Readonly<Record<string, unknown>>
-}
-
-export interface Obligation {
-  readonly id: string
-  readonly type: string
-  readonly properties: Readonly<Record<string, unknown>>
 }
 
 /** What policy said about one call, well-formed and canonical (reasons sorted by rule, obligations by id). */
@@ -59,6 +55,8 @@ export interface Decision {
   readonly labels: Readonly<Record<string, string>>
   /** Policy revision. */
   readonly revision: string
+  /** What judged: the answer and the record of this call are judged by it too. */
+  readonly engine: Engine
   /** The facts that policy saw: minting compares their versions. */
   readonly facts: Facts
   /** Epoch ms that policy saw as now. */
@@ -95,7 +93,7 @@ export function makeDecide(options: DecideOptions): Decide {
     const facts = look(row.id, row.caller)
     const now = clock()
     let inputText = ''
-    const { result, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
+    const { result, engine, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
       const input = buildInput(question, { facts, now, revision: policy }, options)
       inputText = input.record
       return input.engine
@@ -112,6 +110,7 @@ export function makeDecide(options: DecideOptions): Decide {
       credential,
       labels,
       revision,
+      engine,
       facts,
       now,
       inputText,

@@ -1,11 +1,20 @@
 /** What judges: one activated policy, whatever runs it. */
 
-export type Entrypoint = 'countersign/decision' | 'countersign/task'
+/** What may be asked of policy. A bundle answers the first two; the others are there or not, see `Engine.answers`. */
+export type Entrypoint =
+  | 'countersign/decision'
+  | 'countersign/task'
+  | 'countersign/continue'
+  | 'countersign/response'
+  | 'system/log/mask'
+  | 'system/log/drop'
 
 /** One activated policy. Synchronous and free of side effects: the same input gives the same result. */
 export interface Engine {
   /** Revision of the policy, as its bundle states it. */
   readonly revision: string
+  /** Whether the policy has this entrypoint. */
+  answers(entrypoint: Entrypoint): boolean
   /**
    * Evaluates one entrypoint on JSON text.
    * Answers the result document already parsed (`undefined` when policy gave none), or throws EngineFailure.

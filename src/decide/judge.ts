@@ -13,6 +13,8 @@ export interface JudgeOptions {
 
 export interface Judgement {
   readonly result: Result
+  /** What judged: the rest of the same call is judged by it too, whatever is in force by then. */
+  readonly engine: Engine
   readonly revision: string
   /** Nanoseconds in the engine. */
   readonly evalNs: number
@@ -31,7 +33,7 @@ export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (rev
   const document = evaluate(options, engine, entrypoint, text)
   const evalNs = Math.round((performance.now() - started) * 1e6)
   try {
-    return { result: readResult(document), revision, evalNs }
+    return { result: readResult(document), engine, revision, evalNs }
   } catch (error) {
     options.log.error(
       { entrypoint, revision, detail: error instanceof Refusal ? error.detail : null },

@@ -86,6 +86,10 @@ export class PolicyHost implements Engine {
     return this.#replaced
   }
 
+  answers(entrypoint: Entrypoint): boolean {
+    return this.#entrypoints.has(entrypoint)
+  }
+
   evaluate(entrypoint: Entrypoint, inputText: string): unknown {
     const input = encodeInput(inputText)
     const number = this.#entrypoints.get(entrypoint)

@@ -2,7 +2,8 @@
 
 import { Refusal } from '../refusal.ts'
 import { canonical } from './canonical.ts'
-import type { Decision, DecisionEffect, Obligation, Reason } from './decide.ts'
+import type { Decision, DecisionEffect, Reason } from './decide.ts'
+import type { Obligation, ObligationType } from './obligations.ts'
 
 /** A reason as policy gives it: with what it does and whether observe mode may only watch it. */
 export interface JudgedReason extends Reason {
@@ -18,7 +19,7 @@ export interface Result extends Pick<Decision, 'obligations' | 'approval' | 'cre
 }
 
 /** Obligation type → whether its properties are well-formed. Every obligation is mandatory: one that nobody here fulfils refuses. */
-const obligationTypes: ReadonlyMap<string, (properties: Readonly<Record<string, unknown>>) => boolean> = new Map()
+const obligationTypes: ReadonlyMap<ObligationType, (properties: Readonly<Record<string, unknown>>) => boolean> = new Map()
 
 /**
  * Takes the result document as parsed; gives it checked and ordered: reasons by rule and then text, obligations by id.
@@ -82,10 +83,10 @@ function reason(value: unknown, place: string): JudgedReason {
 
 function obligation(value: unknown, place: string): Obligation {
   const members = closed(value, place, ['id', 'type', 'properties'])
-  const type = pattern(members['type'], names, `${place}/type`)
+  const type = oneOf(members['type'], [...obligationTypes.keys()], `${place}/type`)
   const properties = record(members['properties'], `${place}/properties`)
   if (obligationTypes.get(type)?.(properties) !== true) throw malformed(`${place}: nobody fulfils it`)
-  return { id: pattern(members['id'], names, `${place}/id`), type, properties }
+  return { id: pattern(members['id'], names, `${place}/id`), type, properties } as Obligation
 }
 
 function readApproval(value: unknown): NonNullable<Decision['approval']> {

@@ -5,6 +5,7 @@ import type { Decision } from '../../src/decide/decide.ts'
 import type { Target } from '../../src/match/match.ts'
 import { Refusal } from '../../src/refusal.ts'
 import { sketchFacts, sketchQuestion, sketchTarget } from './question.ts'
+import { noEngine } from './engine.ts'
 
 export interface LiveCallOptions {
   /** What stands before the target in the request line. */
@@ -92,6 +93,7 @@ function allowing(call: Call, target: Target): Decision {
     credential: null,
     labels: {},
     revision: 'r1',
+    engine: noEngine,
     facts: sketchFacts(),
     now: call.received,
     inputText: '{}',

@@ -8,6 +8,7 @@ import { Secret } from '../../src/secret.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
 import type { LeaseRow, TaskRow } from '../../src/state/state.ts'
 import { KeptLog, TestClock } from './identity-rig.ts'
+import { noEngine } from './engine.ts'
 import {
   sketchAgent,
   sketchCall,
@@ -117,6 +118,7 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
     credential: sketch.credential ?? null,
     labels: {},
     revision: 'r1',
+    engine: noEngine,
     facts: sketchFacts(),
     now: question.call.received,
     inputText: '{}',

@@ -4,6 +4,7 @@ import type { Lease } from '../../src/credential/credential.ts'
 import type { Outcome } from '../../src/forward/forward.ts'
 import { Secret } from '../../src/secret.ts'
 import { sketchFacts, sketchQuestion } from './question.ts'
+import { noEngine } from './engine.ts'
 
 /** A decision as `decide` would give it; allow unless said otherwise. */
 export function sketchDecision(question: Question = sketchQuestion(), decision: Partial<Decision> = {}): Decision {
@@ -19,6 +20,7 @@ export function sketchDecision(question: Question = sketchQuestion(), decision: 
     credential: null,
     labels: {},
     revision: 'r1',
+    engine: noEngine,
     facts: sketchFacts(),
     now: 1_790_000_000_000,
     inputText: JSON.stringify({ v: 1, request: { id: question.call.id, method: question.call.method, path: question.call.address.path } }),

@@ -16,7 +16,11 @@ const reason = (change: Record<string, unknown> = {}) => ({
   ...change,
 })
 const result = (effect: string, reasons: unknown[] = []) => ({ v: 1, effect, reasons, obligations: [], labels: {} })
-const engine = (answer: (entrypoint: string, input: string) => unknown): Engine => ({ revision: 'r7', evaluate: answer })
+const engine = (answer: (entrypoint: string, input: string) => unknown): Engine => ({
+  revision: 'r7',
+  answers: () => true,
+  evaluate: answer,
+})
 
 const rig = (change: Partial<DecideOptions> = {}) => {
   const logged: string[] = []
