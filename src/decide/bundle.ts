@@ -10,6 +10,8 @@ export interface Manifest {
   readonly roots: readonly string[]
   /** Entrypoints that the compiled module answers. */
   readonly entrypoints: readonly string[]
+  /** What the builder wrote besides; ours is under `countersign`. */
+  readonly metadata: Readonly<Record<string, unknown>>
 }
 
 export interface Bundle {
@@ -71,12 +73,13 @@ function readManifest(bytes: Uint8Array | undefined): Manifest {
   if (bytes === undefined) throw new BundleFault('the bundle has no manifest')
   const manifest = json(bytes, '.manifest')
   if (!isRecord(manifest)) throw new BundleFault('the manifest is not an object')
-  const { revision = '', roots = [''], wasm } = manifest
+  const { revision = '', roots = [''], wasm, metadata = {} } = manifest
   if (typeof revision !== 'string' || !/^[\w.:@+-]{0,128}$/.test(revision)) throw new BundleFault('the revision is not a short name')
   if (!isTexts(roots)) throw new BundleFault('the roots of the manifest are not a list of paths')
   if (!Array.isArray(wasm))
     throw new BundleFault('the manifest names no entrypoints: build it with `opa build -t wasm -e countersign/decision`')
-  return { revision, roots, entrypoints: wasm.map(readResolver) }
+  if (!isRecord(metadata)) throw new BundleFault('the metadata of the manifest is not an object')
+  return { revision, roots, entrypoints: wasm.map(readResolver), metadata }
 }
 
 function readResolver(resolver: unknown): string {
