@@ -13,6 +13,7 @@ import { introspectionClients, makeIntrospection, type Introspection } from './c
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { readBundle } from './decide/bundle.ts'
 import { makeDecide, type DecideOptions } from './decide/decide.ts'
+import type { Modes } from './decide/mode.ts'
 import { openPolicy, type PolicyHost } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
@@ -71,7 +72,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded), svid }))
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const setting = { engine: () => policy, log, mode: decide.mode, environment: decide.environment, clock }
+    const setting = { engine: () => policy, log, ...modesOf(loaded), environment: decide.environment, clock }
     const agents = agentRegistry(agentsOf(loaded.config))
     const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
@@ -195,6 +196,10 @@ function observed(forward: Forward, state: State): Stages['forward'] {
       },
     )
   }
+}
+
+function modesOf({ config: { decide } }: Loaded): Modes {
+  return decide.modes.length === 0 ? { mode: decide.mode } : { mode: decide.mode, modes: decide.modes }
 }
 
 function bundleBytes({ config, folder }: Loaded): Uint8Array {

@@ -2,6 +2,7 @@ import { claimedBy } from '../identify/registry.ts'
 import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
 import type { Place } from './load.ts'
+import { modeFindings } from './modes.ts'
 import type { Config } from './schema.ts'
 
 type Check = (config: Config, place: Place) => Finding[]
@@ -16,6 +17,7 @@ export const agree: Check = (config, place) => [
   ...routes(config, place),
   ...tools(config, place),
   ...agents(config, place),
+  ...modeFindings(config, place),
   ...weakenings(config, place),
 ]
 

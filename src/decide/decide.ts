@@ -8,6 +8,7 @@ import type { Facts } from '../state/state.ts'
 import type { Engine } from './engine.ts'
 import { buildInput, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
+import { modeOf, type Modes } from './mode.ts'
 import type { Obligation } from './obligations.ts'
 import type { JudgedReason } from './result.ts'
 
@@ -83,8 +84,8 @@ export interface DecideOptions extends JudgeOptions, Setting {
  * Throws `decide.unavailable` when the engine cannot evaluate, `decide.malformed` for anything but a well-formed decision, and
  * what `buildInput` throws for a call that policy could not see whole. A decision to deny or ask is returned, not thrown.
  *
- * In observe mode a refusal becomes `allow` with `observed` when every one of its rules may be watched only, on a route that
- * lends no credential or says `unsafe_observe`. `resultText` stays what policy said.
+ * A rule that may be watched only and is in observe mode has no effect on a route that lends no credential or says
+ * `unsafe_observe`: the other rules alone decide, `observed` is what policy said, and so is `resultText`.
  */
 export function makeDecide(options: DecideOptions): Decide {
   const { facts: look, clock } = options
@@ -99,11 +100,11 @@ export function makeDecide(options: DecideOptions): Decide {
       return input.engine
     })
     const { effect, reasons, obligations, approval, credential, labels, text } = result
-    const watched = effect !== 'allow' && options.mode === 'observe' && mayWatch(question.target, reasons)
+    const enforced = effect === 'allow' ? effect : enforcedOf(options, question, reasons)
     return {
       question,
-      effect: watched ? 'allow' : effect,
-      observed: watched ? effect : null,
+      effect: enforced,
+      observed: enforced === effect || effect === 'allow' ? null : effect,
       reasons,
       obligations,
       approval,
@@ -120,6 +121,11 @@ export function makeDecide(options: DecideOptions): Decide {
   }
 }
 
-function mayWatch({ route }: Target, reasons: readonly JudgedReason[]): boolean {
-  return (route.credential === null || route.observe) && reasons.every(({ observable }) => observable)
+/** What the rules say that are not watched only: deny beats ask, and without any the call is allowed. */
+function enforcedOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
+  const { route } = question.target
+  const mayWatch = route.credential === null || route.observe
+  const left = reasons.filter(({ observable, rule }) => !(mayWatch && observable && modeOf(modes, question, rule) === 'observe'))
+  if (left.length === 0) return 'allow'
+  return left.every(({ effect }) => effect === 'ask') ? 'ask' : 'deny'
 }

@@ -8,13 +8,13 @@ import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, type Cap } from './fragment.ts'
+import { modeOf, type Modes } from './mode.ts'
 import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
 import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
 
 /** What holds for every call until the configuration changes. */
-export interface Setting {
-  readonly mode: 'enforce' | 'observe'
+export interface Setting extends Modes {
   /** Such as `production`. */
   readonly environment: string
 }
@@ -59,12 +59,18 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const tail =
     `}},${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
     `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}},"delegation":${delegation},"tool":${toolText(target)}` +
-    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, setting)}}`
+    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
   if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, record }
   return { engine: `${head},"parsed":${JSON.stringify(parsed)}${tail}`, record }
+}
+
+/** The setting with the mode that holds for this call. */
+function settingOf(question: Question, setting: Setting): Setting {
+  const mode = modeOf(setting, question, null)
+  return mode === setting.mode ? setting : { mode, environment: setting.environment }
 }
 
 /** `context` of both entrypoints. */

@@ -324,3 +324,19 @@ describe('what is good enough is still remarked', () => {
     expect(found).toMatchObject([{ code: 'CS1901', severity: 'note', line: 23, path: 'forward.routes.crm.unsafe_observe' }])
   })
 })
+
+describe('modes by agent, tool, risk and rule', () => {
+  const modes = (...entries: string[]): string[] =>
+    brief(findingsOf(`${good}decide:\n  modes:\n${entries.map((entry) => `    - ${entry}\n`).join('')}`))
+
+  test('may name what is configured, and any rule', () => {
+    expect(modes('{ risk: [high, critical], mode: observe }', '{ tool: "crm.*", rule: "intent.*", mode: observe }')).toEqual([])
+    expect(modes('{ agent: "spiffe://acme.example/*", mode: observe }')).toEqual([])
+  })
+
+  test('must name something, and are warned of when nothing fits', () => {
+    expect(modes('{ mode: observe }')).toEqual(['29 CS1402 decide.modes.0'])
+    expect(modes('{ tool: mail.send, mode: observe }')).toEqual(['29 CS1401 decide.modes.0.tool'])
+    expect(modes('{ agent: "spiffe://other.example/a", mode: observe }')).toEqual(['29 CS1401 decide.modes.0.agent'])
+  })
+})

@@ -3,7 +3,16 @@ import { makeDecide, type DecideOptions } from '../../../src/decide/decide.ts'
 import { EngineFailure, type Engine } from '../../../src/decide/engine.ts'
 import { makeJudgeTask } from '../../../src/decide/opening.ts'
 import { Refusal } from '../../../src/refusal.ts'
-import { sketchAgent, sketchCaller, sketchFacts, sketchIntent, sketchQuestion, sketchRoute, sketchTarget } from '../../support/question.ts'
+import {
+  sketchAgent,
+  sketchCaller,
+  sketchFacts,
+  sketchIntent,
+  sketchQuestion,
+  sketchRoute,
+  sketchTarget,
+  sketchTool,
+} from '../../support/question.ts'
 
 const reason = (change: Record<string, unknown> = {}) => ({
   rule: 'intent.tool',
@@ -169,6 +178,42 @@ describe('observe mode', () => {
   it('enforces on a route with a credential unless the route says otherwise', () => {
     expect(observed({ credential: 'crm' }, [reason()])).toEqual(['deny', null])
     expect(observed({ credential: 'crm', observe: true }, [reason()])).toEqual(['allow', 'deny'])
+  })
+
+  it('leaves the decision to the rules that are enforced', () => {
+    const modes = [{ rule: 'intent.*', mode: 'observe' as const }]
+    const { decide } = rig({ modes, engine: () => engine(() => result('deny', [reason(), reason({ rule: 'risk.high', effect: 'ask' })])) })
+    const decision = decide(sketchQuestion({ target: sketchTarget({ route: sketchRoute(open) }) }))
+    expect([decision.effect, decision.observed, decision.reasons.length]).toEqual(['ask', 'deny', 2])
+  })
+
+  it('is set by agent, tool, risk and rule: the first entry that fits counts, and policy reads what holds for the call', () => {
+    const modes = [
+      { rule: 'body.*', mode: 'observe' as const },
+      { tool: 'payments.*', mode: 'enforce' as const },
+      { risk: ['high', 'critical'], mode: 'enforce' as const },
+      { agent: 'spiffe://acme.example/ns/support/*', mode: 'observe' as const },
+    ]
+    const said = (caller: string, tool: { name: string; risk: 'low' | 'high' }, rule: string) => {
+      let mode = ''
+      const { decide } = rig({
+        modes,
+        engine: () =>
+          engine((_entrypoint, input) => {
+            mode = JSON.parse(input).context.mode
+            return result('deny', [reason({ rule })])
+          }),
+      })
+      const target = sketchTarget({ route: sketchRoute(open), tool: sketchTool(tool) })
+      const { effect } = decide(sketchQuestion({ caller: sketchCaller({ id: caller }), target }))
+      return [effect, mode]
+    }
+    const support = 'spiffe://acme.example/ns/support/sa/a'
+    expect(said(support, { name: 'crm.read', risk: 'low' }, 'intent.tool')).toEqual(['allow', 'observe'])
+    expect(said(support, { name: 'crm.read', risk: 'high' }, 'intent.tool')).toEqual(['deny', 'enforce'])
+    expect(said(support, { name: 'payments.pay', risk: 'low' }, 'intent.tool')).toEqual(['deny', 'enforce'])
+    expect(said(support, { name: 'payments.pay', risk: 'low' }, 'body.not-judged')).toEqual(['allow', 'enforce'])
+    expect(said('spiffe://acme.example/ns/other/sa/a', { name: 'crm.read', risk: 'low' }, 'intent.tool')).toEqual(['deny', 'enforce'])
   })
 
   it('is off unless it is on, and marks no allow', () => {
