@@ -4,10 +4,12 @@ import type { Env, Loaded } from './config/load.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import type { JudgeTask } from './decide/opening.ts'
+import type { Engine } from './decide/engine.ts'
 import { Permit } from './decide/permit.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
+import { Reading } from './match/json-keys.ts'
 import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
@@ -57,6 +59,8 @@ export interface Foundation {
 export interface InForce {
   readonly judgeTask: JudgeTask
   readonly revision: string
+  /** What judges now; throws when nothing can. */
+  readonly engine: () => Engine
   /** SHA-256 of the policy bundle. */
   readonly policy: string
   readonly loaded: Loaded
@@ -128,6 +132,8 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
       read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
       write: async (sink, seq) => state.putNote(sink, String(seq)),
     },
+    policy: () => inForce()?.engine() ?? null,
+    parseJson: (text) => new Reading(text).value(),
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
   })

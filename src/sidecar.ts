@@ -175,6 +175,7 @@ class House implements Sidecar {
   #enforced({ policy, judgeTask, loaded, agents }: Wiring): InForce {
     return {
       judgeTask,
+      engine: () => policy,
       revision: policy.revision,
       policy: policy.digest,
       loaded,

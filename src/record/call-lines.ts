@@ -10,6 +10,7 @@ import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
 import type { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
+import { maskSpoken, type Masking, type Spoken } from './mask.ts'
 import { onePiece, quote, quoteAgain, quoteAll } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
 import { traceId } from './trace-id.ts'
@@ -33,11 +34,15 @@ export interface CallEnd {
   readonly durationMs: number
 }
 
-/** The decision line of a permitted call. */
-export function decisionPart(form: OpaForm, facts: CallFacts, decision: Decision): Part {
-  const { call } = facts
-  const head = form.head(call.id, 'decision', judged(call, decision))
-  return { kind: 'decision', id: call.id, rank: 'known', head, tail: `,"kind":"decision"${known(facts)},"stages":${facts.stages}}}}` }
+/** The decision line of a permitted call, masked by the policy that judged it. */
+export function decisionPart(form: OpaForm, facts: CallFacts, masking: Masking): Part {
+  const { id } = facts.call
+  return spokenPart(
+    form,
+    facts,
+    { id, path: 'decision', kind: 'decision', rank: 'known', own: `,"kind":"decision"${known(facts)}` },
+    masking,
+  )
 }
 
 /** The outcome line: same `decision_id`, what was observed, and the lease. */
@@ -56,31 +61,53 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   return { kind: 'outcome', id: call.id, rank: 'own', head: form.head(call.id, 'outcome', ''), tail }
 }
 
-/** The only line of a call that ended before its decision was written. */
-export function refusalPart(form: OpaForm, facts: CallFacts, refusal: Refusal): Part {
+/** The only line of a call that ended before its decision was written; `masking.engine` masks what was never judged. */
+export function refusalPart(form: OpaForm, facts: CallFacts, refusal: Refusal, masking: Masking): Part {
   const { call, caller, decision } = facts
-  const middle = decision === null ? asked(call) : judged(call, decision)
   const named = facts.task === null && call.address.task !== null ? `,"task_named":${quote(call.address.task, 128)}` : ''
-  const tail = `,"kind":"refusal"${known(facts)}${named}${refusedText(refusal)},"stages":${facts.stages}}}}`
-  const head = form.head(call.id, decision === null ? 'refusal' : 'decision', middle)
-  return { kind: 'refusal', id: call.id, rank: caller === null ? 'unknown' : 'known', head, tail }
+  const own = `,"kind":"refusal"${known(facts)}${named}${refusedText(refusal)}`
+  const rank = caller === null ? 'unknown' : 'known'
+  return spokenPart(form, facts, { id: call.id, path: decision === null ? 'refusal' : 'decision', kind: 'refusal', rank, own }, masking)
 }
 
-function judged(call: Call, decision: Decision): string {
-  const parsed = decision.question.target.body.parsed
-  const erased = parsed === undefined ? '' : ',"erased":["/input/request/body/parsed"]'
-  return (
-    `,"bundles":{"countersign":{"revision":${quoteAgain(decision.revision)}}},"input":${decision.inputText},"result":${decision.resultText}${erased}` +
-    `${from(call)},"metrics":{"timer_rego_query_eval_ns":${Math.round(decision.evalNs)}}`
-  )
+/** What a line says besides what policy may mask. */
+interface Own extends Pick<Part, 'id' | 'kind' | 'rank'> {
+  readonly path: string
+  /** Members under `custom.countersign`. */
+  readonly own: string
+}
+
+function spokenPart(form: OpaForm, facts: CallFacts, { id, path, kind, rank, own }: Own, masking: Masking): Part {
+  const { call, decision, stages } = facts
+  const time = form.stamp()
+  const headOf = (spoken: Spoken): string => form.head(id, path, spokenText(call, decision, spoken), time)
+  const whole = decision === null ? asked(call) : judged(decision)
+  const engine = decision === null ? masking.engine() : decision.engine
+  const spoken = maskSpoken(whole, (said) => `${headOf(said)}${own.slice(1)}}}}`, engine, masking)
+  const withheld = spoken.withheld ? ',"masking":"failed"' : ''
+  return { kind, id, rank, head: headOf(spoken), tail: `${own}${withheld},"stages":${stages}}}}` }
+}
+
+function judged({ question, inputText, resultText }: Decision): Spoken {
+  const erased = question.target.body.parsed === undefined ? [] : ['/input/request/body/parsed']
+  return { input: inputText, result: resultText, erased, masked: [], withheld: false }
 }
 
 /** The request as far as a call that was never judged has one; the query may hold anything and stays out. */
-function asked(call: Call): string {
+function asked(call: Call): Spoken {
   const request =
     `"id":"${call.id}","method":${quote(call.method, 32)},"scheme":"${call.scheme}"` +
     `,"host":${quote(call.host, 255)},"path":${quote(call.address.path, 1024)}`
-  return `,"input":{"v":1,"request":{${request}}}${from(call)}`
+  return { input: `{"v":1,"request":{${request}}}`, result: null, erased: [], masked: [], withheld: false }
+}
+
+function spokenText(call: Call, decision: Decision | null, { input, result, erased, masked }: Spoken): string {
+  const policy = decision === null ? '' : `,"bundles":{"countersign":{"revision":${quoteAgain(decision.revision)}}}`
+  const said = result === null ? `,"input":${input}` : `,"input":${input},"result":${result}`
+  const gone =
+    (erased.length === 0 ? '' : `,"erased":${quoteAll(erased, 256)}`) + (masked.length === 0 ? '' : `,"masked":${quoteAll(masked, 256)}`)
+  const metrics = decision === null ? '' : `,"metrics":{"timer_rego_query_eval_ns":${Math.round(decision.evalNs)}}`
+  return `${policy}${said}${gone}${from(call)}${metrics}`
 }
 
 function from(call: Call): string {

@@ -13,6 +13,7 @@ import type { Entry } from './record.ts'
 import type { CallEnd, CallFacts } from './call-lines.ts'
 import { decisionPart, outcomePart, refusalPart } from './call-lines.ts'
 import type { Ledger } from './ledger.ts'
+import type { Masking } from './mask.ts'
 import type { OpaForm } from './opa.ts'
 import type { UnknownCallers } from './unknown-callers.ts'
 
@@ -36,6 +37,7 @@ export interface EntryRig {
   readonly ledger: Ledger
   readonly form: OpaForm
   readonly unknown: UnknownCallers
+  readonly masking: Masking
   /** By SPIFFE ID. */
   readonly registered: (caller: string) => boolean
   /** Monotonic ms. */
@@ -92,7 +94,7 @@ export class CallEntry implements Entry {
 
   async commit(): Promise<void> {
     if (this.#decision === null) throw new Refusal('internal', { detail: 'a commit without a decision' })
-    await this.#rig.ledger.append(decisionPart(this.#rig.form, this.#facts(), this.#decision))
+    await this.#rig.ledger.append(decisionPart(this.#rig.form, this.#facts(), this.#rig.masking))
     this.#state = 'committed'
     this.#stageMs.commit = this.#mark()
   }
@@ -120,16 +122,16 @@ export class CallEntry implements Entry {
   }
 
   async #writeRefusal(refusal: Refusal, committed: boolean): Promise<Refusal> {
-    const { form, ledger, unknown } = this.#rig
+    const { form, ledger, unknown, masking } = this.#rig
     try {
       if (committed) {
         this.#stageMs.forward = this.#mark()
         // the outcome is owed: should it fail now, the agent hears so and the line is tried again
         await ledger.append(outcomePart(form, this.#facts(), this.#end(this.#cutShort(refusal), refusal)), true)
       } else if (this.#caller === null || !this.#rig.registered(this.#caller.id)) {
-        await unknown.record(this.#call.listener.name, refusal.code, () => refusalPart(form, this.#facts(), refusal))
+        await unknown.record(this.#call.listener.name, refusal.code, () => refusalPart(form, this.#facts(), refusal, masking))
       } else {
-        await ledger.append(refusalPart(form, this.#facts(), refusal))
+        await ledger.append(refusalPart(form, this.#facts(), refusal, masking))
       }
       return refusal
     } catch (error) {

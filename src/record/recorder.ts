@@ -3,9 +3,11 @@
 import type { KeyObject } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import type { Call } from '../listen/call.ts'
+import type { Engine } from '../decide/engine.ts'
 import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
+import { Drop } from './drop.ts'
 import type { EntryRig, EntrySummary } from './entry.ts'
 import { CallEntry } from './entry.ts'
 import type { LedgerIo } from './ledger-io.ts'
@@ -46,6 +48,10 @@ export interface RecorderOptions {
   readonly unknownRate?: UnknownRate
   /** Whether an agent is registered for a proven caller: one of whom nobody has heard is written as one who was not proven. Default: yes. */
   readonly registered?: (caller: string) => boolean
+  /** The policy in force, which masks what none judged and drops lines from sinks; null when there is none. Default: one that does neither. */
+  readonly policy?: () => Engine | null
+  /** Parses JSON text; a key is never given the text of another. */
+  readonly parseJson?: (text: string) => unknown
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
   readonly checkpointMs?: number
@@ -78,6 +84,14 @@ export interface OpenRecorder extends Recorder {
   /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
   close(): Promise<void>
 }
+
+/** Answers nothing: lines go as they are. */
+const plain: Engine = {
+  revision: '',
+  answers: () => false,
+  evaluate: () => undefined,
+}
+const noMasking = (): Engine => plain
 
 const segmentBytes = 64 * 1024 * 1024
 const sinkGraceMs = 2000
@@ -126,7 +140,8 @@ async function begin(ledger: Ledger, form: OpaForm, recovered: Recovered, option
 
 function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: RecorderOptions): Promise<SinkFeed> {
   const name = `sink.${at}.${sink.type}`
-  return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, log: options.log })
+  const drop = new Drop({ engine: options.policy ?? noMasking, parse: options.parseJson ?? JSON.parse })
+  return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, drop, log: options.log })
 }
 
 interface RecorderParts {
@@ -154,6 +169,7 @@ class LedgerRecorder implements OpenRecorder {
       ledger,
       form,
       unknown,
+      masking: { engine: options.policy ?? noMasking, parse: options.parseJson ?? JSON.parse, log: options.log },
       registered: options.registered ?? (() => true),
       now: options.now ?? (() => performance.now()),
       observe: options.observe ?? null,

@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
+import type { Drop } from './drop.ts'
 import type { Log } from './ledger.ts'
 import type { LedgerWatch, TailLine } from './tail.ts'
 import { tail } from './tail.ts'
@@ -45,6 +46,8 @@ export interface FeedOptions {
   readonly sink: RecordSink
   readonly watch: LedgerWatch
   readonly offsets: SinkOffsets | null
+  /** Which lines the sink is not given; its offset passes them. */
+  readonly drop: Drop
   readonly log: Log
   readonly retryMs?: number
 }
@@ -99,14 +102,16 @@ export class SinkFeed {
   }
 
   async #run(): Promise<void> {
-    const { dir, sink, watch, log, name } = this.#options
+    const { dir, sink, watch, drop, log, name } = this.#options
     let failing = false
     while (!this.#stop.signal.aborted) {
       try {
         this.#lines = tail(dir, { fromSeq: this.#done + 1, follow: true, signal: this.#stop.signal, watch })
         for await (const { seq, line } of this.#lines) {
-          const taken = sink.write(line, seq)
-          if (taken !== undefined) await taken
+          if (!drop.drops(line)) {
+            const taken = sink.write(line, seq)
+            if (taken !== undefined) await taken
+          }
           this.#done = seq
           failing = false
           if (seq >= this.#until) this.#stop.abort()

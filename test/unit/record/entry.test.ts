@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
 import type { EntrySummary } from '../../../src/record/entry.ts'
+import { verifyLedger } from '../../../src/record/verify.ts'
 import { sketchDecision, sketchOutcome, sketchOwnLease, sketchPermit } from '../../support/decision.ts'
 import { rigPerTest } from '../../support/ledger-rig.ts'
 import { sketchAgent, sketchCaller, sketchQuestion, sketchRow, sketchTarget } from '../../support/question.ts'
@@ -308,5 +309,52 @@ describe('metrics', () => {
       { route: 'crm', tool: null, effect: null, code: 'task.missing', status: 403 },
     ])
     expect(seen[0]?.stageMs).toEqual({ identify: 2, task: 2, match: 2, decide: 2, approve: 2, commit: 2, credential: 2, forward: 2 })
+  })
+})
+
+describe('a policy that masks', () => {
+  const hides = (rules: readonly unknown[]) => ({ revision: 'r1', answers: () => true, evaluate: () => rules })
+
+  test('masks the decision line before it is hashed, by the policy that judged the call', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const question = sketchQuestion({ call: rig.call() })
+    const entry = recorder.call(question.call)
+    entry.identified(question.caller)
+    entry.tasked(question.task)
+    entry.matched(question.target)
+    entry.permitted(
+      sketchPermit(
+        entry.decided(
+          sketchDecision(question, {
+            engine: hides(['/input/secret']),
+            inputText: '{"v":1,"secret":"hunter2"}',
+          }),
+        ),
+      ),
+    )
+    await entry.commit()
+    entry.close(sketchOutcome())
+    await recorder.close()
+    const [line] = rig.lines().filter(({ decision_id: id }) => id === question.call.id)
+    expect(line).toMatchObject({ input: { v: 1 }, erased: ['/input/secret'] })
+    expect(rig.text()).not.toContain('hunter2')
+    expect((await verifyLedger(rig.dir, recorder.publicKey())).ok).toBe(true)
+  })
+
+  test('masks a refusal that came before any judgement by the policy in force, and withholds it when there is none', async () => {
+    for (const [policy, expected] of [
+      [hides(['/input/request/path']), { input: { v: 1, request: {} }, erased: ['/input/request/path'] }],
+      [null, { input: null, erased: ['/input'] }],
+    ] as const) {
+      const rig = rigged()
+      const recorder = await rig.open({ policy: () => policy })
+      const call = rig.call()
+      await recorder.call(call).refuse(new Refusal('identify.missing'))
+      await recorder.close()
+      const [line] = rig.lines().filter(({ decision_id: id }) => id === call.id)
+      expect(line).toMatchObject(expected)
+      expect(line?.custom.countersign['masking']).toBe(policy === null ? 'failed' : undefined)
+    }
   })
 })
