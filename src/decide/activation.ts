@@ -1,7 +1,8 @@
 /** What a bundle must pass before it judges. Every fault is a BundleFault, and whatever was in force stays in force. */
 
 import { builtins } from './builtins.ts'
-import { BundleFault, type Bundle } from './bundle.ts'
+import type { Bundle } from './bundle/bundle.ts'
+import { BundleFault } from './bundle/fault.ts'
 import type { Entrypoint } from './engine.ts'
 import { exported, PolicyInstance, type Mould } from './instance.ts'
 

@@ -1,7 +1,7 @@
 /** The policy host: activates a bundle, keeps an instance ready, and answers the path synchronously. */
 
 import { activate, checkAnswers, checkCost, makeFirst } from './activation.ts'
-import type { Bundle } from './bundle.ts'
+import type { Bundle } from './bundle/bundle.ts'
 import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
 import { encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'

@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import type { Bundle } from '../../src/decide/bundle.ts'
-import { readBundle } from '../../src/decide/bundle.ts'
+import type { Bundle } from '../../src/decide/bundle/bundle.ts'
+import { readBundle } from '../../src/decide/bundle/bundle.ts'
 import { openPolicy, type PolicyHost, type PolicyOptions } from '../../src/decide/module.ts'
-import { readTar } from '../../src/decide/tar.ts'
+import { readTar } from '../../src/decide/bundle/tar.ts'
 
 const here = new URL('../..', import.meta.url)
 

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import { BundleFault, readBundle } from '../../../src/decide/bundle.ts'
+import { readBundle } from '../../../src/decide/bundle/bundle.ts'
+import { BundleFault } from '../../../src/decide/bundle/fault.ts'
 import { EngineFailure, type Entrypoint } from '../../../src/decide/engine.ts'
 import { PolicyInstance, type Mould } from '../../../src/decide/instance.ts'
 import { readResult } from '../../../src/decide/result.ts'
@@ -297,7 +298,7 @@ describe('activation', () => {
 
   it('refuses a policy that needs more memory than it may have', () => {
     expect(() => open(defaultPolicyBytes, { maxMemoryPages: 31 })).toThrow(/cannot be instantiated/)
-    const unseen = withFile(defaultPolicyBytes, 'data.json', '{"seen":false}')
+    const unseen = withFile(defaultPolicyBytes, 'data.json', '{"countersign":{"seen":false}}')
     expect(() => open(unseen, { maxMemoryPages: 40 })).toThrow(/cannot judge/)
   })
 

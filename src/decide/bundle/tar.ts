@@ -1,7 +1,7 @@
 /** The files of an uncompressed tar archive: plain files and folders only, nothing repeated, nothing outside. */
 
 const block = 512
-const mostEntries = 1000
+export const mostEntries = 1000
 
 /**
  * Reads a POSIX ustar archive. Gives path → bytes, without a leading `/` or `./`; the bytes are views into `archive`.
@@ -36,10 +36,13 @@ function pathOf(header: Uint8Array): string {
   const ustar = field(header, 257, 6) === 'ustar'
   const prefix = ustar ? field(header, 345, 155) : ''
   const path = (prefix === '' ? name : `${prefix}/${name}`).replace(/^(?:\.?\/)+/, '').replace(/\/$/, '')
-  const climbing = path.split('/').some((piece) => piece === '' || piece === '.' || piece === '..')
-  if (climbing && path !== '') throw new Error(`${JSON.stringify(path)}: not a path inside the archive`)
-  if (!/^[\w./@+-]*$/.test(path)) throw new Error(`${JSON.stringify(path)}: not a name of a policy file`)
+  if (path !== '' && !isPolicyPath(path)) throw new Error(`${JSON.stringify(path)}: not a path of a policy file`)
   return path
+}
+
+/** Whether a path stays inside, in plain letters: pieces of which none is empty, `.` or `..`. */
+export function isPolicyPath(path: string): boolean {
+  return /^[\w./@+-]+$/.test(path) && path.split('/').every((piece) => piece !== '' && piece !== '.' && piece !== '..')
 }
 
 function field(header: Uint8Array, start: number, length: number): string {
