@@ -27,9 +27,11 @@ export function readYaml(bytes: Uint8Array, name: string): JsonTree {
 }
 
 function parsed(text: string): JsonTree {
-  const document = parseDocument(text, { version: '1.2', uniqueKeys: true, strict: true, merge: false, prettyErrors: false })
+  // keys are compared below: the library compares each with each
+  const document = parseDocument(text, { version: '1.2', uniqueKeys: false, strict: true, merge: false, prettyErrors: false })
   const [fault] = [...document.errors, ...document.warnings]
   if (fault !== undefined) throw new Error(fault.message)
+  if (document.directives.yaml.explicit === true) throw new Error('a version of YAML: leave it out')
   return document.contents === null ? 'null' : tree(document.contents, 0)
 }
 
