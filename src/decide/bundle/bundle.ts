@@ -59,16 +59,18 @@ export function readFiles(files: ReadonlyMap<string, Uint8Array>, trust: Verific
 
 function readContent(files: ReadonlyMap<string, Uint8Array>, digest: string, trust: Verification | null): Bundle {
   for (const path of files.keys()) checkName(path)
-  const unsigned = new Map([...files].filter(([path]) => path !== '.signatures.json'))
   const verified = trust === null ? null : readSignature(files.get('.signatures.json'), trust)
-  const documents = new Map([...unsigned].filter(([path]) => isStructured(path)).map(([path, bytes]) => [path, document(path, bytes)]))
-  if (verified !== null) checkFiles(verified, unsigned, documents)
+  const contents = new Map(files)
+  contents.delete('.signatures.json')
+  const documents = new Map<string, JsonTree>()
+  for (const [path, bytes] of contents) if (isStructured(path)) documents.set(path, document(path, bytes))
+  for (const [path, tree] of documents) contents.set(path, Buffer.from(canonicalText(tree)))
+  if (verified !== null) checkFiles(verified, contents)
   const wasm = files.get('policy.wasm')
   if (wasm === undefined) throw new BundleFault('the bundle holds no compiled module: build it with `opa build -t wasm`')
   const manifestTree = documents.get('.manifest')
   if (manifestTree === undefined) throw new BundleFault('the bundle has no manifest')
   const manifest = readManifest(manifestTree)
-  const canonical = new Map([...documents].map(([path, tree]) => [path, Buffer.from(canonicalText(tree))]))
   documents.delete('.manifest')
   return {
     manifest,
@@ -76,7 +78,7 @@ function readContent(files: ReadonlyMap<string, Uint8Array>, digest: string, tru
     data: Buffer.from(canonicalText(composeData(documents, manifest.roots))),
     revision: manifest.revision === '' ? digest.slice(0, 12) : manifest.revision,
     digest,
-    content: listingDigest(new Map([...unsigned, ...canonical])),
+    content: listingDigest(contents),
     signature: verified === null ? null : { keyId: verified.keyId, issued: verified.issued },
   }
 }

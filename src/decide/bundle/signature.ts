@@ -1,9 +1,8 @@
 /** Signatures of bundles by the letter of OPA: one JWT that lists every file with its hash. */
 
 import { createHash } from 'node:crypto'
-import { canonicalText } from './canonical-tree.ts'
 import { BundleFault } from './fault.ts'
-import { members, readTree, type JsonTree } from './json-tree.ts'
+import { members, readTree } from './json-tree.ts'
 import { isSigned, type Verification, type VerificationKey } from './key.ts'
 
 export interface Signature {
@@ -53,23 +52,17 @@ export function readSignature(bytes: Uint8Array | undefined, trust: Verification
   return { keyId: key.id, issued: issuedOf(token.claims), files: readFileHashes(files) }
 }
 
-/** Throws BundleFault unless the files are exactly those that were signed. Structured ones are hashed in canonical form. */
-export function checkFiles(
-  signature: VerifiedSignature,
-  files: ReadonlyMap<string, Uint8Array>,
-  documents: ReadonlyMap<string, JsonTree>,
-): void {
-  for (const [path, bytes] of files) {
+/** Throws BundleFault unless the files are exactly those that were signed. Takes their contents, of structured files the canonical text. */
+export function checkFiles(signature: VerifiedSignature, contents: ReadonlyMap<string, Uint8Array>): void {
+  for (const [path, content] of contents) {
     const signed = signature.files.get(path)
     if (signed === undefined) throw new BundleFault(`${path} is not among the files that were signed`)
-    const tree = documents.get(path)
-    const content = tree === undefined ? bytes : canonicalText(tree)
     const hash = createHash(hashes[signed.algorithm] ?? '')
       .update(content)
       .digest('hex')
     if (hash !== signed.hash) throw new BundleFault(`${path} is not what was signed`)
   }
-  const missing = [...signature.files.keys()].find((path) => !files.has(path))
+  const missing = [...signature.files.keys()].find((path) => !contents.has(path))
   if (missing !== undefined) throw new BundleFault(`${JSON.stringify(missing)} was signed and is not in the bundle`)
 }
 

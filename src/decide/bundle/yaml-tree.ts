@@ -4,7 +4,7 @@ import { isMap, isScalar, isSeq, parseDocument, type ParsedNode, type Scalar } f
 import { BundleFault } from './fault.ts'
 import { quoted, readTree, utf8, type JsonTree } from './json-tree.ts'
 
-const mostBytes = 1024 * 1024
+const mostBytes = 256 * 1024
 const deepest = 256
 
 /**
@@ -13,7 +13,7 @@ const deepest = 256
  * `1.50` is 1.5. Throws BundleFault.
  */
 export function readYaml(bytes: Uint8Array, name: string): JsonTree {
-  if (bytes.length > mostBytes) throw new BundleFault(`${name} is larger than 1 MiB: write it as data.json`)
+  if (bytes.length > mostBytes) throw new BundleFault(`${name} is larger than 256 KiB: write it as data.json`)
   try {
     return readTree(bytes, name)
   } catch {

@@ -159,7 +159,7 @@ describe('reading a bundle', () => {
     ]) {
       refused({ 'countersign/data.yaml': text }, /countersign\/data\.yaml: /)
     }
-    refused({ 'countersign/data.yaml': ' '.repeat(1024 * 1024 + 1) }, /larger than 1 MiB/)
+    refused({ 'countersign/data.yaml': ' '.repeat(256 * 1024 + 1) }, /larger than 256 KiB/)
   })
 
   it('[OPA bundles §file format] reads a folder as it reads an archive, within the same bounds', () => {

@@ -1,8 +1,10 @@
 import * as fc from 'fast-check'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { readBundle } from '../../../src/decide/bundle/bundle.ts'
+import { readBundle, readFiles } from '../../../src/decide/bundle/bundle.ts'
 import { BundleFault } from '../../../src/decide/bundle/fault.ts'
+import { orderOf } from '../../../src/decide/bundle/order.ts'
+import { compact, kid, makeSigner, trustIn } from '../../support/bundle-signer.ts'
 import { defaultPolicyBytes, filesOf, packBundle, packTar, patched } from '../../support/policy-rig.ts'
 
 const files = filesOf(defaultPolicyBytes)
@@ -98,5 +100,129 @@ describe('reading an archive', () => {
         expect(() => readBundle(gzipSync(bytes, { level: 1 }))).toThrow(BundleFault)
       }),
     )
+  })
+})
+
+describe('hostile content', () => {
+  const signer = makeSigner('EdDSA')
+  const trust = trustIn(signer)
+  const json = fc.oneof(
+    fc.jsonValue({ depthSize: 'large' }).map((value) => JSON.stringify(value)),
+    fc.string({
+      unit: fc.constantFrom(
+        '{',
+        '}',
+        '[',
+        ']',
+        '"',
+        ':',
+        ',',
+        '\\',
+        'u',
+        '0',
+        '-',
+        '1',
+        'e',
+        '.',
+        ' ',
+        '&a',
+        '*a',
+        '- ',
+        '\n',
+        '!',
+        '?',
+        '|',
+        '\ud800',
+      ),
+    }),
+    fc.string({ unit: 'binary' }),
+  )
+  const token = fc.oneof(
+    fc
+      .tuple(
+        fc.record({ alg: fc.constantFrom('EdDSA', 'none', 7), kid: fc.constantFrom(kid, 'x', null) }, { requiredKeys: [] }),
+        fc.object(),
+      )
+      .map(([header, claims]) => compact(header, claims, signer)),
+    fc
+      .record({ files: fc.jsonValue(), scope: fc.jsonValue(), iat: fc.jsonValue(), keyid: fc.jsonValue() }, { requiredKeys: [] })
+      .map((claims) => compact({ alg: 'EdDSA', kid }, claims, signer)),
+    fc.array(fc.oneof(json, fc.base64String()), { maxLength: 4 }).map((parts) => parts.join('.')),
+  )
+  const signatures = fc.oneof(
+    json,
+    fc.array(fc.oneof(token, fc.jsonValue()), { maxLength: 2 }).map((list) => JSON.stringify({ signatures: list })),
+  )
+  const path = fc.oneof(
+    fc.constantFrom(
+      'data.json',
+      'data.yaml',
+      'a/data.json',
+      'a/b/data.yml',
+      '.manifest',
+      'policy.wasm',
+      '__proto__/data.json',
+      'constructor/data.json',
+    ),
+    fc.string(),
+  )
+  const manifest = fc
+    .record({ revision: fc.jsonValue(), roots: fc.jsonValue(), wasm: fc.jsonValue(), metadata: fc.jsonValue() }, { requiredKeys: [] })
+    .map((value) => JSON.stringify(value))
+  const content = fc
+    .tuple(fc.array(fc.tuple(path, json), { maxLength: 4 }), manifest, signatures)
+    .map(
+      ([some, own, signature]) =>
+        new Map(
+          Object.entries({ ...Object(Object.fromEntries(some)), '.manifest': own, 'policy.wasm': 'x', '.signatures.json': signature }).map(
+            ([name, text]) => [name, Buffer.from(String(text))] as const,
+          ),
+        ),
+    )
+
+  it('throws nothing but BundleFault, verified or not', () => {
+    fc.assert(
+      fc.property(content, fc.constantFrom(null, trust), (hostile, by) => {
+        try {
+          readFiles(hostile, by)
+        } catch (error) {
+          expect(error).toBeInstanceOf(BundleFault)
+        }
+      }),
+      { numRuns: 1500 },
+    )
+  })
+
+  it('costs little when it is deep, long or never closed', () => {
+    for (const text of [
+      '['.repeat(1e6),
+      '{"a":'.repeat(1e6),
+      '"\\'.repeat(1e6),
+      '1'.repeat(1e6),
+      ' '.repeat(1e6),
+      '- '.repeat(1e5),
+      'a: &a '.repeat(3e4),
+      '? '.repeat(1e5),
+    ]) {
+      for (const name of ['data.json', 'data.yaml', '.signatures.json', '.manifest']) {
+        const hostile = new Map(
+          Object.entries({ '.manifest': '{"wasm":[]}', 'policy.wasm': 'x', [name]: text }).map(([at, all]) => [at, Buffer.from(all)]),
+        )
+        expect(() => readFiles(hostile, name === '.signatures.json' ? trust : null), `${name}: ${text.slice(0, 9)}`).toThrow(BundleFault)
+      }
+    }
+  })
+
+  it('does not take __proto__ for anything but a name', () => {
+    const bundle = readBundle(
+      changed({
+        'data.json': '{"countersign":{"__proto__":{"a":1}}}',
+        '.manifest':
+          '{"roots":["countersign"],"wasm":[],"__proto__":{"revision":"x"},"metadata":{"__proto__":{"countersign":{"serial":9}}}}',
+      }),
+    )
+    expect(Buffer.from(bundle.data).toString()).toBe('{"countersign":{"__proto__":{"a":1}}}')
+    expect([bundle.manifest.revision, orderOf(bundle)]).toEqual(['', null])
+    expect(Object.getPrototypeOf({})).toBe(Object.prototype)
   })
 })
