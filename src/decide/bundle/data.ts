@@ -32,16 +32,18 @@ function join(into: Branch, added: ReadonlyMap<string, JsonTree>, path: string):
   for (const [key, value] of added) {
     const there = into.get(key)
     if (there === undefined) {
-      into.set(key, value)
+      into.set(key, copied(value))
     } else if (isObject(there) && isObject(value)) {
-      // a copy, so that a document that was read is never changed
-      const joined = new Map(there)
-      into.set(key, joined)
-      join(joined, value, path)
+      join(there as Branch, value, path)
     } else {
       throw new BundleFault(`${path} says something of ${JSON.stringify(key)}, of which another data file speaks too`)
     }
   }
+}
+
+/** Objects that may grow, so that a document that was read does not. */
+function copied(tree: JsonTree): JsonTree {
+  return isObject(tree) ? new Map([...tree].map(([key, value]) => [key, copied(value)])) : tree
 }
 
 function checkRoots(tree: JsonTree, roots: readonly string[], pieces: readonly string[]): void {

@@ -82,10 +82,10 @@ class Reading {
   }
 
   #value(depth: number): JsonTree {
-    if (depth > deepest) throw new Error(`more than ${deepest} levels`)
     if (++this.#values > mostValues) throw new Error(`more than ${mostValues} values`)
     this.#space()
     const first = this.#text[this.#at]
+    if (depth === deepest && (first === '{' || first === '[')) throw new Error(`more than ${deepest} levels`)
     if (first === '{') return this.#object(depth + 1)
     if (first === '[') return this.#array(depth + 1)
     if (first === '"') return quoted(this.#string())

@@ -38,6 +38,15 @@ describe('reading a bundle', () => {
     refused({ '.hidden/data.json': '{}' }, /hidden folder/)
   })
 
+  it('[OPA bundles §file format] bounds the depth of a document and the length of its numbers', () => {
+    const nested = (levels: number): string => `{"countersign":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`
+    expect(dataOf({ 'data.json': nested(256) })).toBe(nested(256))
+    refused({ 'data.json': nested(257) }, /more than 256 levels/)
+    const long = (digits: number): string => `{"countersign":${'1'.repeat(digits)}}`
+    expect(dataOf({ 'data.json': long(512) })).toBe(long(512))
+    refused({ 'data.json': long(513) }, /more than 512 characters/)
+  })
+
   it('[OPA bundles §file format] refuses every other file', () => {
     for (const path of [
       'README.md',

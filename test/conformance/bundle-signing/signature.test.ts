@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readBundle, readFiles, type Bundle } from '../../../src/decide/bundle/bundle.ts'
+import { canonicalText } from '../../../src/decide/bundle/canonical-tree.ts'
+import { readTree } from '../../../src/decide/bundle/json-tree.ts'
 import { algorithms, readKey, type Verification } from '../../../src/decide/bundle/key.ts'
 import { compact, kid, makeSigner, signed, tokenFor, trustIn, type Files } from '../../support/bundle-signer.ts'
 import { packBundle } from '../../support/policy-rig.ts'
@@ -137,6 +139,12 @@ describe('the files', () => {
     expect(Buffer.from(read(data(spread)).data).toString()).toBe('{"countersign":{"a":[1e3,-0,12345678901234567890],"b":1.50}}')
     const escaped = '{"counter\\u0073ign":{"b":1.50,"a":[1e3,-0,12345678901234567890]}}'
     expect(read(data(escaped)).content).toBe(read(data(spread)).content)
+  })
+
+  it('[OPA bundle signing §structured files] have a canonical form in the order of UTF-8 bytes, with the escapes that Go writes', () => {
+    const written = '{"\\ud83d\\ude00":1,"\ue000":2,"b":[],"a":{},"\\u0041":"<\\u0026>\\/\u2028\\u2029\\u0000\\u000A\\u001F\u007f\\""}'
+    const canonical = '{"A":"<&>/\\u2028\\u2029\\u0000\\n\\u001f\u007f\\"","a":{},"b":[],"\ue000":2,"\u{1f600}":1}'
+    expect(canonicalText(readTree(Buffer.from(written), 'data.json'))).toBe(canonical)
   })
 
   it('[OPA bundle signing §structured files] do not verify after a number was written otherwise', () => {
