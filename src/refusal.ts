@@ -63,6 +63,38 @@ export interface Effect {
   readonly dialled: string | null
   /** Who was proven to be there: a SPIFFE ID, `dns:<name>` or `ip:<address>`; null over plain HTTP. */
   readonly proven: string | null
+  /** Absent where the answer streamed by unjudged. */
+  readonly answer?: JudgedAnswer
+}
+
+/** What came of an answer that was judged or masked before the agent got it. Digests stand for its bytes: nothing of them is in here. */
+export interface JudgedAnswer {
+  /** Upstream status, also when the answer was refused. */
+  readonly status: number
+  /** What policy said; null when it was not asked. */
+  readonly effect: 'allow' | 'deny' | null
+  /** In observe mode, what policy said before the host turned it into allow. */
+  readonly observed: 'deny' | null
+  readonly rules: readonly string[]
+  readonly controls: readonly string[]
+  /** Those of the answer and those that the decision on the call carried. */
+  readonly obligations: readonly { readonly id: string; readonly type: string }[]
+  /** True when policy saw the whole body. */
+  readonly judged: boolean
+  /** True when policy saw the beginning of the body only. */
+  readonly truncated: boolean
+  readonly masked: number
+  readonly dropped: number
+  /** Lower-case hex of the body as it came; null when it was not read whole. */
+  readonly sha256: string | null
+  /** Lower-case hex of the body as it went out; null when it was not changed, or did not go out whole. */
+  readonly sent: string | null
+  /** Data classes that count as read because of it. */
+  readonly raised: readonly string[]
+  /** Why it was refused or cut short; null when it was not. */
+  readonly fault: string | null
+  /** Nanoseconds in the engine. */
+  readonly evalNs: number
 }
 
 /** Headers that an answer may owe to the refusal itself. No other is sent, whatever a refusal holds. */

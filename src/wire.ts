@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { makeAgentApi } from './agent-api/agent-api.ts'
 import { makeApprove } from './approve/approve.ts'
 import { makeSwap } from './approve/swap.ts'
-import { agentsOf, routesOf } from './config/catalogue.ts'
+import { agentsOf, routesOf, unclassified } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import { same, sameJudges, sameWay } from './config/outdated.ts'
@@ -18,8 +18,10 @@ import { openPolicy, type PolicyHost } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
+import { makeJudgeAnswer } from './decide/response.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
+import type { Answers } from './forward/judging.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
@@ -69,10 +71,11 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   try {
     const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
     const svid = upstreamIdentity(trust, clock)
-    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), ca: authorities(loaded), svid }))
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, ...modesOf(loaded), environment: decide.environment, clock }
+    const answers = answersOf(loaded, on, setting)
+    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
     const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
@@ -129,6 +132,28 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
       on.revoke.close(call)
       call.release()
     },
+  }
+}
+
+/** What comes back is judged by the engine that permitted the call, and what it holds is written down before any of it goes on. */
+function answersOf({ config }: Loaded, on: Foundation, setting: Parts['setting']): Answers {
+  const { judged_answer: judged, answer_sample: sample } = config.listen.limits
+  const { state } = on
+  return {
+    judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller) }),
+    readJson,
+    raise: ({ question: { task } }, classes) => state.raise(task.row.id, task.row.caller, classes),
+    fulfil: ({ question: { call, task } }, obligations) => {
+      const { id, caller } = task.row
+      for (const { type, properties } of obligations) {
+        if (type === 'revoke_leases') void on.credential.revokeTask(id, 'obligation')
+        if (type !== 'notify') continue
+        const told = { kind: 'notification', task: id, caller, by: 'policy', detail: { decision: call.id, ...properties } }
+        on.recorder.event(told).catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
+      }
+    },
+    unlabelled: config.decide.unlabelled === 'worst' ? unclassified : null,
+    limits: { judged, sample },
   }
 }
 

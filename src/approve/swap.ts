@@ -46,7 +46,7 @@ export function makeSwap(options: SwapOptions): Swap {
       step: { tool: target.tool.name, effect: target.tool.effect, egress: target.tool.egress, at: now },
       host: target.route.to.authority,
       repeat: options.repeat(question),
-      data: target.tool.data,
+      data: target.tool.reads,
       debit: target.debit,
     })
     if (!answer.minted) {

@@ -1,4 +1,5 @@
 import { claimedBy } from '../identify/registry.ts'
+import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
 import type { Place } from './load.ts'
@@ -170,6 +171,15 @@ const tools: Check = ({ forward }, place) => {
       for (const header of Object.keys(tool.headers ?? {}))
         if (!route.selects.includes(header.toLowerCase()))
           found.push(place('CS1401', 'error', [...path, 'headers'], `header "${header}" is not listed in the route's selects`))
+      if (tool.accepts?.includes(unclassified))
+        found.push(
+          place(
+            'CS1402',
+            'error',
+            [...path, 'accepts'],
+            `no destination can be approved for "${unclassified}": label what answers hold (data)`,
+          ),
+        )
       const names = new Set([...tool.match.matchAll(/\{\+?([^}]*)\}/g)].map((match) => match[1]))
       for (const [, part] of (tool.resource ?? '').matchAll(/\{([^}]*)\}/g))
         if (!names.has(part)) found.push(place('CS1401', 'error', [...path, 'resource'], `{${part}} does not stand in match`))

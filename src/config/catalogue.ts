@@ -7,10 +7,10 @@ import type { Config } from './schema.ts'
 
 /** The routes of a configuration with their tools, by name. */
 export function routesOf(config: Config): ReadonlyMap<string, Route> {
-  return new Map(Object.entries(config.forward.routes).map(([name, route]) => [name, routeOf(name, route)]))
+  return new Map(Object.entries(config.forward.routes).map(([name, route]) => [name, routeOf(name, route, config.decide.unlabelled)]))
 }
 
-function routeOf(name: string, route: RouteConfig): Route {
+function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide']['unlabelled']): Route {
   const to = new URL(route.to)
   const scheme = to.protocol === 'https:' ? 'https' : 'http'
   return {
@@ -27,9 +27,10 @@ function routeOf(name: string, route: RouteConfig): Route {
     reach: route.reach,
     tls: route.tls === undefined ? null : { ids: [route.id ?? []].flat() },
     credential: route.credential ?? null,
-    tools: route.tools.map((tool) => toolOf(tool)),
+    tools: route.tools.map((tool) => toolOf(tool, unlabelled)),
     selects: route.selects,
     policyHeaders: route.policy_headers,
+    answerHeaders: route.answer_headers,
     allowBody: route.allow_body,
     refusals: route.refusals,
     timeouts: route.timeouts,
@@ -38,7 +39,13 @@ function routeOf(name: string, route: RouteConfig): Route {
   }
 }
 
-function toolOf(tool: ToolConfig): Tool {
+/** The class of what nobody labelled. No destination can be approved for it. */
+export const unclassified = 'unclassified'
+
+function toolOf(tool: ToolConfig, unlabelled: Config['decide']['unlabelled']): Tool {
+  const { answer = null, data } = tool
+  // an answer that is judged may yet be labelled
+  const unnamed = unlabelled === 'worst' && data.length === 0 && answer === null
   return {
     name: tool.name,
     match: tool.match,
@@ -47,11 +54,13 @@ function toolOf(tool: ToolConfig): Tool {
       : { headers: Object.fromEntries(Object.entries(tool.headers).map(([name, value]) => [name.toLowerCase(), value])) }),
     effect: tool.effect,
     risk: tool.risk,
-    data: tool.data,
+    data,
     egress: tool.egress,
     resource: tool.resource ?? null,
     accepts: tool.accepts ?? null,
     args: tool.args ?? null,
+    answer,
+    reads: unnamed ? [unclassified] : data,
     debit: tool.debit,
     prompt: tool.prompt,
     bound: tool.bound,

@@ -18,6 +18,12 @@ const toolConfig = z.strictObject({
   resource: z.string().optional().describe('Template such as "customer:{id}".'),
   accepts: z.array(z.string()).optional().describe('Data classes this destination may receive; absent: public only.'),
   args: z.literal('json').optional().describe('The JSON body is read strictly and judged.'),
+  answer: z
+    .enum(['head', 'json'])
+    .optional()
+    .describe(
+      'Policy judges its answer before the agent gets any of it: head by status and headers, json by the body too. Absent: it streams by.',
+    ),
   debit: z
     .record(z.string(), z.union([z.number().min(0), z.string().regex(/^\//, 'must be a JSON pointer')]))
     .default({})
@@ -52,6 +58,7 @@ const routeConfig = z.strictObject({
   tools: z.array(toolConfig).default([]),
   selects: z.array(z.string().toLowerCase()).default([]).describe('Headers that choose the operation.'),
   policy_headers: z.array(z.string().toLowerCase()).default([]).describe('Request headers that policy may see.'),
+  answer_headers: z.array(z.string().toLowerCase()).default([]).describe('Response headers that policy may see, such as a classification.'),
   allow_body: z.boolean().default(false).describe('Bodies on GET, HEAD, DELETE and OPTIONS.'),
   relax: z
     .strictObject({

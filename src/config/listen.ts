@@ -39,6 +39,10 @@ const limits = z.strictObject({
   target: size.prefault('8KiB').describe('Longest request target.'),
   body: size.prefault('10MiB').describe('Largest request body.'),
   judged_body: size.prefault('256KiB').describe('Largest body that policy reads.'),
+  judged_answer: size
+    .prefault('256KiB')
+    .describe('Most of an answer that is read to be judged or masked; what is larger cannot be masked.'),
+  answer_sample: size.prefault('16KiB').describe('How much of an answer policy sees as text.'),
   calls_per_caller: z.int().min(1).default(64).describe('Calls in flight of one caller.'),
   connections: z.int().min(1).default(10_000).describe('Open agent connections.'),
   header_time: duration.prefault('10s').describe('Time for the request head to arrive.'),

@@ -121,8 +121,8 @@ export function makeDecide(options: DecideOptions): Decide {
   }
 }
 
-/** What the rules say that are not watched only: deny beats ask, and without any the call is allowed. */
-function enforcedOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
+/** What the rules say that are not watched only: deny beats ask, and without any the call, or the answer, is allowed. */
+export function enforcedOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
   const { route } = question.target
   const mayWatch = route.credential === null || route.observe
   const left = reasons.filter(({ observable, rule }) => !(mayWatch && observable && modeOf(modes, question, rule) === 'observe'))

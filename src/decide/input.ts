@@ -55,10 +55,9 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const { call, caller, task, target } = question
   const { facts } = seen
   const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
-  const { who, delegation } = standingText(caller, task)
+  const standing = standingText(caller, task)
   const tail =
-    `}},${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
-    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}},"delegation":${delegation},"tool":${toolText(target)}` +
+    `}},${whoText(standing, target, facts)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
     `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
@@ -68,12 +67,20 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
 }
 
 /** The setting with the mode that holds for this call. */
-function settingOf(question: Question, setting: Setting): Setting {
+export function settingOf(question: Question, setting: Setting): Setting {
   const mode = modeOf(setting, question, null)
   return mode === setting.mode ? setting : { mode, environment: setting.environment }
 }
 
-/** `context` of both entrypoints. */
+/** `caller`, `agent` and `task` of a call. */
+export function whoText({ who }: Pick<Standing, 'who'>, target: Target, facts: Facts): string {
+  return (
+    `${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
+    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}}`
+  )
+}
+
+/** `context` of every entrypoint. */
 export function contextText(seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
   return `{"now":${number(seen.now, 'now')},"mode":"${setting.mode}","policy_revision":${text(seen.revision, caps.name)},"environment":${text(setting.environment, caps.name)}}`
 }
@@ -90,7 +97,7 @@ interface Standing {
 /** Row of a task → its text. A row is replaced when anything in it changes. */
 const standings = new WeakMap<TaskRow, Standing>()
 
-function standingText(caller: Caller, { row, agent }: Task): Standing {
+export function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
     const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
@@ -127,7 +134,7 @@ function delegationText(row: TaskRow): string {
 /** Tool → its members that are the same for every call, with the route it stands on. */
 const toolMembers = new WeakMap<Tool, { readonly route: string; readonly members: string }>()
 
-function toolText({ route, tool, resource, body }: Target): string {
+export function toolText({ route, tool, resource, body }: Target): string {
   let known = toolMembers.get(tool)
   if (known === undefined || known.route !== route.name) {
     const members =

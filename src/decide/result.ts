@@ -19,7 +19,21 @@ export interface Result extends Pick<Decision, 'obligations' | 'approval' | 'cre
 }
 
 /** Obligation type → whether its properties are well-formed. Every obligation is mandatory: one that nobody here fulfils refuses. */
-const obligationTypes: ReadonlyMap<ObligationType, (properties: Readonly<Record<string, unknown>>) => boolean> = new Map()
+const obligationTypes: ReadonlyMap<ObligationType, (properties: Readonly<Record<string, unknown>>) => boolean> = new Map([
+  ['mask_response', ({ paths, ...others }) => isEmpty(others) && allText(paths, /^(\/([^~/]|~[01])*)+$/)],
+  ['drop_response_fields', ({ paths, ...others }) => isEmpty(others) && allText(paths, /^(\/([^~/]|~[01])*)+$/)],
+  ['raise_sensitivity', ({ classes, ...others }) => isEmpty(others) && allText(classes, /^[^\p{Cc}\p{Cs}]{1,256}$/u)],
+  ['notify', ({ to, message, ...others }) => isEmpty(others) && allText([to, message], /^[^\p{Cc}\p{Cs}]{1,512}$/u)],
+  ['revoke_leases', (others) => isEmpty(others)],
+])
+
+function isEmpty(others: object): boolean {
+  return Object.keys(others).length === 0
+}
+
+function allText(values: unknown, allowed: RegExp): boolean {
+  return Array.isArray(values) && values.length <= 64 && values.every((value) => typeof value === 'string' && allowed.test(value))
+}
 
 /**
  * Takes the result document as parsed; gives it checked and ordered: reasons by rule and then text, obligations by id.

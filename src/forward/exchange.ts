@@ -44,7 +44,7 @@ const lingering = 2_000
 /** More informational answers than this are a way to hold a call forever. */
 const informationalLimit = 16
 
-type Phase = 'connecting' | 'sending' | 'waiting' | 'reading' | 'flushing' | 'over'
+type Phase = 'connecting' | 'sending' | 'waiting' | 'holding' | 'reading' | 'flushing' | 'over'
 
 /**
  * Settles its promise exactly once: with an outcome when the agent has an answer or its connection is cut,
@@ -73,14 +73,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     this.#reject = reject
   }
 
-  start(request: Dispatcher.DispatchOptions): void {
+  /** `handler`: what stands between undici and this exchange, where something does. */
+  start(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler = this): void {
     const { signal, sweep, lines } = this.#job
     if (signal.aborted) return this.handleEvent()
     signal.addEventListener('abort', this, { once: true })
     sweep.add(this)
     this.#touched = sweep.tick
     this.#line = lines.take()
-    this.#line.client.dispatch(request, this)
+    this.#line.client.dispatch(request, handler)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -115,6 +116,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     this.#touched = sweep.tick
     // The body mostly comes in the same read, and then one write carries both.
     if (head.length !== 0) process.nextTick(flushHead, call)
+  }
+
+  /** An answer moves, and none of it may go to the agent yet. */
+  hold(): void {
+    if (this.#phase === 'over') return
+    this.#phase = 'holding'
+    this.#touched = this.#job.sweep.tick
   }
 
   onResponseData(controller: Dispatcher.DispatchController, came: Buffer): void {
@@ -189,6 +197,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
         return
       case 'waiting':
         if (still > ticksOf(head)) this.#fail(timedOut('no answer began'), 'upstream-gone')
+        return
+      case 'holding':
+        if (still > ticksOf(idle)) this.#fail(timedOut('the answer stalled before it could be judged'), 'upstream-gone')
         return
       case 'reading':
         if (still <= ticksOf(idle)) return

@@ -1,14 +1,18 @@
 /** Sends a permitted call upstream and its answer back, and reports what became of it. */
 import { hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
-import { Refusal } from '../refusal.ts'
+import type { Dispatcher } from 'undici'
+import { Refusal, type Effect, type JudgedAnswer } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
 import type { Route } from '../match/route.ts'
 import type { JudgedBody } from '../match/match.ts'
+import type { Decision } from '../decide/decide.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import { applyLease } from './apply.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Job, type Observed } from './exchange.ts'
+import { Held } from './held.ts'
+import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders } from './headers.ts'
 import { Scrub } from './scrub.ts'
 import { Sites, type SiteOptions } from './sites.ts'
@@ -29,11 +33,15 @@ export interface Outcome {
   readonly dialled: string | null
   /** Who was proven to be there: a SPIFFE ID on routes with `tls: svid`, else `dns:<name>` or `ip:<address>`; null over plain HTTP. */
   readonly proven: string | null
+  /** Absent where the answer streamed by unjudged. */
+  readonly answer?: JudgedAnswer
 }
 
 export interface ForwardOptions extends SiteOptions {
   /** `Permit.check`: throws unless the decision stage minted the permit. */
   readonly check: (permit: Permit) => void
+  /** Judges and changes answers; without it calls whose answer must be judged are refused. */
+  readonly answers?: Answers | undefined
   /** Most header fields of an answer; 256 by default. */
   readonly maxResponseHeaders?: number | undefined
 }
@@ -66,19 +74,17 @@ export function makeForward(options: ForwardOptions): Forward {
         const { upstream, lines } = sites.of(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
         const body = bodyOf(call, target.body)
-        const headers = upstreamHeaders(call, upstream, body.length)
+        const held = isHeld(permit.decision)
+        const headers = upstreamHeaders(call, upstream, body.length, held)
         const applied = applyLease(lease, upstream, headers, upstream.basePath + call.address.target, options.clock())
         const { upload, sha256 } = body
         const maxHeaders = options.maxResponseHeaders ?? 256
         const { echoes } = applied
         const scrub = lease === null ? null : new Scrub(echoes)
         const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, scrub, maxHeaders, upload, sha256 }
-        new Exchange(job, resolve, reject).start({
-          method: call.method,
-          path: applied.path,
-          headers: applied.headers,
-          body: body.content,
-        })
+        const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
+        if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
+        else new Exchange(job, resolve, reject).start(request)
       }),
     reconfigure: (routes) => sites.retire(new Set(routes)),
     close: async () => {
@@ -88,6 +94,27 @@ export function makeForward(options: ForwardOptions): Forward {
       await sites.close()
     },
   }
+}
+
+interface Settled {
+  readonly resolve: (outcome: Outcome) => void
+  readonly reject: (refusal: Refusal) => void
+}
+
+/** The way of a call whose answer is judged or masked: the same exchange, with the judge before it. */
+function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, request: Dispatcher.DispatchOptions, then: Settled): void {
+  if (answers === undefined) throw new Refusal('internal', { detail: 'nobody judges answers' })
+  const judged = <Seen extends Observed | Effect>(seen: Seen): Seen => {
+    const answer = held.judged
+    return answer === null ? seen : { ...seen, bytesIn: held.bytesIn, answer }
+  }
+  const exchange = new Exchange(
+    job,
+    (observed) => then.resolve(judged(observed)),
+    (refusal) => then.reject(refusal.effect === null ? refusal : refusal.after(judged(refusal.effect))),
+  )
+  const held: Held = new Held({ decision, answers, echoes: job.echoes }, exchange)
+  exchange.start(request, held)
 }
 
 interface Body {

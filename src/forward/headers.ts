@@ -58,9 +58,10 @@ const vendorKeys: ReadonlySet<string> = new Set([
 
 /**
  * Takes the call, its upstream and the length of a body that streams with a known one (null: none, chunked, or a buffer).
- * Gives a flat list of names and values for undici, without a credential: `applyLease` adds that last.
+ * `readable`: the answer will be read here. Gives a flat list of names and values for undici, without a credential: `applyLease` adds that last.
  */
-export function upstreamHeaders(call: Call, upstream: Upstream, length: number | null): string[] {
+export function upstreamHeaders(call: Call, upstream: Upstream, length: number | null, readable = false): string[] {
+  const identity = upstream.credentialed || readable
   const given = call.headers
   const list: string[] = upstream.host === null ? [] : ['host', upstream.host]
   const named = namedByConnection(given)
@@ -68,12 +69,13 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
     const name = given[index] ?? ''
     const value = given[index + 1] ?? ''
     if (ended.has(name) || endedByPrefix(name) || named?.has(name)) continue
-    if (upstream.credentialed && (name === 'accept-encoding' || vendorKeys.has(name))) continue
+    if (identity && name === 'accept-encoding') continue
+    if (upstream.credentialed && vendorKeys.has(name)) continue
     if (name === 'referer' && namesUs(value, call.host)) continue
     list.push(name, value)
   }
-  // An answer that may echo the credential must be readable here.
-  if (upstream.credentialed) list.push('accept-encoding', 'identity')
+  // An answer that may echo the credential, or is judged, must be readable here.
+  if (identity) list.push('accept-encoding', 'identity')
   if (length !== null) list.push('content-length', String(length))
   return list
 }

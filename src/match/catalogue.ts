@@ -75,6 +75,8 @@ export function uncatalogued(route: string): Tool {
     resource: null,
     accepts: [],
     args: null,
+    answer: null,
+    reads: ['unknown'],
     debit: {},
     prompt: false,
     bound: false,

@@ -27,6 +27,8 @@ export interface Route {
   readonly selects: readonly string[]
   /** Lower-case request header names that policy may see. */
   readonly policyHeaders: readonly string[]
+  /** Lower-case response header names that policy may see. */
+  readonly answerHeaders: readonly string[]
   /** Bodies on GET, HEAD, DELETE and OPTIONS are refused unless this is set. */
   readonly allowBody: boolean
   readonly refusals: RefusalShape

@@ -20,6 +20,10 @@ export interface Tool {
   readonly accepts: readonly string[] | null
   /** `json`: the body is read strictly and judged. Null: it streams, unjudged. */
   readonly args: 'json' | null
+  /** How its answer is judged: by its head, or read as JSON as well. Null: it streams by, unjudged. */
+  readonly answer: 'head' | 'json' | null
+  /** Data classes that count as read with every permitted call, whatever the answer turns out to be: `data`, or the worst where nobody will say. */
+  readonly reads: readonly string[]
   /** Budget meter → JSON pointer into the body (a number), or a fixed amount. */
   readonly debit: Readonly<Record<string, string | number>>
   /** A call to a model: its body is a prompt. */

@@ -8,7 +8,7 @@ import type { Target } from '../match/match.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
-import type { Refusal } from '../refusal.ts'
+import type { JudgedAnswer, Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { maskSpoken, type Masking, type Spoken } from './mask.ts'
 import { onePiece, quote, quoteAgain, quoteAll } from './json-text.ts'
@@ -56,7 +56,9 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
     `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
     `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}` +
     `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}` +
-    `,"downstream_proven":${outcome.proven === null ? 'null' : quoteAgain(outcome.proven, 2048)}`
+    `,"downstream_proven":${outcome.proven === null ? 'null' : quoteAgain(outcome.proven, 2048)}` +
+    raisedText(target, outcome.answer) +
+    (outcome.answer === undefined ? '' : answerText(outcome.answer))
   const tail = `,"kind":"outcome"${who}${what}${seen}${lease === null ? ',"lease":null' : leaseText(lease)},"stages":${facts.stages}}}}`
   return { kind: 'outcome', id: call.id, rank: 'own', head: form.head(call.id, 'outcome', ''), tail }
 }
@@ -205,6 +207,25 @@ const leaseText = (lease: Lease): string =>
       `,"standing":${standing},"lease":{"id":${quote(id, 128)},"provider":${quote(provider, 128)},"digest":${quote(digest, 128)}` +
       `,"expires":${expires},"revocation":"${revocation}","standing":${standing},"scopes":${quoteAll(scopes, 64)}}`,
   )
+
+/** Data classes that count as read although the tool does not name them. */
+function raisedText(target: Target | null, answer: JudgedAnswer | undefined): string {
+  if (answer !== undefined) return answer.raised.length === 0 ? '' : `,"raised":${quoteAll(answer.raised, 64)}`
+  if (target === null || target.tool.reads === target.tool.data) return ''
+  return `,"raised":${quoteAll(target.tool.reads, 64)}`
+}
+
+/** How the answer was judged: who decided, and digests; never a byte of it. */
+function answerText(answer: JudgedAnswer): string {
+  const { status, effect, observed, rules, controls, obligations, judged: whole, truncated, masked, dropped, evalNs } = answer
+  const obliged = obligations.map(({ id, type }) => `{"id":${quote(id, 128)},"type":"${type}"}`).join(',')
+  return (
+    `,"answer":{"status":${status},"effect":${effect === null ? 'null' : `"${effect}"`}${observed === null ? '' : `,"observed":"${observed}"`}` +
+    `,"rules":${quoteAll([...rules])},"controls":${quoteAll([...controls], 128)},"obligations":[${obliged}],"judged":${whole},"truncated":${truncated}` +
+    `,"masked":${masked},"dropped":${dropped},"sha256":${hexText(answer.sha256)},"sent_sha256":${hexText(answer.sent)}` +
+    `${answer.fault === null ? '' : `,"fault":${quote(answer.fault, 1024)}`},"eval_ns":${Math.round(evalNs)}}`
+  )
+}
 
 function hexText(digest: string | null): string {
   return digest === null ? 'null' : `"${digest}"`

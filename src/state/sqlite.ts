@@ -161,6 +161,13 @@ export class SqliteState implements State {
     if (live) this.#tasks.conclude(live, outcome.failed, outcome.debit)
   }
 
+  raise(task: string, caller: string, classes: readonly string[]): void {
+    const live = this.#tasks.live(task)
+    if (live) this.#tasks.raise(live, classes)
+    this.#callers.remember(caller, classes, this.#clock())
+    this.flush()
+  }
+
   clearSensitivity(caller: string): void {
     this.#callers.clear(caller)
     for (const live of this.#tasks.ofCaller(caller)) this.#tasks.clear(live)

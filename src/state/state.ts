@@ -180,6 +180,11 @@ export interface State {
   mint(request: MintRequest): MintAnswer
   /** What came of a permitted call: feeds `failures` and late debits such as bytes out. */
   observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): Awaitable<void>
+  /**
+   * What an answer turned out to hold counts as read by its task (while that lives) and by the caller from now on; written when it resolves.
+   * `public` never counts.
+   */
+  raise(task: string, caller: string, classes: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>
 

@@ -1,6 +1,7 @@
 /** Tasks and their facts: the live ones in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { advance, concluded, Counts, firstFacts, Repeats } from '../task/sequence.ts'
+import { withRead } from '../task/sensitivity.ts'
 import type { MintRequest, TaskFacts, TaskRow, TaskState } from './state.ts'
 
 export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
@@ -137,6 +138,11 @@ export class TaskTable {
 
   conclude(live: LiveTask, failed: boolean, debit: Readonly<Record<string, number>> | undefined): void {
     this.#replace(live, concluded(live.facts, failed, debit))
+  }
+
+  raise(live: LiveTask, classes: readonly string[]): void {
+    const sensitivity = withRead(live.facts.sensitivity, classes)
+    if (sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
   }
 
   clear(live: LiveTask): void {

@@ -78,8 +78,8 @@ export function liveCall(incoming: IncomingMessage, outgoing: ServerResponse, op
 }
 
 /** A permit for this call to this target, minted with a swap that changes nothing. */
-export function permitFor(call: Call, target: Target = sketchTarget()): Permit {
-  return Permit.mint(allowing(call, target), () => undefined)
+export function permitFor(call: Call, target: Target = sketchTarget(), decision: Partial<Decision> = {}): Permit {
+  return Permit.mint({ ...allowing(call, target), ...decision }, () => undefined)
 }
 
 function allowing(call: Call, target: Target): Decision {

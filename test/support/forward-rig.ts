@@ -1,15 +1,17 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Decision } from '../../src/decide/decide.ts'
 import { Permit } from '../../src/decide/permit.ts'
 import type { Lease } from '../../src/credential/credential.ts'
 import { makeForward, type Forward, type ForwardOptions, type Outcome } from '../../src/forward/forward.ts'
 import type { Call } from '../../src/listen/call.ts'
 import type { JudgedBody } from '../../src/match/match.ts'
 import type { Route } from '../../src/match/route.ts'
+import type { Tool } from '../../src/match/tools.ts'
 import type { Refusal } from '../../src/refusal.ts'
 import { Secret } from '../../src/secret.ts'
 import { liveCall, permitFor, refuseCall } from './call.ts'
-import { sketchRoute, sketchTarget } from './question.ts'
+import { sketchRoute, sketchTarget, sketchTool } from './question.ts'
 import { listening } from './sockets.ts'
 
 export interface RigOptions {
@@ -21,6 +23,8 @@ export interface RigOptions {
   /** Reads the body first and forwards it as judged. */
   readonly judge?: boolean
   readonly forward?: Partial<ForwardOptions>
+  readonly tool?: Partial<Tool>
+  readonly decision?: Partial<Decision>
 }
 
 export interface Rig {
@@ -39,6 +43,7 @@ export interface Rig {
 export async function startRig(upstream: number, options: RigOptions = {}): Promise<Rig> {
   const forward = makeForward({ clock: Date.now, check: (permit) => Permit.check(permit), ...options.forward })
   const route = upstreamRoute(upstream, options.basePath ?? '', options.route)
+  const tool = sketchTool(options.tool)
   const calls: Call[] = []
   const ends: (Outcome | Refusal)[] = []
   const waiting: (() => void)[] = []
@@ -47,7 +52,7 @@ export async function startRig(upstream: number, options: RigOptions = {}): Prom
     calls.push(call)
     try {
       const body = options.judge ? await judgedBody(call) : streamedBody(call)
-      ends.push(await forward.forward(permitFor(call, sketchTarget({ route, body })), options.lease ?? null))
+      ends.push(await forward.forward(permitFor(call, sketchTarget({ route, body, tool }), options.decision), options.lease ?? null))
     } catch (error) {
       ends.push(refuseCall(call, error))
     }
