@@ -23,6 +23,7 @@ interface Source {
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const rego = join(root, 'rego')
 const builtinsFolder = join(root, 'test/conformance/policy/builtins')
+const answeringFolder = join(root, 'test/support/answering')
 const sources: readonly Source[] = [
   { folder: rego, bundle: join(rego, 'policy.tar.gz'), entrypoints: [] },
   // What the host's builtins are tested through.
@@ -30,6 +31,12 @@ const sources: readonly Source[] = [
     folder: builtinsFolder,
     bundle: join(builtinsFolder, 'builtins.tar.gz'),
     entrypoints: ['countersign/decision', 'countersign/task'],
+  },
+  // What tests have answers masked by.
+  {
+    folder: answeringFolder,
+    bundle: join(answeringFolder, 'answering.tar.gz'),
+    entrypoints: ['countersign/decision', 'countersign/task', 'countersign/response'],
   },
 ]
 const capabilitiesPath = join(rego, 'capabilities.json')

@@ -40,7 +40,10 @@ export class EventMask {
     const out: Buffer[] = []
     let from = 0
     for (let at = 0; at < chunk.length; at++) {
-      if (!this.#endsEvent(chunk[at] ?? 0)) continue
+      const byte = chunk[at] ?? 0
+      // the other half of the line end that ended the event before
+      if (byte === lineFeed && this.#returned && at === from && this.#open.length === 0) from++
+      if (!this.#endsEvent(byte)) continue
       this.#keep(chunk.subarray(from, at + 1))
       out.push(this.#event(this.#open.take()))
       from = at + 1

@@ -71,6 +71,22 @@ opening := {
 	"context": call.context,
 }
 
+# The customer came back.
+answer := {
+	"v": 1,
+	"request": {"id": "c_1", "method": "GET", "path": "/customers/42"},
+	"caller": call.caller,
+	"agent": call.agent,
+	"task": call.task,
+	"tool": object.union(call.tool, {"answer": "json"}),
+	"response": {
+		"status": 200,
+		"headers": {"content-type": "application/json"},
+		"body": {"kind": "json", "size": 12, "judged": true, "truncated": false, "sample": `{"name":"A"}`, "parsed": {"name": "A"}},
+	},
+	"context": call.context,
+}
+
 _agent := {
 	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live", "hosting": "own",
 	"owners": {"business": "b@acme.example", "security": "s@acme.example", "incident": "i@acme.example"}, "labels": {},

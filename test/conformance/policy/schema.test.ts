@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
+import { buildAnswerInput } from '../../../src/decide/answer-input.ts'
 import { buildInput } from '../../../src/decide/input.ts'
 import { buildTaskInput } from '../../../src/decide/opening.ts'
+import { sketchDecision } from '../../support/decision.ts'
 import { faultsOf, type JsonSchema } from '../../support/json-schema.ts'
 import { allowedInput, defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
 import {
@@ -21,6 +23,7 @@ const schemaOf = (name: string): JsonSchema =>
   JSON.parse(readFileSync(new URL(`../../../rego/schemas/${name}.json`, import.meta.url), 'utf8'))
 const input = schemaOf('input')
 const task = schemaOf('task')
+const response = schemaOf('response')
 const setting = { mode: 'enforce', environment: 'test' } as const
 const seen = { now: 1_790_000_000_000, revision: 'r1' }
 
@@ -78,6 +81,24 @@ describe('what policy reads', () => {
       const text = buildTaskInput(opening, seen, setting)
       expect(faultsOf(task, JSON.parse(text))).toEqual([])
       expect(host.evaluate('countersign/task', text)).toMatchObject({ effect: 'allow' })
+    }
+  })
+
+  it('about an answer is what rego/schemas/response.json says', () => {
+    const body = { kind: 'json', parsed: { a: 1 }, sample: '{"a":1}', size: 7, judged: true, truncated: false } as const
+    const none = { kind: 'none', parsed: undefined, sample: null, size: null, judged: true, truncated: false } as const
+    for (const question of [plain, rich]) {
+      const target = { ...question.target, tool: { ...question.target.tool, answer: 'json' as const } }
+      const decision = sketchDecision({ ...question, target })
+      for (const [status, shown] of [
+        [200, body],
+        [204, none],
+      ] as const) {
+        const answer = { status, headers: new Map([['content-type', 'application/json']]), body: shown }
+        const text = buildAnswerInput(decision, answer, { ...seen, facts }, setting)
+        expect(faultsOf(response, JSON.parse(text))).toEqual([])
+        expect(host.evaluate('countersign/response', text)).toMatchObject({ effect: 'allow' })
+      }
     }
   })
 

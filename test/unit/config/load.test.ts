@@ -144,6 +144,12 @@ describe('each problem is named with its place', () => {
       'task:\n  subjects: [ { issuer: i, audience: a, keys: { file: j } }, { issuer: i, audience: b, keys: { file: j } } ]\n',
       '7 CS1402 task.subjects.1.issuer',
     ],
+    [
+      'a destination approved for what nobody labelled',
+      'egress: internal, resource',
+      'egress: internal, accepts: [public, unclassified], resource',
+      '24 CS1402 forward.routes.crm.tools.0.accepts',
+    ],
     ['a route without a way in', 'at: /crm\n', 'owner: a\n', '19 CS1402 forward.routes.crm'],
     ['a reserved prefix', 'at: /crm\n', 'at: /t\n', '20 CS1402 forward.routes.crm.at'],
     ['a user in an upstream URL', 'https://crm.acme.example/api', 'https://u:p@crm.acme.example/api', '21 CS1201 forward.routes.crm.to'],

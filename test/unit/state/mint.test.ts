@@ -134,6 +134,33 @@ describe('what was read', () => {
   })
 })
 
+describe('what an answer raises', () => {
+  it('counts as read by task and caller at once, and a decision from before is stale', () => {
+    const state = stateAt({ now: noon })
+    const row = sketchRow()
+    state.openTask(row)
+    const held = mintOn(state, row, noon)
+    state.raise(row.id, row.caller, ['personal', 'public', 'personal'])
+    expect(state.facts(row.id, row.caller)).toMatchObject({
+      task: { sensitivity: ['personal'] },
+      caller: { sensitivity: { personal: noon } },
+    })
+    expect(why(state.mint(held))).toBe('stale')
+    const again = mintOn(state, row, noon)
+    state.raise(row.id, row.caller, ['personal'])
+    expect(why(state.mint(again))).toBe('minted')
+  })
+
+  it('stays with the caller when its task has ended meanwhile', () => {
+    const state = stateAt({ now: noon })
+    const row = sketchRow()
+    state.openTask(row)
+    state.endTask(row.id, 'completed', { at: noon, cause: 'done', by: 'x' })
+    state.raise(row.id, row.caller, ['personal'])
+    expect(state.facts('t_next', row.caller).caller.sensitivity).toEqual({ personal: noon })
+  })
+})
+
 describe('the history of a task is bounded', () => {
   it('to the last five steps, 256 hosts, 512 tool names and 64 repeats', () => {
     const state = stateAt({ now: noon })

@@ -80,6 +80,16 @@ describe('the state after a crash', () => {
     expect(again.task('t_paused')).toMatchObject({ state: 'paused', paused: { by: 'rule' } })
   })
 
+  it('has what an answer raised, without a flush of its own', () => {
+    const state = open()
+    const row = sketchRow()
+    state.openTask(row)
+    state.raise(row.id, row.caller, ['personal'])
+    crash()
+    const again = open('after.db').facts(row.id, row.caller)
+    expect(again).toMatchObject({ task: { sensitivity: ['personal'] }, caller: { sensitivity: { personal: noon } } })
+  })
+
   it('has what was not flushed neither in facts nor in budgets', () => {
     const state = open()
     const row = sketchRow()
