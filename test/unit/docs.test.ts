@@ -110,10 +110,12 @@ describe('the page of policy', () => {
   const shared = globSync('agent/*.rego', { cwd: join(root, 'rego/countersign') })
   const ofCalls = [...shared, ...globSync('call/*.rego', { cwd: join(root, 'rego/countersign') }), 'decision.rego']
   const ofTasks = [...shared, ...globSync('opening/*.rego', { cwd: join(root, 'rego/countersign') }), 'task.rego']
+  const ofAnswers = [...globSync('answer/*.rego', { cwd: join(root, 'rego/countersign') }), 'response.rego']
 
   test.each([
     ['The rules of a call', ofCalls],
     ['The rules of a task', ofTasks],
+    ['The rules of an answer', ofAnswers],
   ])('has under "%s" each rule as its metadata has it, and none that is gone', (heading, paths) => {
     const written = rows(heading).map((line) => {
       const [id, effect, severity, observable, , facts, controls] = line
