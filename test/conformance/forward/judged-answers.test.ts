@@ -516,6 +516,28 @@ describe('while an answer is held', () => {
     expect(client.text()).not.toContain('777')
   })
 
+  test('a body that streams upstream is sent to its end, and the answer comes masked', async () => {
+    const request = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n'
+    const speak = async (connection: RawConnection): Promise<void> => {
+      await connection.until((text) => text.includes('0\r\n\r\n'))
+      connection.socket.end(json('{"ssn":"1"}'))
+    }
+    const { body, asked, end } = await answered(speak, { ...masking('/ssn'), request })
+    expect(body).toBe('{"ssn":"***"}')
+    expect(asked).toContain('5\r\nhello\r\n0\r\n\r\n')
+    expect(end).toMatchObject({ ended: 'complete', bytesOut: 5, bodySha256: sha('hello') })
+  })
+
+  test('an early answer to a body that is still on its way comes masked, and refused as any other', async () => {
+    const request = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\nConnection: close\r\n\r\nhello'
+    const early = await answered(({ socket }) => void socket.write(json('{"ssn":"1"}')), { ...masking('/ssn'), request })
+    expect(early.body).toBe('{"ssn":"***"}')
+    expect(early.text).toMatch(/connection: close/i)
+    const refused = await answered(({ socket }) => void socket.write(json('{"ssn":"777"}')), { answers: scriptedAnswers(denied), request })
+    expect(refused.status).toBe(502)
+    expect(refused.text).not.toContain('777')
+  })
+
   test('the connection serves the next call afterwards', async () => {
     const upstream = await opened(
       rawServer(async (connection) => {
