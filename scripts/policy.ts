@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { capabilities } from './capabilities.ts'
+import { rulesPage } from './rules-page.ts'
 
 /** A folder of sources, what is compiled of them, and where it is kept. */
 interface Source {
@@ -65,6 +66,7 @@ function run(tool: string, check: boolean): void {
     'a policy test failed, or a line is not covered',
   )
   console.log(`policy: formatted, checked, tested (coverage ${JSON.parse(tests).coverage} %)`)
+  settle(join(root, 'docs/rules.md'), Buffer.from(rulesPage(join(rego, 'countersign'))), check, (bytes) => bytes)
   const scratch = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
   try {
     // Compilers of different Go releases pack differently; what they pack is the same, byte for byte.

@@ -5,6 +5,7 @@ import { makeApprove } from './approve/approve.ts'
 import { makeSwap } from './approve/swap.ts'
 import { agentsOf, routesOf, unclassified } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
+import { policyData } from './config/policy-data.ts'
 import type { Loaded } from './config/load.ts'
 import { same, sameJudges, sameWay } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
@@ -12,9 +13,9 @@ import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { readBundle } from './decide/bundle/bundle.ts'
-import { makeDecide, type DecideOptions } from './decide/decide.ts'
+import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
 import type { Modes } from './decide/mode.ts'
-import { openPolicy, type PolicyHost } from './decide/module.ts'
+import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
@@ -69,7 +70,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     return part
   }
   try {
-    const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log }))
+    const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log, ...settingsOf(loaded, clock()) }))
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
@@ -191,7 +192,18 @@ function approveOf(on: Foundation, rejudge: Stages['decide'], outdated: (route: 
     outdated(decision.question.target.route.name)
     return Permit.mint(decision, how)
   }
-  return makeApprove({ mint, swap, rejudge })
+  return makeApprove({ mint, swap, rejudge, refused: (decision) => countRefusal(on, decision) })
+}
+
+/** Tells the task's facts that policy refused. What fails here is told to the operator and changes nothing of the refusal. */
+function countRefusal({ state, log }: { readonly state: State; readonly log: Foundation['log'] }, { question, refusedBy }: Decision): void {
+  const failed = (error: unknown): void => log.error({ err: error }, 'a refusal was not counted')
+  try {
+    const told = state.denied(question.task.row.id, [...new Set(refusedBy.map(({ rule }) => rule))])
+    if (told instanceof Promise) told.catch(failed)
+  } catch (error) {
+    failed(error)
+  }
 }
 
 /**
@@ -225,6 +237,10 @@ function observed(forward: Forward, state: State): Stages['forward'] {
 
 function modesOf({ config: { decide } }: Loaded): Modes {
   return decide.modes.length === 0 ? { mode: decide.mode } : { mode: decide.mode, modes: decide.modes }
+}
+
+function settingsOf({ config: { decide } }: Loaded, now: number): Pick<PolicyOptions, 'settings'> {
+  return decide.settings === undefined ? {} : { settings: policyData(decide.settings, now) }
 }
 
 function bundleBytes({ config, folder }: Loaded): Uint8Array {

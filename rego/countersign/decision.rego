@@ -14,9 +14,11 @@ import data.countersign.lib
 # title: The decision on one call
 # description: Takes input v1 of one call and gives decision v1.
 # entrypoint: true
-decision := lib.decision(_effect, _findings) if _effect != "ask"
+decision := lib.labelled(lib.decision(_effect, _findings), call.labels) if _effect != "ask"
 
-decision := object.union(lib.decision("ask", _findings), {"approval": _approval}) if _effect == "ask"
+decision := object.union(lib.labelled(lib.decision("ask", _findings), call.labels), {"approval": _approval}) if {
+	_effect == "ask"
+}
 
 _findings := _denials | call.ask
 

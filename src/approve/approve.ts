@@ -13,6 +13,8 @@ export interface ApproveOptions {
   readonly swap: Swap
   /** Judges again on fresh facts. Absent: a decision whose facts changed is refused at once. */
   readonly rejudge?: (question: Question) => Decision
+  /** Counts a refusal by policy among the facts of its task. The refusal stands whatever becomes of that, and waits for nothing. */
+  readonly refused?: (decision: Decision) => void
 }
 
 /** How often a call that lost the swap is judged again. */
@@ -25,11 +27,14 @@ const mostRejudged = 5
  * Throws `decide.denied` for deny and `approve.required` for ask, both with what the agent may read of the reasons, what the
  * swap throws, and `decide.unavailable` when the facts changed each time.
  */
-export function makeApprove({ mint, swap, rejudge }: ApproveOptions): Approve {
+export function makeApprove({ mint, swap, rejudge, refused }: ApproveOptions): Approve {
   return (first) => {
     let decision = first
     for (let again = 0; ; again++) {
-      refuseUnlessAllowed(decision)
+      if (decision.effect !== 'allow') {
+        refused?.(decision)
+        throw refusalOf(decision)
+      }
       try {
         return mint(decision, swap)
       } catch (error) {
@@ -42,16 +47,10 @@ export function makeApprove({ mint, swap, rejudge }: ApproveOptions): Approve {
   }
 }
 
-function refuseUnlessAllowed({ effect, reasons: found }: Decision): void {
-  if (effect === 'allow') return
+function refusalOf({ effect, reasons: found }: Decision): Refusal {
   const reasons = [...new Set(found.map(({ message_agent }) => message_agent))]
-  switch (effect) {
-    case 'deny':
-      throw new Refusal('decide.denied', { reasons })
-    case 'ask':
-      throw new Refusal('approve.required', { reasons, retry: 'after-approval' })
-    case 'defer':
-      // no fact can be waited for yet, and unknown means no
-      throw new Refusal('decide.malformed', { detail: 'a decision to wait for a fact' })
-  }
+  if (effect === 'ask') return new Refusal('approve.required', { reasons, retry: 'after-approval' })
+  // no fact can be waited for yet, and unknown means no
+  if (effect === 'defer') return new Refusal('decide.malformed', { detail: 'a decision to wait for a fact' })
+  return new Refusal('decide.denied', { reasons })
 }

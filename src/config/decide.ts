@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { modeConfig, modesConfig } from './modes.ts'
+import { policySettings } from './policy-settings.ts'
 
 const bundle = z.strictObject({ path: z.string() }).optional().describe('Compiled policy; absent: the default policy.')
 
@@ -15,4 +16,5 @@ export const decideConfig = z.strictObject({
   modes: modesConfig,
   unlabelled,
   environment: z.string().default('production').describe('Name that policy sees.'),
+  settings: policySettings,
 })

@@ -108,8 +108,23 @@ function checkInterface(module: WebAssembly.Module): void {
 
 const names = (count: number, word: string): string[] => Array.from({ length: count }, (_, index) => `${word}-${index}`)
 
+const meters = (word: string): Record<string, number> => Object.fromEntries(names(64, word).map((name, index) => [name, index]))
+
+function largestPast(): object {
+  return {
+    step: 1000,
+    repeats: 0,
+    counts: meters('count'),
+    steps: Object.fromEntries(names(65, 'count').map((name, index) => [name, [index, 1000]])),
+    last: [],
+    taint: names(64, 'read'),
+    sources: Object.fromEntries(names(64, 'read').map((name) => [name, { tool: 'none', ago: 1, step: 1, only: false }])),
+    denials: Object.fromEntries(names(17, 'intent.rule').map((name) => [name, 1000])),
+    diverged: true,
+  }
+}
+
 function largestInput(): object {
-  const meters = (word: string): Record<string, number> => Object.fromEntries(names(64, word).map((name, index) => [name, index]))
   const intent = {
     purpose: 'p'.repeat(1024),
     tools: names(256, 'tool').map((name) => `${name}.*`),
@@ -139,9 +154,10 @@ function largestInput(): object {
       intent: { ...intent, ...asked },
       budget: { limit: meters('limit'), spent: meters('spent'), debit: meters('debit') },
       sensitivity: names(64, 'read'),
+      inherited: meters('inherited'),
     },
     tool: { ...tool, data: names(64, 'data'), accepts: names(64, 'accepted') },
-    sequence: { repeats: 0, counts: meters('count'), last: [], taint: names(64, 'read') },
+    sequence: largestPast(),
     delegation: { verified: true, chain: [] },
     context: { now: 1 },
   }

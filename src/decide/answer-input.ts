@@ -28,7 +28,7 @@ export function buildAnswerInput({ question }: Decision, answer: Answer, seen: S
   const headers = new Members(caps.headers)
   for (const [name, value] of answer.headers) headers.add(name, text(value, caps.header), caps.name)
   return (
-    `{"v":1,"request":{${asked}},${whoText(standingText(caller, task), target, seen.facts)},"tool":{"answer":"${target.tool.answer}",${toolText(target).slice(1)}` +
+    `{"v":1,"request":{${asked}},${whoText(standingText(caller, task), target, seen)},"tool":{"answer":"${target.tool.answer}",${toolText(target).slice(1)}` +
     `,"response":{"status":${number(answer.status, 'the status')},"headers":${headers.end()},"body":${bodyText(answer.body)}}` +
     `,"context":${contextText(seen, settingOf(question, setting))}}`
   )

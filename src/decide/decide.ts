@@ -40,6 +40,8 @@ export interface Decision {
   /** In observe mode, what policy said before the host turned it into allow. */
   readonly observed: 'deny' | 'ask' | null
   readonly reasons: readonly Reason[]
+  /** Those of the reasons that refuse: of rules that observe mode does not only watch. */
+  readonly refusedBy: readonly Reason[]
   readonly obligations: readonly Obligation[]
   readonly approval: {
     readonly approvers: readonly string[]
@@ -100,12 +102,14 @@ export function makeDecide(options: DecideOptions): Decide {
       return input.engine
     })
     const { effect, reasons, obligations, approval, credential, labels, text } = result
-    const enforced = effect === 'allow' ? effect : enforcedOf(options, question, reasons)
+    const left = effect === 'allow' ? none : refusingOf(options, question, reasons)
+    const enforced = effectOf(left)
     return {
       question,
       effect: enforced,
       observed: enforced === effect || effect === 'allow' ? null : effect,
       reasons,
+      refusedBy: left,
       obligations,
       approval,
       credential,
@@ -123,9 +127,20 @@ export function makeDecide(options: DecideOptions): Decide {
 
 /** What the rules say that are not watched only: deny beats ask, and without any the call, or the answer, is allowed. */
 export function enforcedOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
+  return effectOf(refusingOf(modes, question, reasons))
+}
+
+/** The reasons of the rules that are not watched only. */
+function refusingOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): readonly JudgedReason[] {
   const { route } = question.target
   const mayWatch = route.credential === null || route.observe
-  const left = reasons.filter(({ observable, rule }) => !(mayWatch && observable && modeOf(modes, question, rule) === 'observe'))
-  if (left.length === 0) return 'allow'
-  return left.every(({ effect }) => effect === 'ask') ? 'ask' : 'deny'
+  return reasons.filter(({ observable, rule }) => !(mayWatch && observable && modeOf(modes, question, rule) === 'observe'))
+}
+
+const none: readonly JudgedReason[] = []
+
+/** Deny beats ask, and without any reason the call is allowed. */
+function effectOf(reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
+  if (reasons.length === 0) return 'allow'
+  return reasons.every(({ effect }) => effect === 'ask') ? 'ask' : 'deny'
 }

@@ -3,11 +3,11 @@
 import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
-import type { Facts, Step, TaskFacts, TaskRow } from '../state/state.ts'
+import type { Facts, Source, Step, TaskFacts, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
-import { exceeded, number, numbers, onePiece, text, textOrNull, texts, type Cap } from './fragment.ts'
+import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Modes } from './mode.ts'
 import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
@@ -42,6 +42,7 @@ const caps = {
   classes: operator(64, 'a list of data classes'),
   meters: operator(64, 'the budget'),
   counts: operator(65, 'the counts of a task'),
+  denials: operator(17, 'the denials of a task'),
   resource: { most: 4096, what: 'the resource', fault: 'agent' },
   subject: operator(512, 'the subject'),
   whole: operator(65_536, 'the input'),
@@ -57,7 +58,7 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
   const standing = standingText(caller, task)
   const tail =
-    `}},${whoText(standing, target, facts)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
+    `}},${whoText(standing, target, seen)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
     `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
@@ -73,10 +74,10 @@ export function settingOf(question: Question, setting: Setting): Setting {
 }
 
 /** `caller`, `agent` and `task` of a call. */
-export function whoText({ who }: Pick<Standing, 'who'>, target: Target, facts: Facts): string {
+export function whoText({ who }: Pick<Standing, 'who'>, target: Target, { facts, now }: Pick<Seen, 'facts' | 'now'>): string {
   return (
     `${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
-    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)}}`
+    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)},"inherited":${inheritedText(facts, now)}}`
   )
 }
 
@@ -126,6 +127,19 @@ function sensitivity(facts: Facts): readonly string[] {
   return all === null ? read : all.sort()
 }
 
+/** Class → ms since another task of the caller read it, later than this one did or when this one did not. */
+function inheritedText({ task, caller }: Facts, now: number): string {
+  let members: Members | null = null
+  for (const name in caller.sensitivity) {
+    const at = caller.sensitivity[name] ?? now
+    // what a caller read is kept in whole seconds, rounded up
+    if (at <= Math.ceil((task.sources[name]?.at ?? -1) / 1000) * 1000) continue
+    members ??= new Members(caps.classes)
+    members.add(name, number(Math.max(0, now - at), 'ago'), caps.name)
+  }
+  return members === null ? '{}' : members.end()
+}
+
 function delegationText(row: TaskRow): string {
   const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
   return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
@@ -154,9 +168,9 @@ function sequenceText(question: Question, facts: TaskFacts, now: number): string
   let last = ''
   for (const step of facts.last.slice(-mostSteps)) last += `${last === '' ? '' : ','}${stepText(step, now)}`
   return (
-    `{"step":${number(facts.step, 'step')},"last":[${last}],"counts":${countsText(facts, question.target.tool.name)}` +
-    `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"hosts":${facts.hosts.length},"repeats":${facts.repeats[repeatDigest(question)] ?? 0}` +
-    `,"failures":${number(facts.failures, 'failures')},"diverged":false}`
+    `{"step":${number(facts.step, 'step')},"last":[${last}],${toolsText(facts, question.target.tool.name)}` +
+    `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"sources":${sourcesText(facts.sources, now)},"hosts":${facts.hosts.length},"repeats":${facts.repeats[repeatDigest(question)] ?? 0}` +
+    `,"failures":${number(facts.failures, 'failures')},"denials":${numbers(facts.denials, caps.denials, caps.name)},"diverged":${facts.diverged}}`
   )
 }
 
@@ -178,15 +192,48 @@ function rememberStep({ tool, effect, egress }: Step): { readonly effect: string
   return known
 }
 
-/** Calls per tool. The tool at hand is always there; past the cap the rest is counted together under `*`. */
-function countsText(facts: TaskFacts, tool: string): string {
-  const counted: Record<string, number> = Object.create(null)
-  if (Object.hasOwn(facts.counts, tool)) counted[tool] = facts.counts[tool] ?? 0
+/** `counts` and `steps`. The tool at hand is always there; past the cap the rest stands together under `*`. */
+function toolsText(facts: TaskFacts, tool: string): string {
+  const counts = new Members(caps.counts)
+  const steps = new Members(caps.counts)
+  if (Object.hasOwn(facts.counts, tool)) addTool(facts, tool, counts, steps)
   let names = 1
+  let rest = 0
+  let first = Infinity
+  let last = 0
   for (const name in facts.counts) {
     if (name === tool) continue
-    const key = names++ < mostCounts ? name : '*'
-    counted[key] = (counted[key] ?? 0) + (facts.counts[name] ?? 0)
+    if (name !== '*' && names++ < mostCounts) addTool(facts, name, counts, steps)
+    else {
+      const [from, to] = facts.steps[name] ?? [1, facts.step]
+      rest += facts.counts[name] ?? 0
+      first = Math.min(first, from)
+      last = Math.max(last, to)
+    }
   }
-  return numbers(counted, caps.counts, caps.name)
+  if (rest > 0) {
+    counts.add('*', number(rest, 'count'), caps.name)
+    steps.add('*', `[${number(first, 'step')},${number(last, 'step')}]`, caps.name)
+  }
+  return `"counts":${counts.end()},"steps":${steps.end()}`
+}
+
+function addTool({ counts, steps, step }: TaskFacts, name: string, counted: Members, stepped: Members): void {
+  // one whose steps nobody kept may have been called at any of them
+  const [first, last] = steps[name] ?? [1, step]
+  counted.add(name, number(counts[name] ?? 0, 'count'), caps.name)
+  stepped.add(name, `[${number(first, 'step')},${number(last, 'step')}]`, caps.name)
+}
+
+function sourcesText(sources: Readonly<Record<string, Source>>, now: number): string {
+  let members: Members | null = null
+  for (const name in sources) {
+    const source = sources[name]
+    if (source === undefined) continue
+    const { tool, at, step, only } = source
+    const ago = number(Math.max(0, now - at), 'ago')
+    members ??= new Members(caps.classes)
+    members.add(name, `{"tool":${text(tool, caps.name)},"ago":${ago},"step":${number(step, 'step')},"only":${only}}`, caps.name)
+  }
+  return members === null ? '{}' : members.end()
 }

@@ -15,6 +15,8 @@ export interface PolicyOptions {
   readonly maxMemoryPages?: number
   /** Longest that the worst input may take at activation, ms; nothing can interrupt an evaluation later. */
   readonly budgetMs?: number
+  /** What the operator sets for the rules: `countersign.settings` of the data. */
+  readonly settings?: Readonly<Record<string, unknown>>
 }
 
 /** 64 MiB: the largest input and all that policy makes of it. */
@@ -39,7 +41,7 @@ const longestKept = 1024
 export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
   const mould: Mould = {
     module: activate(bundle),
-    data: bundle.data,
+    data: options.settings === undefined ? bundle.data : withSettings(bundle.data, options.settings),
     initialPages: 32,
     maxPages: options.maxMemoryPages ?? usualPages,
     clock: options.clock,
@@ -53,6 +55,11 @@ export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
     affordable.set(bundle.digest, budgetMs)
   }
   return new PolicyHost(bundle, mould, instance, options.log)
+}
+
+function withSettings(data: Uint8Array, settings: Readonly<Record<string, unknown>>): Uint8Array {
+  const all = JSON.parse(Buffer.from(data).toString('utf8'))
+  return Buffer.from(JSON.stringify({ ...all, countersign: { ...all.countersign, settings } }))
 }
 
 export class PolicyHost implements Engine {

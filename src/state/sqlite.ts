@@ -168,6 +168,11 @@ export class SqliteState implements State {
     this.flush()
   }
 
+  denied(task: string, rules: readonly string[]): void {
+    const live = this.#tasks.live(task)
+    if (live) this.#tasks.refused(live, rules)
+  }
+
   clearSensitivity(caller: string): void {
     this.#callers.clear(caller)
     for (const live of this.#tasks.ofCaller(caller)) this.#tasks.clear(live)

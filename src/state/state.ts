@@ -62,9 +62,23 @@ export interface Step {
   readonly at: number
 }
 
+/** First and last step at which a tool was called; the first call of a task is step 1. */
+export type Span = readonly [first: number, last: number]
+
+/** The latest read of a data class in a task. */
+export interface Source {
+  readonly tool: string
+  /** Epoch ms. */
+  readonly at: number
+  readonly step: number
+  /** Whether every read of the class in this task came from this tool. */
+  readonly only: boolean
+}
+
 /**
  * Facts of one task, replaced as a whole on every change; `version` grows by one each time.
- * Two of its records are live: `counts` and `repeats` are shared by all versions, for copying them would cost more than judging a call.
+ * Four of its records are live: `counts`, `steps`, `sources` and `repeats` are shared by all versions, for copying them would cost more
+ * than judging a call.
  * Read them in the tick that `facts` answered.
  */
 export interface TaskFacts {
@@ -73,14 +87,22 @@ export interface TaskFacts {
   readonly last: readonly Step[]
   /** Tool → calls; live. Past 512 names the rest is counted under `*`. */
   readonly counts: Readonly<Record<string, number>>
+  /** Tool → where it was called; live. Has the names of `counts`. */
+  readonly steps: Readonly<Record<string, Span>>
   readonly spent: Readonly<Record<string, number>>
   /** Data classes read under this task. */
   readonly sensitivity: readonly string[]
+  /** Data class → its latest read under this task; live. A class without one was read at a time that nobody knows. */
+  readonly sources: Readonly<Record<string, Source>>
   readonly hosts: readonly string[]
   /** Digest of (tool, target, body) → times asked, for the last 64 distinct ones; live. */
   readonly repeats: Readonly<Record<string, number>>
   /** Upstream answers ≥ 400 and refusals in a row. */
   readonly failures: number
+  /** Rule → how often policy refused a call of this task for it, up to 1,000. Past 16 rules the rest is counted under `*`. */
+  readonly denials: Readonly<Record<string, number>>
+  /** Whether policy refused a call of this task because it left its intent. */
+  readonly diverged: boolean
 }
 
 /** What stays with the caller after its tasks: the agent's memory outlives its task. */
@@ -185,6 +207,8 @@ export interface State {
    * `public` never counts.
    */
   raise(task: string, caller: string, classes: readonly string[]): Awaitable<void>
+  /** Policy refused a call of a task, by these rules: feeds `denials` and `diverged`. A task that is not live is none. */
+  denied(task: string, rules: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>
 

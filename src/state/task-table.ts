@@ -1,7 +1,8 @@
 /** Tasks and their facts: the live ones in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { advance, concluded, Counts, firstFacts, Repeats } from '../task/sequence.ts'
+import { advance, concluded, Counts, firstFacts, refused, Repeats } from '../task/sequence.ts'
 import { withRead } from '../task/sensitivity.ts'
+import { anywhere, Trail } from '../task/trail.ts'
 import type { MintRequest, TaskFacts, TaskRow, TaskState } from './state.ts'
 
 export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
@@ -16,6 +17,7 @@ export interface LiveTask {
   until: number
   readonly counts: Counts
   readonly repeats: Repeats
+  readonly trail: Trail
 }
 
 /** The two clocks that a task's life is held to, ms. */
@@ -31,7 +33,7 @@ const tolerableStepBack = 30_000
 
 export class TaskTable {
   readonly #clocks: Clocks
-  /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance` and `conclude` only. */
+  /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance`, `conclude`, `refused` and `clear` only. */
   readonly #live = new Map<string, LiveTask>()
   readonly #byCaller = new Map<string, Set<LiveTask>>()
   /** What `flush` has to write. */
@@ -133,6 +135,7 @@ export class TaskTable {
   advance(live: LiveTask, request: MintRequest): void {
     live.counts.add(request.step.tool)
     live.repeats.add(request.repeat)
+    live.trail.add(request, live.facts)
     this.#replace(live, advance(live.facts, request))
   }
 
@@ -145,7 +148,12 @@ export class TaskTable {
     if (sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
   }
 
+  refused(live: LiveTask, rules: readonly string[]): void {
+    this.#replace(live, refused(live.facts, rules))
+  }
+
   clear(live: LiveTask): void {
+    live.trail.forgetSources()
     if (live.facts.sensitivity.length > 0) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity: [] })
   }
 
@@ -196,7 +204,14 @@ export class TaskTable {
 
   #writeFacts(live: LiveTask): void {
     // plain objects are written out several times faster than the live records, which have no prototype
-    const kept: KeptFacts = { ...live.facts, counts: { ...live.facts.counts }, repeats: live.repeats.latest() }
+    const { facts, repeats } = live
+    const kept: KeptFacts = {
+      ...facts,
+      counts: { ...facts.counts },
+      steps: { ...facts.steps },
+      sources: { ...facts.sources },
+      repeats: repeats.latest(),
+    }
     this.#putFacts.run(live.key, JSON.stringify(kept))
   }
 }
@@ -204,12 +219,16 @@ export class TaskTable {
 /** Facts as the file has them. */
 type KeptFacts = Omit<TaskFacts, 'repeats'> & { readonly repeats: [digest: string, times: number][] }
 
-function restore(text: unknown): Pick<LiveTask, 'facts' | 'counts' | 'repeats'> {
-  const kept = typeof text === 'string' ? (JSON.parse(text) as KeptFacts) : null
+function restore(text: unknown): Pick<LiveTask, 'facts' | 'counts' | 'repeats' | 'trail'> {
+  // a file from before there were steps has none
+  const kept = typeof text === 'string' ? (JSON.parse(text) as Omit<KeptFacts, 'steps'> & Partial<Pick<KeptFacts, 'steps'>>) : null
   const counts = new Counts(kept?.counts)
   const repeats = new Repeats(kept?.repeats)
-  const first = firstFacts(counts, repeats)
-  return { counts, repeats, facts: kept === null ? first : { ...first, ...kept, counts: counts.record, repeats: repeats.record } }
+  const trail = new Trail(kept?.steps ?? anywhere(counts.record, kept?.step ?? 0), kept?.sources)
+  const first = firstFacts(counts, repeats, trail)
+  const { steps, sources } = trail
+  const facts = kept === null ? first : { ...first, ...kept, counts: counts.record, steps, sources, repeats: repeats.record }
+  return { counts, repeats, trail, facts }
 }
 
 /** Rows are ours: nobody else writes the file, which is held exclusively and kept at mode 0600. */

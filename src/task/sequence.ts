@@ -1,6 +1,7 @@
 /** The history of a task as a rule may see it: bounded, and cheap to carry from one call to the next. */
 import { spend } from './budget.ts'
 import { withRead } from './sensitivity.ts'
+import type { Trail } from './trail.ts'
 import type { MintRequest, TaskFacts } from '../state/state.ts'
 
 const lastSteps = 5
@@ -9,6 +10,9 @@ const mostNames = 512
 const mostRepeats = 64
 /** Of the repeats, how many are written: after a crash the older ones are counted anew. */
 const keptRepeats = 16
+const mostRules = 16
+/** A count that has come this far changes no more: an agent that keeps being refused has nothing written any more. */
+const mostDenials = 1000
 
 /** Calls per tool, in one live record. Written by the state when it mints. */
 export class Counts {
@@ -72,17 +76,21 @@ export class Repeats {
 }
 
 /** The facts of a task that has made no call. */
-export function firstFacts(counts: Counts, repeats: Repeats): TaskFacts {
+export function firstFacts(counts: Counts, repeats: Repeats, trail: Trail): TaskFacts {
   return {
     version: 0,
     step: 0,
     last: [],
     counts: counts.record,
+    steps: trail.steps,
     spent: {},
     sensitivity: [],
+    sources: trail.sources,
     hosts: [],
     repeats: repeats.record,
     failures: 0,
+    denials: {},
+    diverged: false,
   }
 }
 
@@ -94,12 +102,36 @@ export function advance(facts: TaskFacts, request: MintRequest): TaskFacts {
     step: facts.step + 1,
     last: [...(facts.last.length < lastSteps ? facts.last : facts.last.slice(1 - lastSteps)), request.step],
     counts: facts.counts,
+    steps: facts.steps,
     spent: spend(facts.spent, request.debit),
     sensitivity: withRead(facts.sensitivity, request.data),
+    sources: facts.sources,
     hosts: known ? facts.hosts : [...facts.hosts, request.host],
     repeats: facts.repeats,
     failures: facts.failures,
+    denials: facts.denials,
+    diverged: facts.diverged,
   }
+}
+
+/**
+ * The facts after policy refused a call by these rules; the same object when it changes nothing. A rule of an intent
+ * (`intent.…`) that refused says that the task left it.
+ */
+export function refused(facts: TaskFacts, rules: readonly string[]): TaskFacts {
+  let denials: Record<string, number> | null = null
+  let { diverged } = facts
+  for (const rule of rules) {
+    if (rule.startsWith('intent.')) diverged = true
+    const now: Readonly<Record<string, number>> = denials ?? facts.denials
+    const name = Object.hasOwn(now, rule) || Object.keys(now).length < mostRules ? rule : '*'
+    const times = Object.hasOwn(now, name) ? (now[name] ?? 0) : 0
+    if (times >= mostDenials) continue
+    denials ??= { ...facts.denials }
+    denials[name] = times + 1
+  }
+  if (denials === null && diverged === facts.diverged) return facts
+  return { ...facts, version: facts.version + 1, denials: denials ?? facts.denials, diverged }
 }
 
 /** The facts after the outcome of a permitted call; the same object when it changes nothing. */

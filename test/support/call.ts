@@ -88,6 +88,7 @@ function allowing(call: Call, target: Target): Decision {
     effect: 'allow',
     observed: null,
     reasons: [],
+    refusedBy: [],
     obligations: [],
     approval: null,
     credential: null,

@@ -113,6 +113,7 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
     effect: 'allow',
     observed: null,
     reasons: [],
+    refusedBy: [],
     obligations: [],
     approval: null,
     credential: sketch.credential ?? null,

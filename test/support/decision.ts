@@ -15,6 +15,7 @@ export function sketchDecision(question: Question = sketchQuestion(), decision: 
     effect,
     observed: null,
     reasons,
+    refusedBy: effect === 'allow' ? [] : reasons,
     obligations: [],
     approval: null,
     credential: null,

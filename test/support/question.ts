@@ -207,9 +207,12 @@ export function sketchQuestion(question: QuestionSketch = {}): Question {
   }
 }
 
+const noSteps = { step: 0, last: [], counts: {}, steps: {} }
+const noDenials = { denials: {}, diverged: false }
+
 export function sketchFacts(task: Partial<Facts['task']> = {}, caller: Partial<Facts['caller']> = {}): Facts {
   return {
-    task: { version: 1, step: 0, last: [], counts: {}, spent: {}, sensitivity: [], hosts: [], repeats: {}, failures: 0, ...task },
+    task: { ...noSteps, version: 1, spent: {}, sensitivity: [], sources: {}, hosts: [], repeats: {}, failures: 0, ...noDenials, ...task },
     caller: { version: 1, sensitivity: {}, ...caller },
   }
 }

@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { rulesPage } from '../../scripts/rules-page.ts'
 import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { parseConfig } from '../../src/config/load.ts'
@@ -65,69 +66,28 @@ test('the page of refusals has each status, fault and title as the table has the
   expect(written).toEqual(Object.entries(codes).map(([code, { status, fault, title }]) => [code, title, String(status), fault]))
 })
 
-describe('the page of policy', () => {
-  interface Custom {
-    readonly id: string
-    readonly effect: string
-    readonly severity: string
-    readonly observable: boolean
-    readonly facts: readonly string[]
-    readonly frameworks: Readonly<Record<string, readonly string[]>>
-  }
+test('the page of rules has each rule as its annotation has it, and none that is gone', () => {
+  expect(read('docs/rules.md')).toBe(rulesPage(join(root, 'rego/countersign')))
+})
 
-  /** Rows of the table under a heading, without its head. */
-  function rows(heading: string): string[] {
-    const after = read('docs/policy.md').split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
-    const lines = after.split('\n')
-    const first = lines.findIndex((line) => line.startsWith('| rule |'))
-    const rest = lines.slice(first + 2)
-    return rest.slice(
-      0,
-      rest.findIndex((line) => !line.startsWith('|')),
-    )
-  }
+test('the page of the library has each function that is annotated, and no other', () => {
+  const sources = globSync('rego/countersign/lib/*.rego', { cwd: root }).filter((path) => !path.endsWith('_test.rego'))
+  const annotated = sources.flatMap((path) =>
+    Array.from(read(path).matchAll(/^# METADATA\n(?:#.*\n)+(?:default )?([a-z]\w*)\(/gm), ([, name]) => name),
+  )
+  const rows = read('docs/library.md').match(/^\| `.*/gm) ?? []
+  const written = rows.flatMap((row) => Array.from((row.split('|')[1] ?? '').matchAll(/`(\w+)\(/g), ([, name]) => name))
+  const left = ['effect', 'decision', 'controls']
+  expect(new Set(written)).toEqual(new Set(annotated.filter((name) => !left.includes(name ?? ''))))
+})
 
-  function rules(paths: readonly string[]): Custom[] {
-    const blocks = paths.flatMap((path) =>
-      Array.from(read(`rego/countersign/${path}`).matchAll(/^# METADATA\n((?:#.*\n)+)/gm), (match) => match[1] ?? ''),
-    )
-    return blocks.map((block) => parse(block.replaceAll(/^# ?/gm, '')).custom).filter((custom) => custom !== undefined)
-  }
-
-  function row({ id, effect, severity, observable, facts, frameworks }: Custom): readonly string[] {
-    const named = (frameworks['csa_maestro'] ?? []).map((layer) => `MAESTRO ${layer}`)
-    const ids = ['owasp_agentic', 'owasp_nhi', 'mitre_atlas', 'nist_csf', 'nist_ai_rmf'].flatMap((framework) => frameworks[framework] ?? [])
-    return [
-      `\`${id}\``,
-      effect,
-      severity,
-      observable ? 'yes' : 'no',
-      facts.map((fact) => `\`${fact}\``).join(', ') || 'all of it',
-      [...ids, ...named].join(', '),
-    ]
-  }
-
-  const shared = globSync('agent/*.rego', { cwd: join(root, 'rego/countersign') })
-  const ofCalls = [...shared, ...globSync('call/*.rego', { cwd: join(root, 'rego/countersign') }), 'decision.rego']
-  const ofTasks = [...shared, ...globSync('opening/*.rego', { cwd: join(root, 'rego/countersign') }), 'task.rego']
-  const ofAnswers = [...globSync('answer/*.rego', { cwd: join(root, 'rego/countersign') }), 'response.rego']
-
-  test.each([
-    ['The rules of a call', ofCalls],
-    ['The rules of a task', ofTasks],
-    ['The rules of an answer', ofAnswers],
-  ])('has under "%s" each rule as its metadata has it, and none that is gone', (heading, paths) => {
-    const written = rows(heading).map((line) => {
-      const [id, effect, severity, observable, , facts, controls] = line
-        .split('|')
-        .slice(1)
-        .map((cell) => cell.trim())
-      return [id, effect, severity, observable, facts, controls]
-    })
-    const made = rules(paths.filter((path) => !path.endsWith('_test.rego'))).map(row)
-    expect(new Set(written.map((cells) => cells.join(' | ')))).toEqual(new Set(made.map((cells) => cells.join(' | '))))
-    expect(written.length).toBe(made.length)
-  })
+test('the settings on the page of policy pass check', () => {
+  const blocks = Array.from(read('docs/policy.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm), (match): unknown => parse(match[1] ?? ''))
+  const decide = blocks.map((block) => Object(block).decide).filter((one) => one?.settings !== undefined)
+  expect(decide).toHaveLength(1)
+  const config = { ...parse(read('examples/minimal/countersign.yaml')), decide: decide[0] }
+  const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
+  expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
 })
 
 test('the page on operating names every metric and no other', async () => {

@@ -10,7 +10,7 @@ data_received if input.tool.egress == "internal"
 
 data_received if {
 	is_array(input.task.sensitivity)
-	count(lib.beyond(input.task.sensitivity, input.tool.accepts)) == 0
+	count(lib.beyond(_tainting, input.tool.accepts)) == 0
 	_sent_accepted
 }
 
@@ -47,8 +47,46 @@ deny contains lib.finding(_data_beyond_destination, {"egress": egress, "beyond":
 	not data_received
 	egress := object.get(input, ["tool", "egress"], null)
 	carried := array.concat(
-		[class | some class in input.task.sensitivity],
+		[class | some class in _tainting],
 		[class | input.tool.effect != "read"; some class in input.tool.data],
 	)
 	classes := lib.few(lib.beyond(carried, object.get(input, ["tool", "accepts"], null)))
+}
+
+# What was read and counts. A class may have been read by mistake, or long ago: `decide.settings.taint` heals it.
+_tainting := input.task.sensitivity if not data.countersign.settings.taint
+
+_tainting := [class | some class in input.task.sensitivity; not class in _healed] if data.countersign.settings.taint
+
+_healed contains healing.class if some healing in _healings
+
+_healings contains {"class": class, "why": concat(" ", [class, "faded after", format_int(after, 10), "ms"])} if {
+	some class, after in data.countersign.settings.taint.decay
+	class in input.task.sensitivity
+	lib.faded(input, class, after)
+}
+
+_healings contains {"class": override.class, "why": why} if {
+	some override in data.countersign.settings.taint.overrides
+	override.class in input.task.sensitivity
+	input.context.now < override.until
+	lib.matches(override.tool, input.tool.name)
+	_from_source(override)
+	why := concat(" ", [override.class, "by", override.by, "until", format_int(override.until, 10), override.reason])
+}
+
+_from_source(override) if override.source == null
+
+_from_source(override) if lib.read_only_by(input, override.class, override.source)
+
+# METADATA
+# description: What the record shows beside a decision. A class that would have stood in the way was healed, by whom and until when.
+default labels := {}
+
+labels := {"taint.healed": substring(concat("; ", sort(whys)), 0, 128)} if {
+	data.countersign.settings.taint
+	lib.leaves(input)
+	beyond := lib.beyond(input.task.sensitivity, input.tool.accepts)
+	whys := [healing.why | some healing in _healings; healing.class in beyond]
+	count(whys) > 0
 }

@@ -4,6 +4,7 @@
 # description: What one call must satisfy. Every file names its positive conditions; `holds` is all of them together.
 # schemas:
 #   - input: schema.input
+#   - data.countersign.settings: schema.settings
 package countersign.call
 
 import data.countersign.lib

@@ -19,6 +19,11 @@ finding(meta, detail) := {
 }
 
 # METADATA
+# description: >-
+#   The same of a rule whose effect a setting chooses. Add it to `deny` or to `ask`, whichever the effect says.
+finding_as(meta, effect, detail) := object.union(finding(meta, detail), {"effect": effect})
+
+# METADATA
 # description: The first of some items. A detail needs an example, not all that an agent can make long.
 few(items) := array.slice(sort(items), 0, 8)
 
@@ -60,3 +65,9 @@ decision(chosen, findings) := {
 	"obligations": [],
 	"labels": {},
 }
+
+# METADATA
+# description: A decision with labels, which stand in the record and do nothing.
+labelled(document, labels) := document if count(labels) == 0
+
+labelled(document, labels) := object.union(document, {"labels": labels}) if count(labels) > 0

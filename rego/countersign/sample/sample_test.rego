@@ -23,7 +23,7 @@ call := {
 		},
 		"on_behalf_of": null, "started": 0, "expires": 2000,
 		"budget": {"limit": {"calls": 5, "eur": 100}, "spent": {"calls": 3}, "debit": {"calls": 1}},
-		"sensitivity": [],
+		"sensitivity": [], "inherited": {},
 	},
 	"delegation": {"depth": 0, "root": "agent:spiffe://acme.example/agent", "chain": [], "verified": true},
 	"tool": {
@@ -32,8 +32,8 @@ call := {
 		"catalogued": true, "prompt": false, "bound": false,
 	},
 	"sequence": {
-		"step": 3, "last": [], "counts": {}, "taint": [], "hosts": 1,
-		"repeats": 0, "failures": 0, "diverged": false,
+		"step": 3, "last": [], "counts": {}, "steps": {}, "taint": [], "sources": {}, "hosts": 1,
+		"repeats": 0, "failures": 0, "denials": {}, "diverged": false,
 	},
 	"approval": null,
 	"context": {"now": 1000, "mode": "enforce", "policy_revision": "r", "environment": "test"},

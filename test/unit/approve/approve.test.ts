@@ -51,6 +51,19 @@ const rig = (change: Partial<SwapOptions> = {}) => {
 }
 
 describe('approve', () => {
+  it('counts what policy refuses, once and before the refusal, and never what it allows', () => {
+    const counted: Decision[] = []
+    const { book, swap } = rig()
+    const approve = makeApprove({ mint, swap, refused: (decision) => counted.push(decision) })
+    const denied = sketchDecision(undefined, { effect: 'deny', reasons: [reason('no')] })
+    const asked = sketchDecision(undefined, { effect: 'ask', reasons: [reason('who')] })
+    expect(refusalOf(() => approve(denied)).code).toBe('decide.denied')
+    expect(refusalOf(() => approve(asked)).code).toBe('approve.required')
+    approve(sketchDecision())
+    expect(counted).toEqual([denied, asked])
+    expect(book.requests).toHaveLength(1)
+  })
+
   it('mints from an allow in the same tick', () => {
     const decision = sketchDecision()
     const permit = rig().approve(decision)

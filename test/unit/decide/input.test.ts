@@ -54,6 +54,10 @@ const freeForm = [
   'task.budget.spent',
   'task.budget.debit',
   'sequence.counts',
+  'sequence.steps',
+  'sequence.sources',
+  'sequence.denials',
+  'task.inherited',
   'agent.owners',
   'task.on_behalf_of',
 ]
@@ -64,14 +68,16 @@ const closedShape = [
   ...['kind', 'sha256', 'size', 'judged'].map((key) => `request.body.${key}`),
   ...['spiffe_id', 'trust_domain', 'method', 'confirmed', 'issuer', 'expires', 'claims'].map((key) => `caller.${key}`),
   ...['id', 'purpose', 'owners', 'autonomy', 'lifecycle', 'hosting', 'labels'].map((key) => `agent.${key}`),
-  ...['id', 'state', 'implicit', 'on_behalf_of', 'started', 'expires', 'sensitivity'].map((key) => `task.${key}`),
+  ...['id', 'state', 'implicit', 'on_behalf_of', 'started', 'expires', 'sensitivity', 'inherited'].map((key) => `task.${key}`),
   ...['purpose', 'tools', 'resources', 'data', 'egress', 'prompt'].map((key) => `task.intent.${key}`),
   ...['limit', 'spent', 'debit'].map((key) => `task.budget.${key}`),
   ...['depth', 'root', 'chain', 'verified'].map((key) => `delegation.${key}`),
   ...['name', 'route', 'effect', 'risk', 'data', 'egress', 'resource', 'accepts', 'args_sha256', 'catalogued', 'prompt', 'bound'].map(
     (key) => `tool.${key}`,
   ),
-  ...['step', 'last', 'counts', 'taint', 'hosts', 'repeats', 'failures', 'diverged'].map((key) => `sequence.${key}`),
+  ...['step', 'last', 'counts', 'steps', 'taint', 'sources', 'hosts', 'repeats', 'failures', 'denials', 'diverged'].map(
+    (key) => `sequence.${key}`,
+  ),
   'approval',
   ...['now', 'mode', 'policy_revision', 'environment'].map((key) => `context.${key}`),
 ].sort()
@@ -169,6 +175,47 @@ describe('the input of policy', () => {
     expect(sequence.counts['crm.customer.read']).toBe(7)
     expect(Object.keys(sequence.counts)).toHaveLength(65)
     expect(Object.values<number>(sequence.counts).reduce((sum, count) => sum + count, 0)).toBe(107)
+  })
+
+  it('says at which steps each tool was called, and folds the same tools together as the counts', () => {
+    const tools = Array.from({ length: 100 }, (_, at) => `t${at}`)
+    const counts = Object.fromEntries(tools.map((name) => [name, 1]))
+    const steps = Object.fromEntries(tools.map((name, at) => [name, [at + 1, at + 1] as const]))
+    const { sequence } = parsed({}, sketchFacts({ step: 100, counts, steps }))
+    expect(sequence.steps['t0']).toEqual([1, 1])
+    expect(Object.keys(sequence.steps)).toEqual(Object.keys(sequence.counts))
+    expect(sequence.steps['*']).toEqual([64, 100])
+  })
+
+  it('takes a tool whose steps nobody kept for one that was called at any', () => {
+    const { sequence } = parsed({}, sketchFacts({ step: 9, counts: { a: 2, 'crm.customer.read': 1 } }))
+    expect(sequence.steps).toEqual({ a: [1, 9], 'crm.customer.read': [1, 9] })
+  })
+
+  it('says where each class came from and how long ago, in this task and in others of the caller', () => {
+    const now = 1_790_000_000_000
+    const source = { tool: 'crm.read', at: now - 500, step: 2, only: true }
+    const facts = sketchFacts(
+      { sources: { personal: source, secret: { ...source, at: now - 9000, only: false } } },
+      { sensitivity: { personal: now, internal: now - 60_000, secret: now - 3000 } },
+    )
+    expect(parsed({}, facts)).toMatchObject({
+      sequence: {
+        sources: {
+          personal: { tool: 'crm.read', ago: 500, step: 2, only: true },
+          secret: { tool: 'crm.read', ago: 9000, step: 2, only: false },
+        },
+      },
+      task: { inherited: { internal: 60_000, secret: 3000 } },
+    })
+    expect(parsed({}, facts).task.inherited).not.toHaveProperty('personal')
+  })
+
+  it('says what policy refused before, and whether the task left its intent', () => {
+    expect(parsed({}, sketchFacts({ denials: { 'intent.tool': 2 }, diverged: true })).sequence).toMatchObject({
+      denials: { 'intent.tool': 2 },
+      diverged: true,
+    })
   })
 
   it('names the person at the root of a delegation, or else the agent', () => {

@@ -1,0 +1,53 @@
+package countersign.call
+
+import data.countersign.lib
+
+# METADATA
+# title: A task that keeps leaving its intent is taken to a person
+# description: >-
+#   Policy refused this task a number of times because it left its intent; from then on a person answers what it does,
+#   until it ends. Asks, or denies if the setting says so. Only refusals that were enforced count.
+# custom:
+#   id: divergence.escalates
+#   severity: high
+#   effect: ask
+#   observable: true
+#   facts: [sequence.denials, sequence.diverged]
+#   setting: divergence
+#   frameworks:
+#     owasp_agentic: [ASI01, ASI09, ASI10]
+#     owasp_nhi: [NHI5]
+#     csa_maestro: [L5, L6]
+#     mitre_atlas: [AML.T0051, AML.M0029]
+#     nist_csf: [DE.AE-02, RS.MA-01]
+#     nist_ai_rmf: [GOVERN 3.2, MAP 3.5]
+#   message: this task kept asking for what it did not declare, and a person must look
+#   remediation: Look at what the task was refused; open a new task with the intent it needs, or none.
+_divergence_escalates := rego.metadata.rule()
+
+_strays := sum([times | some rule, times in input.sequence.denials; _stray(rule)])
+
+_stray(rule) if startswith(rule, "intent.")
+
+_stray("*")
+
+_on_course(_) if input.sequence.diverged == false
+
+_on_course(most) if {
+	is_object(input.sequence.denials)
+	_strays < most
+}
+
+deny contains lib.finding_as(_divergence_escalates, "deny", {"denials": _strays}) if {
+	wanted := data.countersign.settings.divergence
+	wanted.effect == "deny"
+	lib.concerns(wanted, input)
+	not _on_course(wanted.denials)
+}
+
+ask contains lib.finding_as(_divergence_escalates, "ask", {"denials": _strays}) if {
+	wanted := data.countersign.settings.divergence
+	wanted.effect == "ask"
+	lib.concerns(wanted, input)
+	not _on_course(wanted.denials)
+}

@@ -1,0 +1,237 @@
+import { z } from 'zod'
+import { duration } from '../units.ts'
+import { isZone } from './zone.ts'
+
+const name = z
+  .string()
+  .max(64)
+  .regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be a short name of a-z, 0-9, ".", "_" and "-"')
+const pattern = z.string().min(1).max(256)
+const patterns = z.array(pattern).max(64)
+const line = z
+  .string()
+  .max(100)
+  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be one line of text')
+const moment = z.iso
+  .datetime({ offset: true })
+  .transform((text) => Date.parse(text))
+  .describe('Time with its offset, such as 2026-12-18T18:00:00+01:00.')
+const denyOr = z.enum(['deny', 'ask']).default('deny').describe('What comes of it.')
+const askOr = z.enum(['ask', 'deny']).default('ask').describe('What comes of it.')
+const calls = z.int().min(1).max(1_000_000)
+
+const tools = patterns.min(1).optional().describe('Tools it is about, a trailing * matches the rest; absent: all.')
+const effects = z
+  .array(z.enum(['read', 'write', 'send', 'delete', 'execute', 'unknown']))
+  .min(1)
+  .optional()
+  .describe('Effects it is about; absent: all.')
+const autonomy = z
+  .array(z.enum(['supervised', 'bounded', 'autonomous']))
+  .min(1)
+  .optional()
+  .describe('Tiers of agents it is about; absent: all.')
+const environments = z.array(z.string()).min(1).optional().describe('Environments it is about (`decide.environment`); absent: all.')
+
+const freeze = z
+  .array(
+    z
+      .strictObject({
+        from: moment,
+        until: moment,
+        effects: effects.default(['write', 'send', 'delete', 'execute', 'unknown']),
+        tools,
+        environments,
+        reason: line.default('change freeze').describe('For the record.'),
+        effect: denyOr,
+      })
+      .refine(({ from, until }) => from < until, 'until must come after from'),
+  )
+  .max(64)
+  .optional()
+  .describe('Rule `change.freeze`: spans of time in which nothing is changed.')
+
+const clock = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'must be a time of day such as 08:30')
+const hours = z
+  .array(
+    z.strictObject({
+      tools,
+      effects,
+      autonomy,
+      environments,
+      days: z
+        .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+        .min(1)
+        .default(['mon', 'tue', 'wed', 'thu', 'fri'])
+        .describe('Days on which the hours begin.'),
+      from: clock.describe('When they begin, such as 08:00.'),
+      until: clock.describe('When they end. At or before `from`: on the next day.'),
+      zone: z
+        .string()
+        .refine(isZone, 'must be a zone such as Europe/Berlin, or an offset such as +01:00')
+        .default('UTC')
+        .describe('Zone, whose summer time is kept, or a fixed offset, which has none.'),
+      effect: denyOr,
+    }),
+  )
+  .max(64)
+  .optional()
+  .describe('Rule `hours.closed`: calls that are made in their hours only.')
+
+const chains = z
+  .array(
+    z.strictObject({
+      id: name.describe('Stands in the record.'),
+      steps: patterns.min(2).max(8).describe('Tools in the order that is unsafe; the last is the call that is refused.'),
+      within: calls.optional().describe('Calls that all of it lies within, the last included; absent: the task.'),
+      effect: denyOr,
+    }),
+  )
+  .max(64)
+  .optional()
+  .describe('Rule `sequence.chain`: calls that are unsafe in this order.')
+
+const after = z
+  .array(
+    z
+      .strictObject({
+        id: name.describe('Stands in the record.'),
+        tool: pattern.describe('The call that is judged.'),
+        needs: patterns.default([]).describe('Each must have been called before in the task.'),
+        within: calls.optional().describe('Calls within which what it needs must have come; absent: the task.'),
+        forbids: patterns.default([]).describe('None may have been called before in the task.'),
+        effect: denyOr,
+      })
+      .refine(({ needs, forbids }) => needs.length + forbids.length > 0, 'say needs or forbids'),
+  )
+  .max(64)
+  .optional()
+  .describe('Rules `sequence.needs` and `sequence.forbids`: what must, and must not, come before a call.')
+
+const firstSeen = z
+  .strictObject({
+    after: calls.describe('Calls that a task makes before a tool it has not used is new.'),
+    tools,
+    effects: effects.default(['write', 'send', 'delete', 'execute', 'unknown']),
+    autonomy,
+  })
+  .optional()
+  .describe('Rule `sequence.first-seen`: a person looks at a kind of call that comes late in a task for the first time.')
+
+const divergence = z
+  .strictObject({
+    denials: calls.default(3).describe('Refusals by rules of the intent (`intent.…`) from which on it holds.'),
+    tools,
+    effects,
+    autonomy,
+    effect: askOr,
+  })
+  .optional()
+  .describe('Rule `divergence.escalates`: a task that keeps leaving its intent is taken to a person.')
+
+const customerFacing = z
+  .strictObject({
+    tools: patterns.min(1).describe('Tools whose effect a customer sees.'),
+    autonomy: autonomy.default(['autonomous']),
+  })
+  .optional()
+  .describe('Rule `customer.needs-person`: a person sees it before a customer does.')
+
+const tiers = z
+  .array(
+    z.strictObject({
+      autonomy,
+      risks: z
+        .array(z.enum(['low', 'medium', 'high', 'critical']))
+        .min(1)
+        .optional()
+        .describe('Risks it is about; absent: all.'),
+      effects,
+      egress: z
+        .array(z.enum(['internal', 'partner', 'public']))
+        .min(1)
+        .optional()
+        .describe('Destinations it is about; absent: all.'),
+      tools,
+      environments,
+      effect: askOr,
+    }),
+  )
+  .max(64)
+  .optional()
+  .describe('Rule `autonomy.tier`: asks or denies beyond the table of autonomy and risk; it loosens nothing.')
+
+const secrets = z
+  .strictObject({
+    tools: patterns.default([]).describe('Tools that read secrets.'),
+    routes: z.array(z.string()).max(64).default([]).describe('Routes that lead to secrets.'),
+    paths: patterns.default([]).describe('Paths where secrets are, on any route.'),
+    classes: z.array(z.string()).max(64).default(['secret']).describe('Data classes that are secrets.'),
+    bound: z.boolean().default(true).describe('Secrets are read by callers that prove a key, by mTLS or DPoP.'),
+  })
+  .optional()
+  .describe('Rules `secrets.unlabelled`, `secrets.bound` and `secrets.egress`.')
+
+const taint = z
+  .strictObject({
+    decay: z
+      .record(z.string(), duration)
+      .default({})
+      .describe('Data class and how long after its last read it counts no more for where calls may go.'),
+    overrides: z
+      .array(
+        z.strictObject({
+          class: z.string().max(64).describe('Data class that is healed.'),
+          tool: pattern.default('*').describe('Calls it is healed for: tools.'),
+          source: pattern.optional().describe('Heals only what tools of this pattern alone have read in the task.'),
+          until: moment,
+          by: line.describe('Who answers for it; stands in the record.'),
+          reason: line.describe('Why; stands in the record.'),
+        }),
+      )
+      .max(64)
+      .default([])
+      .describe('Taint that was false, or is accepted for a time.'),
+  })
+  .optional()
+  .describe('Heals what `data.beyond-destination` counts as read. It stands in the labels of the decision.')
+
+const delegation = z
+  .strictObject({ depth: z.int().min(0).max(64).describe('How often a task may be handed on.') })
+  .optional()
+  .describe('Rule `delegation.too-deep`.')
+
+const budgets = z
+  .array(
+    z
+      .strictObject({
+        meter: z.string().min(1).describe('Meter of the task, such as refunds_eur.'),
+        above: z.number().min(0).optional().describe('A person is asked about a call that spends more than this at once.'),
+        share: z.number().min(0).max(1).optional().describe('A person is asked from when more than this share of the limit is spent.'),
+      })
+      .refine(({ above, share }) => above !== undefined || share !== undefined, 'say above or share'),
+  )
+  .max(64)
+  .optional()
+  .describe('Rules `budget.large` and `budget.nearly-spent`.')
+
+/** `decide.settings`: what the rules of the default policy read as data. A rule whose setting is absent is off. */
+export const policySettings = z
+  .strictObject({
+    freeze,
+    hours,
+    chains,
+    after,
+    first_seen: firstSeen,
+    divergence,
+    customer_facing: customerFacing,
+    tiers,
+    secrets,
+    taint,
+    delegation,
+    budgets,
+  })
+  .optional()
+  .describe('What rules of the default policy are set to. A rule whose setting is absent is off.')
+
+export type PolicySettings = NonNullable<z.infer<typeof policySettings>>
