@@ -1,5 +1,6 @@
 /**
- * `npm run policy`: formats, checks, tests and compiles rego/ into rego/policy.tar.gz with the real compiler.
+ * `npm run policy`: formats, checks, tests and compiles rego/ into rego/policy.tar.gz with the real compiler, writes docs/rules.md, and
+ * holds the starters to the same.
  * With `--check` nothing is written: what would be is compared with what is there, and a difference ends with code 1.
  */
 
@@ -12,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { capabilities } from './capabilities.ts'
 import { rulesPage } from './rules-page.ts'
+import { checkStarters } from './starters.ts'
 
 /** A folder of sources, what is compiled of them, and where it is kept. */
 interface Source {
@@ -75,11 +77,25 @@ function run(tool: string, check: boolean): void {
   } finally {
     rmSync(scratch, { recursive: true })
   }
+  checkStarters(rego, (args, complaint, cwd) => ask(tool, args, complaint, cwd))
 }
 
 /** Names of files are in the bundle and in the module: always from the same folder, by the same relative path. */
 function build(tool: string, { folder, entrypoints }: Source, target: string): Uint8Array {
-  const flags = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--capabilities', capabilitiesPath]
+  const flags = [
+    '--bundle',
+    '.',
+    '--target',
+    'wasm',
+    '--optimize',
+    '0',
+    '--ignore',
+    '*_test.rego',
+    '--ignore',
+    'starters',
+    '--capabilities',
+    capabilitiesPath,
+  ]
   const named = entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint])
   ask(tool, ['build', ...flags, ...named, '--revision', revision(folder), '--output', target], `${folder} does not compile`, folder)
   return readFileSync(target)

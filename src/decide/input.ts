@@ -3,7 +3,7 @@
 import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
-import type { Facts, Source, Step, TaskFacts, TaskRow } from '../state/state.ts'
+import type { Facts, Source, Span, Step, TaskFacts, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
@@ -195,17 +195,17 @@ function rememberStep({ tool, effect, egress }: Step): { readonly effect: string
 /** `counts` and `steps`. The tool at hand is always there; past the cap the rest stands together under `*`. */
 function toolsText(facts: TaskFacts, tool: string): string {
   const counts = new Members(caps.counts)
-  const steps = new Members(caps.counts)
-  if (Object.hasOwn(facts.counts, tool)) addTool(facts, tool, counts, steps)
+  let steps = ''
+  if (Object.hasOwn(facts.counts, tool)) steps = stepsText(facts, tool, counts)
   let names = 1
   let rest = 0
   let first = Infinity
   let last = 0
   for (const name in facts.counts) {
     if (name === tool) continue
-    if (name !== '*' && names++ < mostCounts) addTool(facts, name, counts, steps)
+    if (name !== '*' && names++ < mostCounts) steps += `${steps === '' ? '' : ','}${stepsText(facts, name, counts)}`
     else {
-      const [from, to] = facts.steps[name] ?? [1, facts.step]
+      const [from, to] = spanOf(facts, name)
       rest += facts.counts[name] ?? 0
       first = Math.min(first, from)
       last = Math.max(last, to)
@@ -213,16 +213,21 @@ function toolsText(facts: TaskFacts, tool: string): string {
   }
   if (rest > 0) {
     counts.add('*', number(rest, 'count'), caps.name)
-    steps.add('*', `[${number(first, 'step')},${number(last, 'step')}]`, caps.name)
+    steps += `${steps === '' ? '' : ','}"*":[${first},${last}]`
   }
-  return `"counts":${counts.end()},"steps":${steps.end()}`
+  return `"counts":${counts.end()},"steps":{${steps}}`
 }
 
-function addTool({ counts, steps, step }: TaskFacts, name: string, counted: Members, stepped: Members): void {
-  // one whose steps nobody kept may have been called at any of them
-  const [first, last] = steps[name] ?? [1, step]
-  counted.add(name, number(counts[name] ?? 0, 'count'), caps.name)
-  stepped.add(name, `[${number(first, 'step')},${number(last, 'step')}]`, caps.name)
+/** Adds a tool to the counts, which refuse one that is there, and gives its member of `steps`. */
+function stepsText(facts: TaskFacts, name: string, counts: Members): string {
+  counts.add(name, number(facts.counts[name] ?? 0, 'count'), caps.name)
+  const [first, last] = spanOf(facts, name)
+  return `${text(name, caps.name)}:[${first},${last}]`
+}
+
+/** A tool whose steps nobody kept may have been called at any of them. */
+function spanOf({ steps, step }: TaskFacts, name: string): Span {
+  return steps[name] ?? [1, step]
 }
 
 function sourcesText(sources: Readonly<Record<string, Source>>, now: number): string {

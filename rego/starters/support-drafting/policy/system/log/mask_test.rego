@@ -1,0 +1,28 @@
+package system.log_test
+
+import data.system.log
+
+event(request) := {"input": {"request": request}}
+
+places(request) := {mask.path | some mask in log.mask with input as event(request)}
+
+test_a_value_of_a_query_that_is_a_secret_is_masked if {
+	places({"query": {"Token": ["abc"], "page": ["2"]}}) == {"/input/request/query/Token"}
+}
+
+test_an_address_in_a_query_is_masked_whatever_it_is_called if {
+	places({"query": {"to/cc x": ["a", "ada@acme.example"]}}) == {"/input/request/query/to%2Fcc%20x"}
+}
+
+test_an_address_in_a_body_is_masked_where_the_event_has_the_body if {
+	places({"body": {"parsed": {"to": "ada@acme.example", "text": "hello", "count": 2}}}) == {"/input/request/body/parsed/to"}
+	places({"body": {"kind": "json"}}) == set()
+}
+
+test_an_address_in_a_path_is_masked if {
+	places({"segments": ["customers", "ada@acme.example"]}) == {"/input/request/path", "/input/request/segments"}
+}
+
+test_what_tells_nothing_stays if {
+	places({"query": {"page": ["2"]}, "segments": ["customers", "42"]}) == set()
+}
