@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { policyData } from '../src/config/policy-data.ts'
 import { loadConfig } from '../src/config/load.ts'
-import { readBundle } from '../src/decide/bundle.ts'
+import { readBundle } from '../src/decide/bundle/bundle.ts'
 import type { Entrypoint } from '../src/decide/engine.ts'
 import { openPolicy } from '../src/decide/module.ts'
 
