@@ -18,6 +18,8 @@ const moment = z.iso
   .describe('Time with its offset, such as 2026-12-18T18:00:00+01:00.')
 const denyOr = z.enum(['deny', 'ask']).default('deny').describe('What comes of it.')
 const askOr = z.enum(['ask', 'deny']).default('ask').describe('What comes of it.')
+/** An evaluation cannot be interrupted: with all rows at their caps it stays within the budget of one. */
+const mostRows = 32
 const calls = z.int().min(1).max(1_000_000)
 
 const tools = patterns.min(1).optional().describe('Tools it is about, a trailing * matches the rest; absent: all.')
@@ -47,7 +49,7 @@ const freeze = z
       })
       .refine(({ from, until }) => from < until, 'until must come after from'),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rule `change.freeze`: spans of time in which nothing is changed.')
 
@@ -74,7 +76,7 @@ const hours = z
       effect: denyOr,
     }),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rule `hours.closed`: calls that are made in their hours only.')
 
@@ -82,12 +84,12 @@ const chains = z
   .array(
     z.strictObject({
       id: name.describe('Stands in the record.'),
-      steps: patterns.min(2).max(8).describe('Tools in the order that is unsafe; the last is the call that is refused.'),
+      steps: patterns.min(2).max(5).describe('Tools in the order that is unsafe; the last is the call that is refused.'),
       within: calls.optional().describe('Calls that all of it lies within, the last included; absent: the task.'),
       effect: denyOr,
     }),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rule `sequence.chain`: calls that are unsafe in this order.')
 
@@ -97,14 +99,14 @@ const after = z
       .strictObject({
         id: name.describe('Stands in the record.'),
         tool: pattern.describe('The call that is judged.'),
-        needs: patterns.default([]).describe('Each must have been called before in the task.'),
+        needs: patterns.max(8).default([]).describe('Each must have been called before in the task.'),
         within: calls.optional().describe('Calls within which what it needs must have come; absent: the task.'),
-        forbids: patterns.default([]).describe('None may have been called before in the task.'),
+        forbids: patterns.max(8).default([]).describe('None may have been called before in the task.'),
         effect: denyOr,
       })
       .refine(({ needs, forbids }) => needs.length + forbids.length > 0, 'say needs or forbids'),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rules `sequence.needs` and `sequence.forbids`: what must, and must not, come before a call.')
 
@@ -157,7 +159,7 @@ const tiers = z
       effect: askOr,
     }),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rule `autonomy.tier`: asks or denies beyond the table of autonomy and risk; it loosens nothing.')
 
@@ -211,7 +213,7 @@ const budgets = z
       })
       .refine(({ above, share }) => above !== undefined || share !== undefined, 'say above or share'),
   )
-  .max(64)
+  .max(mostRows)
   .optional()
   .describe('Rules `budget.large` and `budget.nearly-spent`.')
 

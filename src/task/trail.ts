@@ -35,6 +35,14 @@ export class Trail {
     }
   }
 
+  /** What was raised without a read, say by what an answer holds, came from no tool alone. */
+  raised(classes: readonly string[]): void {
+    for (const name of classes) {
+      const source = this.sources[name]
+      if (source !== undefined) this.sources[name] = { ...source, only: false }
+    }
+  }
+
   /** A person cleared what was read. */
   forgetSources(): void {
     for (const name in this.sources) delete this.sources[name]

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from '../../../src/state/database.ts'
 import { openSqlite, type SqliteState } from '../../../src/state/sqlite.ts'
+import { Trail } from '../../../src/task/trail.ts'
 import { agentId, mintOn, noon, sketchRow } from '../../support/task-rig.ts'
 
 const row = sketchRow()
@@ -53,6 +54,12 @@ describe('the sources of what was read', () => {
     call(state, 'hr', ['personal'], noon - 3)
     call(state, 'crm', ['personal'], noon - 2)
     expect(factsOf(state).sources['personal']).toEqual({ tool: 'crm', at: noon - 2, step: 4, only: false })
+  })
+
+  it('are no longer of one tool alone once a class was raised without a read', () => {
+    const trail = new Trail({}, { personal: { tool: 'crm', at: noon, step: 1, only: true } })
+    trail.raised(['personal', 'secret'])
+    expect(trail.sources).toEqual({ personal: { tool: 'crm', at: noon, step: 1, only: false } })
   })
 
   it('are forgotten when a person clears what was read', () => {

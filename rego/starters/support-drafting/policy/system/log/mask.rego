@@ -15,14 +15,33 @@ _address := `[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}`
 # METADATA
 # description: Places in the event and what stands there instead.
 # entrypoint: true
-mask contains {"op": "upsert", "path": concat("/", ["", "input", "request", "query", _escaped(name)]), "value": [_hidden]} if {
+mask contains {"op": "upsert", "path": place, "value": [_hidden]} if {
 	some name, values in input.input.request.query
 	_telling(name, values)
+	place := _member("/input/request/query", name)
 }
 
-mask contains {"op": "upsert", "path": concat("/", ["", "input", "request", "body", "parsed", _escaped(name)]), "value": _hidden} if {
+mask contains {"op": "upsert", "path": "/input/request/query", "value": {_hidden: []}} if {
+	some name, values in input.input.request.query
+	_telling(name, values)
+	not _member("/input/request/query", name)
+}
+
+mask contains {"op": "upsert", "path": place, "value": _hidden} if {
 	some name, value in input.input.request.body.parsed
 	regex.match(_address, value)
+	place := _member("/input/request/body/parsed", name)
+}
+
+mask contains {"op": "upsert", "path": "/input/request/body/parsed", "value": _hidden} if {
+	some name, value in input.input.request.body.parsed
+	regex.match(_address, value)
+	not _member("/input/request/body/parsed", name)
+}
+
+# A path of a mask is escaped and never taken apart again, so it can only say plain names: else undefined, and the whole is masked.
+_member(whole, name) := concat("/", [whole, name]) if {
+	regex.match(`^[A-Za-z0-9_.-]+$`, name)
 }
 
 mask contains {"op": "upsert", "path": "/input/request/path", "value": _hidden} if _address_in_path
@@ -40,6 +59,3 @@ _telling(_, values) if {
 	some value in values
 	regex.match(_address, value)
 }
-
-# Segments of a path are percent-encoded; a blank is %20 there.
-_escaped(name) := replace(urlquery.encode(name), "+", "%20")
