@@ -145,7 +145,8 @@ export class TaskTable {
 
   raise(live: LiveTask, classes: readonly string[]): void {
     const sensitivity = withRead(live.facts.sensitivity, classes)
-    if (sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
+    const news = live.trail.raised(classes)
+    if (news || sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
   }
 
   refused(live: LiveTask, rules: readonly string[]): void {

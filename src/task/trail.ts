@@ -35,12 +35,16 @@ export class Trail {
     }
   }
 
-  /** What was raised without a read, say by what an answer holds, came from no tool alone. */
-  raised(classes: readonly string[]): void {
+  /** What was raised without a read, say by what an answer holds, came from no tool alone. True when that is news. */
+  raised(classes: readonly string[]): boolean {
+    let news = false
     for (const name of classes) {
       const source = this.sources[name]
-      if (source !== undefined) this.sources[name] = { ...source, only: false }
+      if (source?.only !== true) continue
+      this.sources[name] = { ...source, only: false }
+      news = true
     }
+    return news
   }
 
   /** A person cleared what was read. */

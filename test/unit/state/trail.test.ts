@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { openDatabase } from '../../../src/state/database.ts'
 import { openSqlite, type SqliteState } from '../../../src/state/sqlite.ts'
-import { Trail } from '../../../src/task/trail.ts'
 import { agentId, mintOn, noon, sketchRow } from '../../support/task-rig.ts'
 
 const row = sketchRow()
@@ -57,9 +56,14 @@ describe('the sources of what was read', () => {
   })
 
   it('are no longer of one tool alone once a class was raised without a read', () => {
-    const trail = new Trail({}, { personal: { tool: 'crm', at: noon, step: 1, only: true } })
-    trail.raised(['personal', 'secret'])
-    expect(trail.sources).toEqual({ personal: { tool: 'crm', at: noon, step: 1, only: false } })
+    const state = opened()
+    call(state, 'crm', ['personal'])
+    const { version } = factsOf(state)
+    state.raise(row.id, agentId, ['personal', 'secret'])
+    expect(factsOf(state)).toMatchObject({ version: version + 1, sources: { personal: { tool: 'crm', step: 1, only: false } } })
+    expect(factsOf(state).sources).not.toHaveProperty('secret')
+    state.raise(row.id, agentId, ['personal'])
+    expect(factsOf(state).version).toBe(version + 1)
   })
 
   it('are forgotten when a person clears what was read', () => {
