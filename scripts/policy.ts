@@ -27,6 +27,7 @@ const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const rego = join(root, 'rego')
 const builtinsFolder = join(root, 'test/conformance/policy/builtins')
 const answeringFolder = join(root, 'test/support/answering')
+const givenFolder = join(root, 'test/support/given')
 const sources: readonly Source[] = [
   { folder: rego, bundle: join(rego, 'policy.tar.gz'), entrypoints: [] },
   // What the host's builtins are tested through.
@@ -40,6 +41,12 @@ const sources: readonly Source[] = [
     folder: answeringFolder,
     bundle: join(answeringFolder, 'answering.tar.gz'),
     entrypoints: ['countersign/decision', 'countersign/task', 'countersign/response'],
+  },
+  // What answers as a test says.
+  {
+    folder: givenFolder,
+    bundle: join(givenFolder, 'given.tar.gz'),
+    entrypoints: ['countersign/decision', 'countersign/task'],
   },
 ]
 const capabilitiesPath = join(rego, 'capabilities.json')

@@ -10,6 +10,8 @@ import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { Reading } from './match/json-keys.ts'
+import { Notices } from './notify/notices.ts'
+import type { Delivery } from './notify/queue.ts'
 import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
@@ -47,6 +49,8 @@ export interface Foundation {
   readonly revoke: Revoke
   readonly tasks: Tasks
   readonly credential: CredentialStage
+  /** What policy tells, to the ledger and to notifiers. */
+  readonly notices: Notices
   readonly signingKey: SigningKey
   /** `iss` of what Countersign signs. */
   readonly issuer: string
@@ -68,6 +72,7 @@ export interface InForce {
   readonly registered: (caller: string) => boolean
   readonly observe: (summary: EntrySummary) => void
   readonly told: (event: LedgerEvent) => void
+  readonly delivered: (notifier: string, delivery: Delivery) => void
 }
 
 /** Opens state and ledger and closes what a crash left open. Rejects, with nothing left open, when a part cannot be had. */
@@ -95,7 +100,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       issuer,
       proofs: new ProofMemory(clock()),
       inForce,
-      ...authority({ clock, newId, log, state, recorder, seal, inForce }),
+      ...authority({ clock, newId, log, state, recorder, seal, issuer, inForce }),
     }
   } catch (error) {
     state.close()
@@ -143,11 +148,12 @@ interface AuthorityParts extends LedgerParts {
   readonly log: Log
   readonly recorder: OpenRecorder
   readonly seal: Seal | null
+  readonly issuer: string
 }
 
-/** Tasks, their leases and their open work: three parts that end each other. */
-function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' | 'credential'> {
-  const { clock, newId, log, state, recorder, seal, inForce } = parts
+/** Tasks, their leases and their open work: three parts that end each other; and what policy tells of them. */
+function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' | 'credential' | 'notices'> {
+  const { clock, newId, log, state, recorder, seal, issuer, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
@@ -174,7 +180,8 @@ function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' |
     event,
     log,
   })
-  return { revoke, tasks, credential }
+  const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
+  return { revoke, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 function unwired(): never {

@@ -33,6 +33,7 @@ export const codes = {
   'match.unroutable': { status: 404, fault: 'agent', title: 'No route leads there' },
   'match.body': { status: 400, fault: 'agent', title: 'The body cannot be judged' },
   'decide.denied': { status: 403, fault: 'policy', title: 'Policy refused the call' },
+  'decide.rate-limited': { status: 429, fault: 'agent', title: 'Too many calls of this kind', retry: 'later' },
   'decide.malformed': { status: 403, fault: 'policy', title: 'Policy gave no well-formed decision' },
   'decide.unavailable': { status: 503, fault: 'operator', title: 'The call cannot be judged at present' },
   'approve.required': { status: 403, fault: 'person', title: 'A person must approve this' },
@@ -65,6 +66,8 @@ export interface Effect {
   readonly proven: string | null
   /** Absent where the answer streamed by unjudged. */
   readonly answer?: JudgedAnswer
+  /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
+  readonly sentSha256?: string
 }
 
 /** What came of an answer that was judged or masked before the agent got it. Digests stand for its bytes: nothing of them is in here. */
@@ -98,7 +101,7 @@ export interface JudgedAnswer {
 }
 
 /** Headers that an answer may owe to the refusal itself. No other is sent, whatever a refusal holds. */
-export const refusalHeaders = ['WWW-Authenticate', 'DPoP-Nonce'] as const
+export const refusalHeaders = ['WWW-Authenticate', 'DPoP-Nonce', 'Retry-After'] as const
 
 export type RefusalHeaders = Readonly<Partial<Record<(typeof refusalHeaders)[number], string>>>
 

@@ -51,8 +51,9 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
 /** How long a reload waits for new identity sources to load, ms; calls go on under the old ones meanwhile. */
 const sourcesGetReady = 5000
 
-async function closeFoundation({ credential, recorder, state }: Foundation): Promise<void> {
+async function closeFoundation({ credential, notices, recorder, state }: Foundation): Promise<void> {
   await credential.close()
+  await notices.close()
   await recorder.close()
   state.close()
 }
@@ -97,8 +98,9 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { credential, recorder } = this.foundation
-    const { loaded, policy, providers } = this.wiring
+    const { credential, notices, recorder } = this.foundation
+    const { loaded, policy, providers, notifiers } = this.wiring
+    notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
     await this.#expiry.sweep()
@@ -132,7 +134,7 @@ class House implements Sidecar {
     const [wanted, present] = [places(loaded), places(before.loaded)]
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
-    const { credential, recorder, log } = this.foundation
+    const { credential, notices, recorder, log } = this.foundation
     const next = wire(loaded, this.foundation, before)
     try {
       await next.trust.settled(sourcesGetReady)
@@ -145,6 +147,7 @@ class House implements Sidecar {
     this.inForce = this.#enforced(next)
     before.close(next)
     before.forward.reconfigure([])
+    notices.change(next.notifiers)
     await credential.change(next.providers)
     await recorder.event({
       kind: 'config.reloaded',
@@ -168,6 +171,7 @@ class House implements Sidecar {
     await this.#admin?.close()
     await this.#health?.close()
     this.wiring.close(null)
+    await this.foundation.notices.close()
     await this.foundation.recorder.close()
     this.foundation.state.close()
   }
@@ -182,6 +186,7 @@ class House implements Sidecar {
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
       told: ({ kind }) => this.metrics.event(kind),
+      delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
     }
   }
 

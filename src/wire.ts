@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { makeAgentApi } from './agent-api/agent-api.ts'
 import { makeApprove } from './approve/approve.ts'
+import { makeOblige, type Oblige } from './approve/oblige.ts'
 import { makeSwap } from './approve/swap.ts'
 import { agentsOf, routesOf, unclassified } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
@@ -14,6 +15,7 @@ import { introspectionClients, makeIntrospection, type Introspection } from './c
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { readBundle } from './decide/bundle/bundle.ts'
 import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
+import { dutiesOf } from './decide/duties.ts'
 import type { Modes } from './decide/mode.ts'
 import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
@@ -28,6 +30,8 @@ import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
+import type { Notifier } from './notify/notifier.ts'
+import { ledgerOnly, openNotifier } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
@@ -44,6 +48,7 @@ export interface Wiring {
   readonly judgeTask: JudgeTask
   readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
+  readonly notifiers: ReadonlyMap<string, Notifier>
   readonly introspect: Introspection | null
   readonly trust: Trust
   /** What its TLS listeners are served with. */
@@ -75,10 +80,11 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
     const setting = { engine: () => policy, log, ...modesOf(loaded), environment: decide.environment, clock }
-    const answers = answersOf(loaded, on, setting)
+    const oblige = obligeOf(loaded, on)
+    const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, forward })
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, oblige, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
@@ -87,6 +93,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       judgeTask: makeJudgeTask(setting),
       agents,
       providers,
+      notifiers: notifiersOf(loaded, on),
       introspect: introspectOf(loaded, on),
       trust,
       identities,
@@ -108,11 +115,12 @@ interface Parts {
   /** SHA-256 of the policy bundle. */
   readonly policy: string
   readonly setting: Omit<DecideOptions, 'facts'>
+  readonly oblige: Oblige
   readonly forward: Forward
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, setting, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, setting, oblige, forward }: Parts): Stages {
   const { config } = loaded
   const { state, clock } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
@@ -122,7 +130,7 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
     match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
     decide,
-    approve: approveOf(on, decide, (route) => refuseOutdated(loaded, on, route, policy)),
+    approve: approveOf(on, oblige, decide, (route) => refuseOutdated(loaded, on, route, policy)),
     credential: (permit) => {
       const { route } = permit.decision.question.target
       if (route.credential !== null) refuseOutdated(loaded, on, route.name, null)
@@ -137,22 +145,18 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
 }
 
 /** What comes back is judged by the engine that permitted the call, and what it holds is written down before any of it goes on. */
-function answersOf({ config }: Loaded, on: Foundation, setting: Parts['setting']): Answers {
+function answersOf({ config }: Loaded, on: Foundation, setting: Parts['setting'], oblige: Oblige): Answers {
   const { judged_answer: judged, answer_sample: sample } = config.listen.limits
   const { state } = on
   return {
-    judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller) }),
+    judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller), knows: oblige.knows }),
     readJson,
     raise: ({ question: { task } }, classes) => state.raise(task.row.id, task.row.caller, classes),
-    fulfil: ({ question: { call, task } }, obligations) => {
-      const { id, caller } = task.row
-      for (const { type, properties } of obligations) {
-        if (type === 'revoke_leases') void on.credential.revokeTask(id, 'obligation')
-        if (type !== 'notify') continue
-        const told = { kind: 'notification', task: id, caller, by: 'policy', detail: { decision: call.id, ...properties } }
-        on.recorder.event(told).catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
-      }
-    },
+    // an answer is there or refused by now: nobody waits for the record of what is told about it
+    fulfil: ({ question, effect }, obligations) =>
+      void oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })?.catch((error: unknown) => {
+        on.log.error({ err: error }, 'a notice of policy could not be written')
+      }),
     unlabelled: config.decide.unlabelled === 'worst' ? unclassified : null,
     limits: { judged, sample },
   }
@@ -172,7 +176,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */
-function approveOf(on: Foundation, rejudge: Stages['decide'], outdated: (route: string) => void): Stages['approve'] {
+function approveOf(on: Foundation, oblige: Oblige, rejudge: Stages['decide'], outdated: (route: string) => void): Stages['approve'] {
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
@@ -192,7 +196,7 @@ function approveOf(on: Foundation, rejudge: Stages['decide'], outdated: (route: 
     outdated(decision.question.target.route.name)
     return Permit.mint(decision, how)
   }
-  return makeApprove({ mint, swap, rejudge, refused: (decision) => countRefusal(on, decision) })
+  return makeApprove({ mint, swap, oblige, rejudge, refused: (decision) => countRefusal(on, decision) })
 }
 
 /** Tells the task's facts that policy refused. What fails here is told to the operator and changes nothing of the refusal. */
@@ -204,6 +208,20 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
   } catch (error) {
     failed(error)
   }
+}
+
+/** What policy obliges to besides the permit, for a call and for its answer. */
+function obligeOf({ config }: Loaded, on: Foundation): Oblige {
+  return makeOblige({
+    knows: (to) => to === ledgerOnly || Object.hasOwn(config.decide.notifiers, to),
+    notify: (notice) => on.notices.notify(notice),
+    revokeLeases: (task) => void on.credential.revokeTask(task, 'obligation', takenBack()),
+  })
+}
+
+/** What other calls of the task hear that wait for a lease: the next one may have a fresh one. */
+function takenBack(): Refusal {
+  return new Refusal('credential.unavailable', { retry: 'later', detail: 'policy took the leases of the task back' })
 }
 
 /**
@@ -257,6 +275,11 @@ function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wirin
     return [name, kept ?? openProvider(name, settings, services)]
   }
   return new Map(Object.entries(config.credential.providers).map(open))
+}
+
+function notifiersOf({ config, folder }: Loaded, on: Foundation): ReadonlyMap<string, Notifier> {
+  const services = { clock: on.clock, secret: secretReader(folder, on.env), fetch }
+  return new Map(Object.entries(config.decide.notifiers).map(([name, settings]) => [name, openNotifier(name, settings, services)]))
 }
 
 function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection | null {

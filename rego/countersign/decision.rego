@@ -14,11 +14,11 @@ import data.countersign.lib
 # title: The decision on one call
 # description: Takes input v1 of one call and gives decision v1.
 # entrypoint: true
-decision := lib.labelled(lib.decision(_effect, _findings), call.labels) if _effect != "ask"
+decision := _decision(_effect) if _effect != "ask"
 
-decision := object.union(lib.labelled(lib.decision("ask", _findings), call.labels), {"approval": _approval}) if {
-	_effect == "ask"
-}
+decision := object.union(_decision("ask"), {"approval": _approval}) if _effect == "ask"
+
+_decision(effect) := lib.labelled(lib.obliging(effect, _findings, call.obligations), call.labels)
 
 _findings := _denials | call.ask
 

@@ -20,6 +20,8 @@ export interface Metrics {
   observe(measure: CallMeasure): void
   event(kind: string): void
   reload(ok: boolean): void
+  /** What came of a notice: `delivered`, `failed` after every attempt, or `dropped` unsent. */
+  notice(notifier: string, delivery: 'delivered' | 'failed' | 'dropped'): void
   text(): Promise<string>
 }
 
@@ -61,6 +63,12 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   })
   const events = new Counter({ name: 'countersign_events_total', help: 'Ledger events by kind.', labelNames: ['kind'], registers })
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
+  const notices = new Counter({
+    name: 'countersign_notices_total',
+    help: 'Notices of policy by notifier and what came of them.',
+    labelNames: ['notifier', 'result'],
+    registers,
+  })
   gauges(options, registers)
   return {
     observe: (measure) => {
@@ -71,6 +79,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
       if (measure.evalSeconds !== null) evals.observe(measure.evalSeconds)
     },
     event: (kind) => events.inc({ kind }),
+    notice: (notifier, result) => notices.inc({ notifier, result }),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     text: async () => (registers[0] ? registers[0].metrics() : ''),
   }

@@ -3,14 +3,17 @@
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Permit, Swap } from '../decide/permit.ts'
 import { Refusal } from '../refusal.ts'
+import type { Oblige } from './oblige.ts'
 import { StaleFacts } from './swap.ts'
 
-export type Approve = (decision: Decision) => Permit
+/** A promise only where something is obliged that takes time. */
+export type Approve = (decision: Decision) => Permit | Promise<Permit>
 
 export interface ApproveOptions {
   /** `Permit.mint`: the only door to a permit. */
   readonly mint: (decision: Decision, swap: Swap) => Permit
   readonly swap: Swap
+  readonly oblige: Oblige
   /** Judges again on fresh facts. Absent: a decision whose facts changed is refused at once. */
   readonly rejudge?: (question: Question) => Decision
   /** Counts a refusal by policy among the facts of its task. The refusal stands whatever becomes of that, and waits for nothing. */
@@ -25,26 +28,43 @@ const mostRejudged = 5
  * one handed in when facts changed in between and the call was judged again.
  *
  * Throws `decide.denied` for deny and `approve.required` for ask, both with what the agent may read of the reasons, what the
- * swap throws, and `decide.unavailable` when the facts changed each time.
+ * swap throws, `decide.unavailable` when the facts changed each time, and `decide.malformed` for an obligation that nobody can fulfil.
+ * What is obliged for a refusal too is done before the permit or the refusal comes out.
  */
-export function makeApprove({ mint, swap, rejudge, refused }: ApproveOptions): Approve {
+export function makeApprove({ mint, swap, oblige, rejudge, refused }: ApproveOptions): Approve {
   return (first) => {
     let decision = first
     for (let again = 0; ; again++) {
-      if (decision.effect !== 'allow') {
-        refused?.(decision)
-        throw refusalOf(decision)
-      }
+      let permit: Permit
       try {
-        return mint(decision, swap)
+        oblige.check(decision)
+        if (decision.effect !== 'allow') {
+          refused?.(decision)
+          throw refusalOf(decision)
+        }
+        permit = mint(decision, swap)
       } catch (error) {
-        if (!(error instanceof StaleFacts)) throw error
-        if (rejudge === undefined || again === mostRejudged)
-          throw new Refusal('decide.unavailable', { retry: 'later', detail: error.message, cause: error })
-        decision = rejudge(first.question)
+        if (error instanceof StaleFacts && rejudge !== undefined && again < mostRejudged) {
+          decision = rejudge(first.question)
+          continue
+        }
+        return refuse(error instanceof StaleFacts ? unsettled(error) : error, oblige.fulfil(decision))
       }
+      const done = oblige.fulfil(decision)
+      return done === null ? permit : done.then(() => permit)
     }
   }
+}
+
+function refuse(refusal: unknown, done: Promise<void> | null): Promise<never> {
+  if (done === null) throw refusal
+  return done.then(() => {
+    throw refusal
+  })
+}
+
+function unsettled(cause: StaleFacts): Refusal {
+  return new Refusal('decide.unavailable', { retry: 'later', detail: cause.message, cause })
 }
 
 function refusalOf({ effect, reasons: found }: Decision): Refusal {

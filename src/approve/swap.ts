@@ -3,7 +3,7 @@
 import type { Agent } from '../task/agents.ts'
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Swap } from '../decide/permit.ts'
-import type { State } from '../state/state.ts'
+import type { MintAnswer, MintRequest, State } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
 
 /** The facts changed between the look of policy and the mint: the decision must be made again. */
@@ -32,7 +32,7 @@ export interface SwapOptions {
  */
 export function makeSwap(options: SwapOptions): Swap {
   return (decision) => {
-    const { question, facts } = decision
+    const { question, facts, duties } = decision
     const { call, task, target } = question
     const now = options.clock()
     const dead = options.agentLive(task.agent, now)
@@ -46,15 +46,25 @@ export function makeSwap(options: SwapOptions): Swap {
       step: { tool: target.tool.name, effect: target.tool.effect, egress: target.tool.egress, at: now },
       host: target.route.to.authority,
       repeat: options.repeat(question),
-      data: target.tool.reads,
-      debit: target.debit,
+      data: duties.classes.length === 0 ? target.tool.reads : [...target.tool.reads, ...duties.classes],
+      debit: duties.debit === null ? target.debit : sum(target.debit, duties.debit),
+      ...(duties.limits.length > 0 && { limits: duties.limits }),
     })
-    if (!answer.minted) {
-      if (answer.why === 'stale') throw new StaleFacts()
-      throw new Refusal(answer.why, { detail: answer.detail })
-    }
+    if (!answer.minted) throw refusalOf(answer)
     options.open?.(decision)
   }
+}
+
+function sum(one: MintRequest['debit'], other: MintRequest['debit']): MintRequest['debit'] {
+  const both: Record<string, number> = Object.assign(Object.create(null), one)
+  for (const meter in other) both[meter] = (both[meter] ?? 0) + (other[meter] ?? Number.NaN)
+  return both
+}
+
+function refusalOf({ why, detail, wait }: Exclude<MintAnswer, { readonly minted: true }>): Refusal | StaleFacts {
+  if (why === 'stale') return new StaleFacts()
+  if (wait === undefined) return new Refusal(why, { detail })
+  return new Refusal(why, { detail, headers: { 'Retry-After': String(Math.max(1, Math.ceil(wait / 1000))) } })
 }
 
 /** A call that nobody waits for any more spends no budget. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { NotifierConfig } from '../notify/registry.ts'
 import { modeConfig, modesConfig } from './modes.ts'
 import { policySettings } from './policy-settings.ts'
 
@@ -9,12 +10,18 @@ const unlabelled = z
   .default('none')
   .describe('worst: an answer that neither the `data` of its tool nor policy labels counts as class `unclassified`, which may go nowhere.')
 
+const notifiers = z
+  .record(z.string().regex(/^(?!ledger$)[a-z0-9][a-z0-9_-]{0,63}$/, 'must be a lower-case name other than ledger'), NotifierConfig)
+  .default({})
+  .describe('Whom the obligation `notify` of policy may name; `ledger` is always there.')
+
 /** `decide`: which policy judges, and how much of it is enforced. */
 export const decideConfig = z.strictObject({
   bundle,
   mode: modeConfig,
   modes: modesConfig,
   unlabelled,
+  notifiers,
   environment: z.string().default('production').describe('Name that policy sees.'),
   settings: policySettings,
 })

@@ -33,8 +33,11 @@ export interface CredentialOptions {
 export interface CredentialStage {
   readonly credential: Credential
   readonly book: LeaseBook
-  /** Takes back every lease of a task; resolves when each is gone or queued for retry. */
-  revokeTask(task: string, cause: string): Promise<void>
+  /**
+   * Takes back every lease of a task: no call can have one of them from this tick on, and calls that wait for one are refused with
+   * `why` (by default that the task ended). Resolves when each is gone or queued for retry.
+   */
+  revokeTask(task: string, cause: string, why?: Refusal): Promise<void>
   /** Call once, before the first call: deals with what an earlier process left, then keeps time. */
   sweep(): Promise<void>
   /** Ends what has expired and retries revocations; `sweep` runs it every second. */
@@ -86,7 +89,7 @@ class Lender implements CredentialStage {
   /** Throws `decide.malformed`, or why the permit may not be used; a lease that is there comes back without a promise. */
   readonly credential: Credential = (permit) => {
     this.#options.check(permit)
-    const { question, credential: wish, revision } = permit.decision
+    const { question, credential: wish, duties, revision } = permit.decision
     const { target, call } = question
     const { route, tool } = target
     if (route.credential === null) return null
@@ -94,7 +97,7 @@ class Lender implements CredentialStage {
     const found = this.#offerings.get(route.credential)
     if (found === undefined) throw new Refusal('credential.unavailable', { detail: `no provider is called "${route.credential}"` })
     const task = question.task.row
-    const narrowed = narrow(found, wish)
+    const narrowed = narrow(found, wish, duties.narrow)
     const destination = route.to.origin + route.to.basePath
     const key = `${task.id}\n${question.caller.id}\n${tool.name}\n${destination}\n${narrowed.suffix}`
     const slot = narrowed.capped === null ? key : `${key}\n${narrowed.capped}`
@@ -105,8 +108,8 @@ class Lender implements CredentialStage {
     )
   }
 
-  async revokeTask(task: string, cause: string): Promise<void> {
-    for (const flight of this.#flights.values()) if (flight.task === task) flight.stop.abort(new Refusal('task.ended'))
+  async revokeTask(task: string, cause: string, why = new Refusal('task.ended')): Promise<void> {
+    for (const flight of this.#flights.values()) if (flight.task === task) flight.stop.abort(why)
     await Promise.all(this.book.ofTask(task).map((held) => this.#ends.end(held, cause)))
   }
 
@@ -145,12 +148,14 @@ class Lender implements CredentialStage {
 
   /** Waits for the one request per slot, as long as this call lives; the last call to leave stops it. */
   async #wait(ask: Ask, signal: AbortSignal): Promise<Lease> {
-    const flight = this.#flights.get(ask.slot) ?? this.#fly(ask)
+    const known = this.#flights.get(ask.slot)
+    // one that was stopped gives nothing any more, though calls that have not heard of it still wait for it
+    const flight = known === undefined || known.stop.signal.aborted ? this.#fly(ask) : known
     flight.waiting++
     try {
       const lease = await unlessAborted(flight.lease, signal, flight.stop.signal)
-      // between the issuer's answer and this tick the task may have ended
-      if (!this.book.has(lease.id)) throw new Refusal('task.ended')
+      // between the issuer's answer and this tick it may have been taken back
+      if (!this.book.has(lease.id)) throw flight.stop.signal.aborted ? flight.stop.signal.reason : new Refusal('task.ended')
       return lease
     } finally {
       if (--flight.waiting === 0) this.#land(ask.slot, flight)

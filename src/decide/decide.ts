@@ -5,6 +5,7 @@ import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
 import type { Facts } from '../state/state.ts'
+import type { Duties } from './duties.ts'
 import type { Engine } from './engine.ts'
 import { buildInput, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
@@ -43,6 +44,8 @@ export interface Decision {
   /** Those of the reasons that refuse: of rules that observe mode does not only watch. */
   readonly refusedBy: readonly Reason[]
   readonly obligations: readonly Obligation[]
+  /** What the obligations come to; done by the stages that follow, in observe mode too. */
+  readonly duties: Duties
   readonly approval: {
     readonly approvers: readonly string[]
     readonly quorum: number
@@ -101,7 +104,7 @@ export function makeDecide(options: DecideOptions): Decide {
       inputText = input.record
       return input.engine
     })
-    const { effect, reasons, obligations, approval, credential, labels, text } = result
+    const { effect, reasons, obligations, duties, approval, credential, labels, text } = result
     const left = effect === 'allow' ? none : refusingOf(options, question, reasons)
     const enforced = effectOf(left)
     return {
@@ -111,6 +114,7 @@ export function makeDecide(options: DecideOptions): Decide {
       reasons,
       refusedBy: left,
       obligations,
+      duties,
       approval,
       credential,
       labels,

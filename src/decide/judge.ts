@@ -33,7 +33,7 @@ export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (rev
   const document = evaluate(options, engine, entrypoint, text)
   const evalNs = Math.round((performance.now() - started) * 1e6)
   try {
-    return { result: readResult(document), engine, revision, evalNs }
+    return { result: readResult(document, entrypoint), engine, revision, evalNs }
   } catch (error) {
     options.log.error(
       { entrypoint, revision, detail: error instanceof Refusal ? error.detail : null },

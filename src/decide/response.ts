@@ -7,7 +7,7 @@ import { enforcedOf, type Decision, type Reason } from './decide.ts'
 import type { Setting } from './input.ts'
 import type { Modes } from './mode.ts'
 import { judge, type JudgeOptions, type Judgement } from './judge.ts'
-import type { Obligation, ObligationType } from './obligations.ts'
+import type { Obligation } from './obligations.ts'
 
 /** An answer as policy may see it. All of it comes from upstream, and may be anything. */
 export interface Answer {
@@ -54,16 +54,9 @@ export interface JudgeAnswerOptions extends Setting, Pick<JudgeOptions, 'log'> {
   readonly facts: (task: string, caller: string) => Facts
   /** Epoch ms. */
   readonly clock: () => number
+  /** Whether a notice may go to this name. */
+  readonly knows: (to: string) => boolean
 }
-
-/** What can still be done once the call was made; of these the last two also when the answer is refused. */
-const fulfillable: ReadonlySet<ObligationType> = new Set([
-  'mask_response',
-  'drop_response_fields',
-  'raise_sensitivity',
-  'notify',
-  'revoke_leases',
-])
 
 /** Makes the judge of answers. There is nobody to ask about an answer that is there already: `ask` is malformed. */
 export function makeJudgeAnswer(options: JudgeAnswerOptions): JudgeAnswer {
@@ -87,11 +80,12 @@ export function makeJudgeAnswer(options: JudgeAnswerOptions): JudgeAnswer {
   }
 }
 
-function verdictOf({ result, evalNs }: Judgement, { question }: Decision, modes: Modes): AnswerVerdict {
+function verdictOf({ result, evalNs }: Judgement, { question }: Decision, modes: Modes & Pick<JudgeAnswerOptions, 'knows'>): AnswerVerdict {
   const { effect, reasons, obligations, approval, credential } = result
   if (effect === 'ask' || approval !== null || credential !== null) throw refused('policy asks about an answer, or for it')
-  const strange = obligations.find(({ type }) => !fulfillable.has(type))
-  if (strange !== undefined) throw refused(`${strange.type} comes too late for an answer`)
+  for (const { type, properties } of obligations)
+    if (type === 'notify' && !modes.knows(properties.to))
+      throw refused(`policy notifies "${properties.to}", and no notifier is called that`)
   const watched = effect === 'deny' && enforcedOf(modes, question, reasons) === 'allow'
   return { effect: watched ? 'allow' : effect, observed: watched ? effect : null, reasons, obligations, evalNs }
 }

@@ -33,6 +33,8 @@ export interface Job {
   readonly upload: Upload | null
   /** Digest of a streamed body that had already arrived whole. */
   readonly sha256: string | null
+  /** Digest of a redacted body. */
+  readonly sent: string | null
 }
 
 /** Bytes queued towards the agent before the upstream is paused: pausing per chunk costs a fifth of the throughput. */
@@ -267,10 +269,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   }
 
   #effect(): Effect {
-    const { upload, sha256 } = this.#job
+    const { upload, sha256, sent } = this.#job
     const bodySha256 = upload === null ? sha256 : upload.sha256
     const { address = null, proven = null } = this.#reached ?? {}
-    return { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: address, proven }
+    const effect = { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: address, proven }
+    return sent === null ? effect : { ...effect, sentSha256: sent }
   }
 
   #over(): void {

@@ -13,9 +13,10 @@ import { applyLease } from './apply.ts'
 import { Exchange, type Job, type Observed } from './exchange.ts'
 import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
-import { upstreamHeaders } from './headers.ts'
+import { upstreamHeaders, withoutDigests } from './headers.ts'
 import { Scrub } from './scrub.ts'
 import { Sites, type SiteOptions } from './sites.ts'
+import { spliceJson } from './splice.ts'
 import { Sweep } from './sweep.ts'
 import { Upload } from './upload.ts'
 
@@ -35,6 +36,8 @@ export interface Outcome {
   readonly proven: string | null
   /** Absent where the answer streamed by unjudged. */
   readonly answer?: JudgedAnswer
+  /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
+  readonly sentSha256?: string
 }
 
 export interface ForwardOptions extends SiteOptions {
@@ -70,18 +73,21 @@ export function makeForward(options: ForwardOptions): Forward {
       new Promise((resolve, reject) => {
         options.check(permit)
         if (closed) throw new Refusal('listen.draining')
-        const { call, target } = permit.decision.question
+        const { question, duties } = permit.decision
+        const { call, target } = question
         const { upstream, lines } = sites.of(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
-        const body = bodyOf(call, target.body)
+        const judged = bodyOf(call, target.body)
+        const body = duties.redact.length === 0 ? judged : redacted(judged, target.body, duties.redact)
         const held = isHeld(permit.decision)
-        const headers = upstreamHeaders(call, upstream, body.length, held)
+        const plain = upstreamHeaders(call, upstream, body.length, held)
+        const headers = body.sent === null ? plain : withoutDigests(plain)
         const applied = applyLease(lease, upstream, headers, upstream.basePath + call.address.target, options.clock())
-        const { upload, sha256 } = body
+        const { upload, sha256, sent } = body
         const maxHeaders = options.maxResponseHeaders ?? 256
         const { echoes } = applied
         const scrub = lease === null ? null : new Scrub(echoes)
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, scrub, maxHeaders, upload, sha256 }
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, scrub, maxHeaders, upload, sha256, sent }
         const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
         if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
         else new Exchange(job, resolve, reject).start(request)
@@ -123,9 +129,11 @@ interface Body {
   readonly length: number | null
   readonly upload: Upload | null
   readonly sha256: string | null
+  /** Digest of a redacted body. */
+  readonly sent: string | null
 }
 
-const empty: Body = { content: null, length: null, upload: null, sha256: null }
+const empty: Body = { content: null, length: null, upload: null, sha256: null, sent: null }
 
 /** Judged bytes go as they were judged; a stream that has already arrived whole goes as one buffer; the rest streams. */
 function bodyOf(call: Call, judged: JudgedBody): Body {
@@ -142,5 +150,13 @@ function bodyOf(call: Call, judged: JudgedBody): Body {
     }
   }
   const upload = new Upload(call)
-  return { content: upload as unknown as Readable, length, upload, sha256: null }
+  return { ...empty, content: upload as unknown as Readable, length, upload }
+}
+
+/** Nobody can redact what was not judged: approve has refused such a call, and here nothing of it leaves. */
+function redacted(body: Body, judged: JudgedBody, paths: readonly string[]): Body {
+  if (body.content === null) return body
+  if (!judged.judged || judged.bytes === null) throw new Refusal('internal', { detail: 'a body to be redacted that was not judged' })
+  const bytes = spliceJson(judged.bytes, { mask: paths, drop: [], anyCase: true })
+  return { ...empty, content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), sent: hash('sha256', bytes, 'hex') }
 }

@@ -80,6 +80,13 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
   return list
 }
 
+/** What the agent says of the bytes of its body is not true of a redacted one (RFC 9530, RFC 1864). */
+const digests: ReadonlySet<string> = new Set(['content-digest', 'repr-digest', 'digest', 'content-md5'])
+
+export function withoutDigests(list: readonly string[]): string[] {
+  return list.filter((_, index) => !digests.has(list[index - (index % 2)] ?? ''))
+}
+
 /** Header names that any `Connection` field lists; null in the usual case that it names none. */
 export function namedByConnection(list: readonly string[]): ReadonlySet<string> | null {
   let names: Set<string> | null = null

@@ -8,6 +8,8 @@ export interface Change {
   readonly mask: readonly string[]
   /** Members and items vanish with their comma. Where both are asked for, dropping wins. */
   readonly drop: readonly string[]
+  /** Compares keys without regard to case: to some readers `SSN` is `ssn`, and whoever wrote the document may count on it. */
+  readonly anyCase?: boolean
 }
 
 export interface Spliced {
@@ -33,12 +35,21 @@ export function spliceJson(bytes: Uint8Array, change: Change): Uint8Array {
 /** The same, and how much was changed. */
 export function spliced(bytes: Uint8Array, change: Change): Spliced {
   const root = new Place()
-  for (const pointer of change.mask) place(root, pointer).masked = true
-  for (const pointer of change.drop) place(root, pointer).dropped = true
+  const named = change.anyCase === true ? folded : asWritten
+  for (const pointer of change.mask) place(root, pointer, named).masked = true
+  for (const pointer of change.drop) place(root, pointer, named).dropped = true
   if (root.dropped) throw new SpliceFault('a document cannot be dropped from itself')
   if (!isUtf8(bytes)) throw new SpliceFault('not UTF-8')
-  return new Splice(bytes).document(root)
+  return new Splice(bytes, named).document(root)
 }
+
+/** What a key is compared as. */
+type Named = (key: string) => string
+
+const asWritten: Named = (key) => key
+
+/** As the strict reader tells twins apart (match/json.ts): upper case first, for it joins letters that lower case alone keeps apart. */
+const folded: Named = (key) => key.toUpperCase().toLowerCase()
 
 /** A node in the tree of all pointers. */
 class Place {
@@ -48,12 +59,12 @@ class Place {
   readonly named = new Map<string, Place>()
 }
 
-function place(root: Place, pointer: string): Place {
+function place(root: Place, pointer: string, named: Named): Place {
   if (pointer === '') return root
   if (!/^(\/([^~/]|~[01])*)+$/u.test(pointer)) throw new SpliceFault('not a JSON pointer')
   let at = root
   for (const segment of pointer.slice(1).split('/')) {
-    const name = segment.replaceAll('~1', '/').replaceAll('~0', '~')
+    const name = named(segment.replaceAll('~1', '/').replaceAll('~0', '~'))
     if (segment === '*') at = at.every ??= new Place()
     else {
       const next = at.named.get(name) ?? new Place()
@@ -75,6 +86,7 @@ const nothing = Buffer.from('null')
 class Splice {
   readonly #bytes: Uint8Array
   readonly #tokens: Tokens
+  readonly #named: Named
   readonly #pieces: Uint8Array[] = []
   /** Bytes before this one are in the pieces, or gone. */
   #copied = 0
@@ -82,9 +94,10 @@ class Splice {
   #masked = 0
   #dropped = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, named: Named) {
     this.#bytes = bytes
     this.#tokens = new Tokens(bytes)
+    this.#named = named
   }
 
   document(root: Place): Spliced {
@@ -160,7 +173,7 @@ class Splice {
     const escaped = this.#tokens.string()
     if (places.length === 0) return nowhere
     const written = Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + from, this.#tokens.at - from).toString('utf8')
-    return below(places, escaped ? (JSON.parse(written) as string) : written.slice(1, -1))
+    return below(places, this.#named(escaped ? (JSON.parse(written) as string) : written.slice(1, -1)))
   }
 
   #drop(from: number, to: number): void {

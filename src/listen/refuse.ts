@@ -46,7 +46,7 @@ function common(refusal: Refusal, document: Document): string[] {
   }
   // RFC 9110 §15.5.2: a 401 names a scheme
   if (refusal.status === 401 && refusal.headers['WWW-Authenticate'] === undefined) headers.push('WWW-Authenticate', 'Bearer')
-  if (refusal.retry === 'later') headers.push('Retry-After', '1')
+  if (refusal.retry === 'later' && refusal.headers['Retry-After'] === undefined) headers.push('Retry-After', '1')
   // SDKs of model vendors try every 5xx again unless this says no, also a POST that the upstream has carried out
   if (refusal.retry === 'never' && refusal.status >= 500) headers.push('X-Should-Retry', 'false')
   return headers
@@ -86,6 +86,7 @@ function awsXml(refusal: Refusal, about: RefusedCall | null): string {
 
 /** Words the AWS SDKs know; they decide by them whether to try again. */
 function awsCode(refusal: Refusal): string {
+  if (refusal.status === 429) return 'ThrottlingException'
   if (refusal.retry === 'later') return 'ServiceUnavailable'
   if (refusal.fault === 'upstream' || refusal.fault === 'countersign') return 'InternalFailure'
   return refusal.code.startsWith('listen.') || refusal.code.startsWith('match.') ? 'InvalidRequest' : 'AccessDenied'

@@ -52,9 +52,10 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   const who = (caller === null ? '' : callerText(caller)) + (task === null ? '' : taskText(task))
   const what = target === null ? '' : targetText(target)
   const code = refusal === null ? '' : refusedText(refusal)
+  const sent = outcome.sentSha256 === undefined ? '' : `,"sent_sha256":"${outcome.sentSha256}"`
   const seen =
     `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
-    `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}` +
+    `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}${sent}` +
     `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}` +
     `,"downstream_proven":${outcome.proven === null ? 'null' : quoteAgain(outcome.proven, 2048)}` +
     raisedText(target, outcome.answer) +

@@ -3,9 +3,9 @@ import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
-const schemaVersion = 1
-
-const schema = `
+/** What each version adds to the one before. */
+const steps: readonly string[] = [
+  `
   CREATE TABLE tasks (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, caller TEXT NOT NULL, state TEXT NOT NULL, opened INTEGER NOT NULL, closed INTEGER, row TEXT NOT NULL);
   CREATE INDEX tasks_by_caller ON tasks (caller, opened);
   CREATE INDEX tasks_by_state ON tasks (state, opened);
@@ -15,8 +15,11 @@ const schema = `
   CREATE INDEX leases_by_task ON leases (task);
   CREATE INDEX leases_by_state ON leases (state);
   CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-  PRAGMA user_version = ${schemaVersion};
-`
+  `,
+  `
+  CREATE TABLE rates (key TEXT PRIMARY KEY, counted TEXT NOT NULL) WITHOUT ROWID;
+  `,
+]
 
 export interface DatabaseOptions {
   /** A file, made with mode 0600 when it is not there, or `:memory:`. */
@@ -59,8 +62,9 @@ function prepareFile(path: string): void {
 function migrate(db: DatabaseSync, path: string): void {
   db.exec('BEGIN EXCLUSIVE')
   const version = Number(db.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
-  if (version > schemaVersion) throw new Error(`the state ${path} was written by a newer version (${version} > ${schemaVersion})`)
-  if (version === 0) db.exec(schema)
+  if (version > steps.length) throw new Error(`the state ${path} was written by a newer version (${version} > ${steps.length})`)
+  for (const step of steps.slice(version)) db.exec(step)
+  db.exec(`PRAGMA user_version = ${steps.length}`)
   db.exec('COMMIT')
 }
 

@@ -4,6 +4,7 @@ import { overBudget } from '../task/budget.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
 import { LeaseTable } from './lease-table.ts'
+import { RateTable } from './rate-table.ts'
 import { endStates, TaskTable, type Clocks } from './task-table.ts'
 import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, PausedBy, State, TaskRow, TaskState } from './state.ts'
 
@@ -46,6 +47,7 @@ export class SqliteState implements State {
   readonly #tasks: TaskTable
   readonly #callers: CallerTable
   readonly #leases: LeaseTable
+  readonly #rates: RateTable
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #getNote: StatementSync
@@ -57,6 +59,7 @@ export class SqliteState implements State {
     this.#tasks = new TaskTable(db, clocks)
     this.#callers = new CallerTable(db, memory)
     this.#leases = new LeaseTable(db)
+    this.#rates = new RateTable(db, clocks.clock())
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
@@ -120,6 +123,7 @@ export class SqliteState implements State {
     const row: TaskRow = { ...live.row, state, ended, paused: null, subjectToken: null }
     this.#transaction(() => this.#tasks.writeEnd(live, row))
     this.#tasks.forget(live)
+    this.#rates.forget(id, row.caller)
     return row
   }
 
@@ -151,6 +155,11 @@ export class SqliteState implements State {
     }
     const over = overBudget(row.intent.budget, facts.spent, request.debit)
     if (over !== null) return refused('task.budget', over)
+    if (request.limits !== undefined) {
+      const limited = this.#rates.limited(request)
+      if (limited !== null) return { minted: false, why: 'decide.rate-limited', ...limited }
+      this.#rates.take(request)
+    }
     this.#tasks.advance(live, request)
     this.#callers.remember(request.caller, request.data, request.now)
     return granted
@@ -205,12 +214,13 @@ export class SqliteState implements State {
   }
 
   flush(): void {
-    const dirty = this.#tasks.dirty + this.#callers.dirty
+    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty
     if (dirty === 0) return
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
     this.#tasks.clean()
     this.#callers.clean()
+    this.#rates.clean()
   }
 
   /** Flushes and lets go of the file. Idempotent. */
@@ -231,6 +241,7 @@ export class SqliteState implements State {
   #writeDirty(): void {
     this.#tasks.writeDirty()
     this.#callers.writeDirty()
+    this.#rates.writeDirty()
   }
 
   #transaction(write: () => void): void {

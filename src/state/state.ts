@@ -124,6 +124,14 @@ export interface Facts {
   readonly caller: CallerFacts
 }
 
+/** At most `calls` in any `per` ms, of all calls with this key of this task, of this caller, or of everybody. */
+export interface RateLimit {
+  readonly key: string
+  readonly scope: 'task' | 'caller' | 'all'
+  readonly calls: number
+  readonly per: number
+}
+
 /** What minting a permit changes: compared and swapped against the versions that policy saw. */
 export interface MintRequest {
   readonly task: string
@@ -138,15 +146,19 @@ export interface MintRequest {
   readonly data: readonly string[]
   /** Meter → amount, `calls: 1` included. */
   readonly debit: Readonly<Record<string, number>>
+  /** The call counts against each of them; absent: against none. */
+  readonly limits?: readonly RateLimit[]
 }
 
 export type MintAnswer =
   | { readonly minted: true }
-  /** `stale`: the facts changed since they were read; judge again. The others are refusal codes of the task stage. */
+  /** `stale`: the facts changed since they were read; judge again. The others are refusal codes. */
   | {
       readonly minted: false
-      readonly why: 'stale' | 'task.unknown' | 'task.ended' | 'task.paused' | 'task.budget'
+      readonly why: 'stale' | 'task.unknown' | 'task.ended' | 'task.paused' | 'task.budget' | 'decide.rate-limited'
       readonly detail: string
+      /** Ms until the same call may pass, as far as that is known. */
+      readonly wait?: number
     }
 
 export type LeaseState = 'issuing' | 'live' | 'revoking' | 'revoked' | 'expired' | 'discarded' | 'orphaned'

@@ -1,3 +1,4 @@
+import { noDuties } from '../../src/decide/duties.ts'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ClientGone, type Call } from '../../src/listen/call.ts'
 import { Permit } from '../../src/decide/permit.ts'
@@ -90,6 +91,7 @@ function allowing(call: Call, target: Target): Decision {
     reasons: [],
     refusedBy: [],
     obligations: [],
+    duties: noDuties,
     approval: null,
     credential: null,
     labels: {},

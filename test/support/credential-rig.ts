@@ -1,3 +1,4 @@
+import { noDuties } from '../../src/decide/duties.ts'
 import { Permit } from '../../src/decide/permit.ts'
 import type { Decision } from '../../src/decide/decide.ts'
 import { idSource } from '../../src/id.ts'
@@ -115,6 +116,7 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
     reasons: [],
     refusedBy: [],
     obligations: [],
+    duties: noDuties,
     approval: null,
     credential: sketch.credential ?? null,
     labels: {},

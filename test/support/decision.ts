@@ -1,3 +1,4 @@
+import { dutiesOf } from '../../src/decide/duties.ts'
 import { Permit } from '../../src/decide/permit.ts'
 import type { Decision, Question } from '../../src/decide/decide.ts'
 import type { Lease } from '../../src/credential/credential.ts'
@@ -17,6 +18,7 @@ export function sketchDecision(question: Question = sketchQuestion(), decision: 
     reasons,
     refusedBy: effect === 'allow' ? [] : reasons,
     obligations: [],
+    duties: dutiesOf(decision.obligations ?? []),
     approval: null,
     credential: null,
     labels: {},

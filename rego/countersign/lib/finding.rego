@@ -58,11 +58,15 @@ effect(denials, asks, holds) := "ask" if {
 
 # METADATA
 # description: The decision document, v1. Reasons are sorted, for the engine lists sets in the order of their hashes.
-decision(chosen, findings) := {
+decision(chosen, findings) := obliging(chosen, findings, set())
+
+# METADATA
+# description: The same with obligations, a set of what `obligation` makes.
+obliging(chosen, findings, obligations) := {
 	"v": 1,
 	"effect": chosen,
 	"reasons": sort(findings),
-	"obligations": [],
+	"obligations": sort(obligations),
 	"labels": {},
 }
 
@@ -71,3 +75,9 @@ decision(chosen, findings) := {
 labelled(document, labels) := document if count(labels) == 0
 
 labelled(document, labels) := object.union(document, {"labels": labels}) if count(labels) > 0
+
+# METADATA
+# description: >-
+#   One obligation of the host. Ids are unique within a decision; types and their properties are in docs/policy.md, and
+#   one that the host does not know refuses the call.
+obligation(id, type, properties) := {"id": id, "type": type, "properties": properties}

@@ -51,3 +51,12 @@ test_deny_beats_ask_beats_allow_and_nothing_goes_without_every_condition if {
 }
 
 test_a_finding_without_frameworks_has_no_controls if lib.controls({}) == []
+
+test_a_decision_carries_its_obligations_in_order if {
+	obligations := {lib.obligation("b", "revoke_leases", {}), lib.obligation("a", "notify", {"to": "ledger", "message": "m"})}
+	lib.obliging("allow", set(), obligations).obligations == [
+		{"id": "a", "type": "notify", "properties": {"to": "ledger", "message": "m"}},
+		{"id": "b", "type": "revoke_leases", "properties": {}},
+	]
+	lib.decision("allow", set()).obligations == []
+}

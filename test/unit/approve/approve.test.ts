@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeApprove } from '../../../src/approve/approve.ts'
+import { makeOblige } from '../../../src/approve/oblige.ts'
 import { makeSwap, StaleFacts, type SwapOptions } from '../../../src/approve/swap.ts'
 import { Permit } from '../../../src/decide/permit.ts'
 import { repeatDigest } from '../../../src/decide/repeat.ts'
@@ -44,10 +45,19 @@ class Book {
   }
 }
 
+/** Nobody is notified and nothing is lent. */
+const oblige = makeOblige({
+  knows: () => false,
+  notify: () => Promise.reject(new Error('nobody is notified')),
+  revokeLeases: () => {
+    throw new Error('nothing is lent')
+  },
+})
+
 const rig = (change: Partial<SwapOptions> = {}) => {
   const book = new Book()
   const swap = makeSwap({ mint: book.mint, agentLive: () => null, repeat: repeatDigest, clock: () => 1_790_000_000_500, ...change })
-  return { book, swap, approve: makeApprove({ mint, swap }) }
+  return { book, swap, approve: makeApprove({ mint, swap, oblige }) }
 }
 
 describe('approve', () => {
@@ -67,6 +77,7 @@ describe('approve', () => {
   it('mints from an allow in the same tick', () => {
     const decision = sketchDecision()
     const permit = rig().approve(decision)
+    if (permit instanceof Promise) throw new Error('it took time')
     expect(() => Permit.check(permit)).not.toThrow()
     expect(permit.decision).toBe(decision)
   })
@@ -93,14 +104,14 @@ describe('approve', () => {
     expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('decide.malformed')
   })
 
-  it('lets only one of two calls judged on the same facts through, and judges the other again', () => {
+  it('lets only one of two calls judged on the same facts through, and judges the other again', async () => {
     const { book, swap } = rig()
     const [one, two] = [sketchDecision(undefined, { facts: book.facts }), sketchDecision(undefined, { facts: book.facts })]
-    const strict = makeApprove({ mint, swap })
+    const strict = makeApprove({ mint, swap, oblige })
     strict(one)
     expect(refusalOf(() => strict(two))).toMatchObject({ code: 'decide.unavailable', retry: 'later' })
-    const kind = makeApprove({ mint, swap, rejudge: () => sketchDecision(undefined, { facts: book.facts, labels: { judged: 'again' } }) })
-    expect(kind(two).decision.labels).toEqual({ judged: 'again' })
+    const kind = makeApprove({ mint, swap, oblige, rejudge: () => sketchDecision(undefined, { facts: book.facts, labels: { judged: 'again' } }) })
+    expect((await kind(two)).decision.labels).toEqual({ judged: 'again' })
     expect(book.facts.task.version).toBe(3)
   })
 
@@ -109,6 +120,7 @@ describe('approve', () => {
     const seen = sketchDecision(undefined, { facts: sketchFacts({ version: 0 }) })
     const approve = makeApprove({
       mint,
+      oblige,
       swap,
       rejudge: () => sketchDecision(undefined, { facts: book.facts, effect: 'deny', reasons: [reason('no longer')] }),
     })
@@ -120,6 +132,7 @@ describe('approve', () => {
     let judged = 0
     const approve = makeApprove({
       mint,
+      oblige,
       swap: () => {
         throw new StaleFacts()
       },
@@ -132,6 +145,7 @@ describe('approve', () => {
   it('passes on what is no stale fact', () => {
     const approve = makeApprove({
       mint,
+      oblige,
       swap: () => {
         throw new Refusal('task.budget')
       },

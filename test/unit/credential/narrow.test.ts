@@ -22,7 +22,7 @@ describe('narrowing', () => {
   it('never gives more than the provider offers: it gives less, or the decision is malformed', async () => {
     await fc.assert(
       fc.asyncProperty(wish, async (asked) => {
-        const refusal = await refusalOf(() => narrow(crm, asked))
+        const refusal = await refusalOf(() => narrow(crm, asked, null))
         const within =
           asked.provider !== 'other' &&
           (asked.scopes ?? []).every((scope) => scopes.includes(scope)) &&
@@ -39,12 +39,12 @@ describe('narrowing', () => {
     fc.assert(
       fc.property(valid, valid, (one, other) => {
         const same = one.scopes.toSorted().join() === other.scopes.toSorted().join() && one.audience === other.audience
-        expect(narrow(crm, one).suffix === narrow(crm, other).suffix).toBe(same)
+        expect(narrow(crm, one, null).suffix === narrow(crm, other, null).suffix).toBe(same)
       }),
     )
   })
 
   it('costs nothing when the decision narrows nothing', () => {
-    expect(narrow(crm, null)).toBe(crm.whole)
+    expect(narrow(crm, null, null)).toBe(crm.whole)
   })
 })

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { canonical } from '../../../src/decide/canonical.ts'
+import { noDuties } from '../../../src/decide/duties.ts'
 import { readResult } from '../../../src/decide/result.ts'
 import { Reading } from '../../../src/match/json-keys.ts'
 import { Refusal } from '../../../src/refusal.ts'
@@ -50,6 +51,7 @@ describe('a well-formed decision', () => {
       effect: 'allow',
       reasons: [],
       obligations: [],
+      duties: noDuties,
       approval: null,
       credential: { provider: 'crm', scopes: ['read'], ttl: 60_000, audience: 'https://crm.acme.example' },
       labels: { team: 'refunds' },

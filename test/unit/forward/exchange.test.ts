@@ -65,6 +65,7 @@ function sketch(upload: Upload | null = null): Sketch {
     maxHeaders: 10,
     upload,
     sha256: null,
+    sent: null,
   }
   let end: Observed | Refusal | null = null
   const exchange = new Exchange(
