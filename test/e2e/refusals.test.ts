@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { codes, type Code } from '../../src/refusal.ts'
 import { certificateFor } from '../support/certificate.ts'
+import { givenDecision, obligation, writeGiven } from '../support/given.ts'
 import { defaultPolicyBytes, filesOf, packBundle, patched } from '../support/policy-rig.ts'
 import {
   agentId,
@@ -32,11 +33,13 @@ interface Expected {
   /** Kinds of the lines of the call: a refusal of its own, or the outcome of a call whose decision was written. */
   readonly lines?: readonly ['refusal'] | readonly ['decision', 'outcome']
   readonly retry?: 'never' | 'later' | 'after-approval'
+  /** `Retry-After` of one that may be tried again later. */
+  readonly after?: string
 }
 
 /** Holds a problem document to the table of codes, and to its line in the ledger. */
 function expectRefusal(running: Running, answer: Answered, code: Code, expected: Expected = {}): void {
-  const { decision = 'deny', lines = ['refusal'], retry = codes[code].status === 503 ? 'later' : 'never' } = expected
+  const { decision = 'deny', lines = ['refusal'], retry = codes[code].status === 503 ? 'later' : 'never', after = '1' } = expected
   const { status, title, fault } = codes[code]
   expect(answer.json, answer.text).toMatchObject({
     type: `urn:countersign:refusal:${code}`,
@@ -50,7 +53,7 @@ function expectRefusal(running: Running, answer: Answered, code: Code, expected:
   expect(answer.headers['content-type']).toBe('application/problem+json')
   expect(answer.headers['cache-control']).toBe('no-store')
   expect(answer.headers['countersign-decision']).toBe(decision)
-  expect(answer.headers['retry-after']).toBe(retry === 'later' ? '1' : undefined)
+  expect(answer.headers['retry-after']).toBe(retry === 'later' ? after : undefined)
   const id = String(answer.headers['countersign-call'])
   expect(id).toMatch(/^c_[0-9A-HJKMNP-TV-Z]{26}$/)
   expect(answer.json['call']).toBe(id)
@@ -263,6 +266,18 @@ describe('a running sidecar refuses with', () => {
     expectRefusal(running, await call(running, '/api/unknown'), 'decide.denied')
     const written = running.entries().find(({ code }) => code === 'decide.denied')
     expect(written).toMatchObject({ rules: expect.arrayContaining(['tool.uncatalogued']), tool: 'api.uncatalogued', caller: agentId })
+  })
+
+  test('decide.rate-limited', async () => {
+    await using upstream = await TestUpstream.start()
+    const limit = obligation('rate_limit', { key: 'all of them', scope: 'all', calls: 1, per: 8000 })
+    const path = writeGiven(folder, givenDecision({ obligations: [limit] }))
+    const now = Date.now()
+    const clock = (): number => now
+    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path } } }, clock })
+    expect((await call(running)).status).toBe(200)
+    expectRefusal(running, await call(running), 'decide.rate-limited', { retry: 'later', after: '9' })
+    expect(upstream.seen).toHaveLength(1)
   })
 
   test('decide.malformed', async () => {

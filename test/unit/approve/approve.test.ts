@@ -7,6 +7,7 @@ import { repeatDigest } from '../../../src/decide/repeat.ts'
 import { Refusal } from '../../../src/refusal.ts'
 import { ClientGone } from '../../../src/listen/call.ts'
 import type { Decision, Reason } from '../../../src/decide/decide.ts'
+import type { Obligation } from '../../../src/decide/obligations.ts'
 import type { Facts, MintAnswer, MintRequest } from '../../../src/state/state.ts'
 import { sketchDecision } from '../../support/decision.ts'
 import { sketchCall, sketchFacts, sketchQuestion, sketchTarget, sketchTool } from '../../support/question.ts'
@@ -108,9 +109,14 @@ describe('approve', () => {
     const { book, swap } = rig()
     const [one, two] = [sketchDecision(undefined, { facts: book.facts }), sketchDecision(undefined, { facts: book.facts })]
     const strict = makeApprove({ mint, swap, oblige })
-    strict(one)
+    await strict(one)
     expect(refusalOf(() => strict(two))).toMatchObject({ code: 'decide.unavailable', retry: 'later' })
-    const kind = makeApprove({ mint, swap, oblige, rejudge: () => sketchDecision(undefined, { facts: book.facts, labels: { judged: 'again' } }) })
+    const kind = makeApprove({
+      mint,
+      swap,
+      oblige,
+      rejudge: () => sketchDecision(undefined, { facts: book.facts, labels: { judged: 'again' } }),
+    })
     expect((await kind(two)).decision.labels).toEqual({ judged: 'again' })
     expect(book.facts.task.version).toBe(3)
   })
@@ -212,5 +218,52 @@ describe('the swap', () => {
     book.answer = { minted: false, why: 'task.ended', detail: '' }
     expect(() => swap(decision)).toThrow(Refusal)
     expect(opened).toHaveLength(1)
+  })
+})
+
+describe('what policy obliges the mint to', () => {
+  const asked = (obligations: readonly Obligation[], target = sketchTarget()) => {
+    const { book, swap } = rig()
+    swap(sketchDecision(sketchQuestion({ target }), { facts: book.facts, obligations }))
+    return book.requests[0]
+  }
+
+  it('is nothing where there are no obligations: the request is what the tool says', () => {
+    const target = sketchTarget()
+    const request = asked([], target)
+    expect(request?.data).toBe(target.tool.data)
+    expect(request?.debit).toBe(target.debit)
+    expect(request).not.toHaveProperty('limits')
+  })
+
+  it('adds to what the tool debits and to what it reads', () => {
+    const request = asked(
+      [
+        { id: 'a', type: 'debit_budget', properties: { meter: 'eur', amount: 2 } },
+        { id: 'b', type: 'debit_budget', properties: { meter: 'calls', amount: 3 } },
+        { id: 'c', type: 'raise_sensitivity', properties: { classes: ['health'] } },
+      ],
+      sketchTarget({ tool: sketchTool({ data: ['personal'] }), debit: { calls: 1 } }),
+    )
+    expect({ ...request?.debit }).toEqual({ calls: 4, eur: 2 })
+    expect(request?.data).toEqual(['personal', 'health'])
+  })
+
+  it('says when a call that was limited may come again, in whole seconds', () => {
+    const { book, swap } = rig()
+    const properties = { key: 'k', scope: 'all', calls: 1, per: 1000 } as const
+    const limited = sketchDecision(undefined, { facts: book.facts, obligations: [{ id: 'r', type: 'rate_limit', properties }] })
+    for (const [wait, after] of [
+      [1, '1'],
+      [1001, '2'],
+    ] as const) {
+      book.answer = { minted: false, why: 'decide.rate-limited', detail: 'all "k"', wait }
+      expect(refusalOf(() => swap(limited))).toMatchObject({
+        code: 'decide.rate-limited',
+        retry: 'later',
+        headers: { 'Retry-After': after },
+      })
+    }
+    expect(book.requests[0]?.limits).toEqual([properties])
   })
 })

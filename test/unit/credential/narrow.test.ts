@@ -47,4 +47,57 @@ describe('narrowing', () => {
   it('costs nothing when the decision narrows nothing', () => {
     expect(narrow(crm, null, null)).toBe(crm.whole)
   })
+
+  it('takes away what policy obliges to, and never adds to the wish', () => {
+    expect(narrow(crm, null, { ttl: 1 })).toMatchObject({ ttl: 1, capped: 1, scopes: crm.whole.scopes })
+    expect(narrow(crm, null, { ttl: ttl + 1 })).toMatchObject({ ttl, capped: ttl })
+    expect(narrow(crm, { ttl: 5 }, { ttl: 7 })).toMatchObject({ ttl: 5, capped: 5 })
+    expect(narrow(crm, { scopes: ['a', 'b'] }, { scopes: ['b', 'nobody-offers-it'] }).scopes).toEqual(['b'])
+    expect(narrow(crm, null, { audience: audiences[1] ?? '' }).audience).toBe(audiences[1])
+  })
+
+  it.each<[string, Parameters<typeof narrow>[1], NonNullable<Parameters<typeof narrow>[2]>]>([
+    ['no scope of the offer', null, { scopes: ['z'] }],
+    ['no scope of the wish', { scopes: ['a'] }, { scopes: ['b'] }],
+    ['an audience that is not offered', null, { audience: 'https://evil.example' }],
+    ['another audience than the wish', { audience: audiences[0] ?? '' }, { audience: audiences[1] ?? '' }],
+  ])('is malformed where policy leaves %s', async (_, asked, more) => {
+    expect((await refusalOf(() => narrow(crm, asked, more)))?.code).toBe('decide.malformed')
+  })
+
+  it('is malformed where the provider has nothing of the kind to narrow', async () => {
+    const plain = offering(
+      'plain',
+      Object.assign(new FakeIssuer(() => 0, []), { offer: { scopes: [], audiences: [], ttl: 1000, subject: false } }),
+    )
+    expect((await refusalOf(() => narrow(plain, null, { scopes: ['a'] })))?.code).toBe('decide.malformed')
+    expect((await refusalOf(() => narrow(plain, null, { audience: 'a' })))?.code).toBe('decide.malformed')
+    expect(narrow(plain, null, { ttl: 10 }).ttl).toBe(10)
+  })
+
+  it('of both gives no more than either alone, or is malformed', async () => {
+    const more = fc.record(
+      {
+        scopes: fc.subarray(['a', 'b', 'c', 'z'], { minLength: 1 }),
+        audience: fc.constantFrom(...audiences),
+        ttl: fc.integer({ min: 1, max: 2 * ttl }),
+      },
+      { requiredKeys: [] },
+    )
+    await fc.assert(
+      fc.asyncProperty(wish, more, async (asked, less) => {
+        if ((await refusalOf(() => narrow(crm, asked, null))) !== null) return
+        const wished = narrow(crm, asked, null)
+        const refusal = await refusalOf(() => narrow(crm, asked, less))
+        if (refusal !== null) {
+          expect(refusal.code).toBe('decide.malformed')
+          return
+        }
+        const left = narrow(crm, asked, less)
+        expect(left.scopes.every((scope) => wished.scopes.includes(scope) && (less.scopes?.includes(scope) ?? true))).toBe(true)
+        expect(left.ttl).toBeLessThanOrEqual(Math.min(wished.ttl, less.ttl ?? wished.ttl))
+        if (less.audience !== undefined) expect(left.audience).toBe(less.audience)
+      }),
+    )
+  })
 })

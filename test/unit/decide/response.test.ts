@@ -46,6 +46,7 @@ const options: JudgeAnswerOptions = {
   log: quietLog(),
   facts: () => sketchFacts({ sensitivity: ['personal'] }),
   clock: () => 1_790_000_000_500,
+  knows: (to) => to === 'soc',
 }
 
 function decided(by: Engine, change: Partial<Decision> = {}, credential: string | null = null): Decision {
@@ -109,6 +110,7 @@ describe('the judge of answers', () => {
     ['a credential', { ...allow, credential: { ttl: 1 } }],
     ['a refusal without a reason', { ...allow, effect: 'deny' }],
     ['an unknown obligation', obligation('forget')],
+    ['a notice that nobody would get', obligation('notify', { to: 'nobody', message: 'look' })],
     ['an obligation that comes too late', obligation('narrow_credential', { ttl: 5 })],
     ['a debit', obligation('debit_budget', { meter: 'eur', amount: 1 })],
     ['a redaction of the request', obligation('redact_request', { paths: ['/a'] })],

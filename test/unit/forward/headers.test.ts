@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { upstreamHeaders } from '../../../src/forward/headers.ts'
+import { upstreamHeaders, withoutDigests } from '../../../src/forward/headers.ts'
 import { describeUpstream } from '../../../src/forward/upstream.ts'
 import { sketchCall, sketchRoute } from '../../support/question.ts'
 
@@ -116,4 +116,20 @@ describe('upstreamHeaders', () => {
       expect(sent([['referer', referer]])).toEqual([`referer: ${referer}`])
     },
   )
+})
+
+test('what an agent says of the bytes of its body goes from a list, and nothing else', () => {
+  const list = [
+    'content-type',
+    'digest',
+    'Content-MD5'.toLowerCase(),
+    'x',
+    'content-digest',
+    'sha-256=:x:',
+    'repr-digest',
+    'x',
+    'x-digest',
+    'content-md5',
+  ]
+  expect(withoutDigests(list)).toEqual(['content-type', 'digest', 'x-digest', 'content-md5'])
 })
