@@ -50,14 +50,14 @@ export class RateTable {
   readonly #put: StatementSync
   readonly #delete: StatementSync
 
-  constructor(db: DatabaseSync, now: number, caps: RateCaps = usualCaps) {
+  constructor(db: DatabaseSync, clock: () => number, caps: RateCaps = usualCaps) {
     this.#caps = caps
     this.#put = db.prepare('INSERT INTO rates (key, counted) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET counted = excluded.counted')
     this.#delete = db.prepare('DELETE FROM rates WHERE key = ?')
     for (const { counted } of db.prepare('SELECT counted FROM rates').all()) {
       if (typeof counted === 'string') this.#keep(JSON.parse(counted) as Window)
     }
-    this.#sweep(this.#windows.values(), now)
+    if (this.#windows.size > 0) this.#sweep(this.#windows.values(), clock())
   }
 
   /** Null when the call may pass all of its limits; nothing is counted. */

@@ -59,7 +59,7 @@ export class SqliteState implements State {
     this.#tasks = new TaskTable(db, clocks)
     this.#callers = new CallerTable(db, memory)
     this.#leases = new LeaseTable(db)
-    this.#rates = new RateTable(db, clocks.clock())
+    this.#rates = new RateTable(db, clocks.clock)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')

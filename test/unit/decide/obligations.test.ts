@@ -87,9 +87,8 @@ describe('an obligation', () => {
   })
 
   it('has an id that no other has', () => {
-    expect(fate(givenDecision({ obligations: Array(2).fill({ id: 'o', type: 'revoke_leases', properties: {} }) }))).toContain(
-      'one id twice',
-    )
+    const twice = ['revoke_leases', 'revoke_leases'].map((type) => ({ id: 'o', type, properties: {} }))
+    expect(fate(givenDecision({ obligations: twice }))).toContain('one id twice')
     expect(fate(one('revoke_leases', {}, 'a b'))).toContain('obligations/0/id')
   })
 })

@@ -23,7 +23,7 @@ interface Asked {
 /** A table in memory; `call` says how long to wait, or null for a call that was let pass and counted. */
 function rig(caps?: RateCaps) {
   const db = openDatabase({ path: ':memory:', synced: false, wait: 0 })
-  let table = new RateTable(db, noon, caps)
+  let table = new RateTable(db, () => noon, caps)
   const request = ({ limits = [limitOf()], now = noon, task = 't_1', caller = agentId }: Asked): MintRequest =>
     ({ limits, now, task, caller }) as unknown as MintRequest
   return {
@@ -36,7 +36,7 @@ function rig(caps?: RateCaps) {
     restart: (now: number): void => {
       table.writeDirty()
       table.clean()
-      table = new RateTable(db, now, caps)
+      table = new RateTable(db, () => now, caps)
     },
   }
 }
