@@ -249,6 +249,41 @@ describe('a state or ledger that cannot be written', () => {
   })
 })
 
+describe('leases that are taken back while their task goes on', () => {
+  const why = new Refusal('credential.unavailable', { retry: 'later' })
+
+  it('can be had by no call from the same tick on, and the next call gets a fresh one', async () => {
+    const rig = new CredentialRig()
+    const first = await rig.lease()
+    const done = rig.stage.revokeTask(decisionFor().question.task.row.id, 'obligation', why)
+    expect(rig.stage.book.has(first.id)).toBe(false)
+    const next = await rig.stage.credential(permitFor())
+    expect(next?.id).not.toBe(first.id)
+    await done
+    expect(rig.row(first.id).state).toBe('revoked')
+  })
+
+  it('are not waited for any more: those who did hear why, and a call of the same tick has one of its own', async () => {
+    const rig = new CredentialRig()
+    rig.issuer.auto = false
+    rig.open()
+    const waiting = refusalOf(() => rig.stage.credential(permitFor()))
+    await settled()
+    const done = rig.stage.revokeTask(decisionFor().question.task.row.id, 'obligation', why)
+    const fresh = Promise.resolve(rig.stage.credential(permitFor()))
+    await settled()
+    expect(await waiting).toBe(why)
+    expect(rig.issuer.asked).toHaveLength(2)
+    rig.issuer.asked[0]?.give()
+    rig.issuer.asked[1]?.give()
+    const lease = await fresh
+    await done
+    expect(rig.stage.credential(permitFor())).toBe(lease)
+    await settled()
+    expect(rig.issuer.revoked).toHaveLength(1)
+  })
+})
+
 describe('the value of a credential', () => {
   it('is in no event, row, log line, error or inspection', async () => {
     const rig = new CredentialRig()

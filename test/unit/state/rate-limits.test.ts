@@ -168,6 +168,23 @@ describe('keys that an agent chooses', () => {
   })
 })
 
+describe('what counted for one task', () => {
+  it('goes with the task, also from the file, and makes room', () => {
+    const { call, table, restart } = rig({ all: 20, caller: 2 })
+    const limits = [limitOf({ scope: 'task', per: day }), limitOf({ scope: 'caller', per: day, calls: 1 })]
+    expect(call({ limits })).toBeNull()
+    restart(noon)
+    table().forget('t_1', otherId)
+    expect(table().size).toBe(2)
+    table().forget('t_1', agentId)
+    expect(table().size).toBe(1)
+    restart(noon)
+    expect(table().size).toBe(1)
+    expect(call({ limits: limits.slice(1), task: 't_2' })).not.toBeNull()
+    expect(call({ limits: limits.slice(0, 1), task: 't_2' })).toBeNull()
+  })
+})
+
 describe('in the state', () => {
   it('a call that is refused for another reason counts against no limit', () => {
     const state = openSqlite({ path: ':memory:', clock: () => noon })
@@ -190,6 +207,7 @@ describe('in the state', () => {
     state.openTask(row)
     const limits = [limitOf({ scope: 'task', calls: 1 }), limitOf({ scope: 'caller', calls: 1 })]
     expect(state.mint(mintOn(state, row, noon, { limits }))).toEqual({ minted: true })
+    state.flush()
     state.endTask(row.id, 'completed', { at: noon, cause: 'done', by: agentId })
     const next = sketchRow({ id: 't_next' })
     state.openTask(next)
