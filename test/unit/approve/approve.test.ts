@@ -231,7 +231,7 @@ describe('what policy obliges the mint to', () => {
   it('is nothing where there are no obligations: the request is what the tool says', () => {
     const target = sketchTarget()
     const request = asked([], target)
-    expect(request?.data).toBe(target.tool.data)
+    expect(request?.data).toBe(target.tool.reads)
     expect(request?.debit).toBe(target.debit)
     expect(request).not.toHaveProperty('limits')
   })
