@@ -2,37 +2,34 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { makeAgentApi } from './agent-api/agent-api.ts'
 import { makeApprove } from './approve/approve.ts'
-import { makeOblige, type Oblige } from './approve/oblige.ts'
+import type { Oblige } from './approve/oblige.ts'
 import { makeSwap } from './approve/swap.ts'
-import { agentsOf, routesOf, unclassified } from './config/catalogue.ts'
+import { agentsOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
 import { policyData } from './config/policy-data.ts'
 import type { Loaded } from './config/load.ts'
-import { same, sameJudges, sameWay } from './config/outdated.ts'
+import { same } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { readBundle } from './decide/bundle/bundle.ts'
 import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
-import { dutiesOf } from './decide/duties.ts'
 import type { Modes } from './decide/mode.ts'
 import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
-import { makeJudgeAnswer } from './decide/response.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
-import type { Answers } from './forward/judging.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
 import type { Notifier } from './notify/notifier.ts'
-import { ledgerOnly, openNotifier } from './notify/registry.ts'
-import { Refusal } from './refusal.ts'
+import { openNotifier } from './notify/registry.ts'
+import { answersOf, obligeOf, refuseOutdated } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -144,24 +141,6 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
   }
 }
 
-/** What comes back is judged by the engine that permitted the call, and what it holds is written down before any of it goes on. */
-function answersOf({ config }: Loaded, on: Foundation, setting: Parts['setting'], oblige: Oblige): Answers {
-  const { judged_answer: judged, answer_sample: sample } = config.listen.limits
-  const { state } = on
-  return {
-    judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller), knows: oblige.knows }),
-    readJson,
-    raise: ({ question: { task } }, classes) => state.raise(task.row.id, task.row.caller, classes),
-    // an answer is there or refused by now: nobody waits for the record of what is told about it
-    fulfil: ({ question, effect }, obligations) =>
-      void oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })?.catch((error: unknown) => {
-        on.log.error({ err: error }, 'a notice of policy could not be written')
-      }),
-    unlabelled: config.decide.unlabelled === 'worst' ? unclassified : null,
-    limits: { judged, sample },
-  }
-}
-
 /** The agent's own API: the same identity and limits as its calls. */
 function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages: Stages; agents: AgentRegistry }): Wiring['handle'] {
   return makeAgentApi({
@@ -208,32 +187,6 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
   } catch (error) {
     failed(error)
   }
-}
-
-/** What policy obliges to besides the permit, for a call and for its answer. */
-function obligeOf({ config }: Loaded, on: Foundation): Oblige {
-  return makeOblige({
-    knows: (to) => to === ledgerOnly || Object.hasOwn(config.decide.notifiers, to),
-    notify: (notice) => on.notices.notify(notice),
-    revokeLeases: (task) => void on.credential.revokeTask(task, 'obligation', takenBack()),
-  })
-}
-
-/** What other calls of the task hear that wait for a lease: the next one may have a fresh one. */
-function takenBack(): Refusal {
-  return new Refusal('credential.unavailable', { retry: 'later', detail: 'policy took the leases of the task back' })
-}
-
-/**
- * Ends a call that a reload overtook, say while its body was on its way, unless the configuration in force says the same of all that
- * the call rests on: its route and credential and, until its permit is minted (`policy`, a digest), agents, trust and policy.
- */
-function refuseOutdated({ config }: Loaded, on: Foundation, route: string, policy: string | null): void {
-  const now = on.inForce()
-  if (now === null || now.loaded.config === config) return
-  const judged = policy === null || (policy === now.policy && sameJudges(config, now.loaded.config))
-  if (judged && sameWay(config, now.loaded.config, route)) return
-  throw new Refusal('decide.unavailable', { retry: 'later', detail: 'a reload overtook the call' })
 }
 
 /** Forwards, and tells the task's facts whether the upstream was content. */

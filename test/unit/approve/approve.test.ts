@@ -65,7 +65,7 @@ describe('approve', () => {
   it('counts what policy refuses, once and before the refusal, and never what it allows', () => {
     const counted: Decision[] = []
     const { book, swap } = rig()
-    const approve = makeApprove({ mint, swap, refused: (decision) => counted.push(decision) })
+    const approve = makeApprove({ mint, swap, oblige, refused: (decision) => counted.push(decision) })
     const denied = sketchDecision(undefined, { effect: 'deny', reasons: [reason('no')] })
     const asked = sketchDecision(undefined, { effect: 'ask', reasons: [reason('who')] })
     expect(refusalOf(() => approve(denied)).code).toBe('decide.denied')
