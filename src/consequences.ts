@@ -29,12 +29,13 @@ function takenBack(): Refusal {
 
 /**
  * Ends a call that a reload overtook, say while its body was on its way, unless the configuration in force says the same of all that
- * the call rests on: its route and credential and, until its permit is minted (`policy`, a digest), agents, trust and policy.
+ * the call rests on: its route and credential and, until its permit is minted, agents, trust and mode. A change of policy alone ends
+ * nothing: the decision was made in this very tick, by what is in force.
  */
-export function refuseOutdated({ config }: Loaded, on: Foundation, route: string, policy: string | null): void {
+export function refuseOutdated({ config }: Loaded, on: Foundation, route: string, permit: 'to mint' | 'minted'): void {
   const now = on.inForce()
   if (now === null || now.loaded.config === config) return
-  const judged = policy === null || (policy === now.policy && sameJudges(config, now.loaded.config))
+  const judged = permit === 'minted' || sameJudges(config, now.loaded.config)
   if (judged && sameWay(config, now.loaded.config, route)) return
   throw new Refusal('decide.unavailable', { retry: 'later', detail: 'a reload overtook the call' })
 }

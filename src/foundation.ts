@@ -3,8 +3,8 @@ import { stateKey, tokenKey } from './config/keys.ts'
 import type { Env, Loaded } from './config/load.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
+import { PolicyInForce } from './decide/in-force.ts'
 import type { JudgeTask } from './decide/opening.ts'
-import type { Engine } from './decide/engine.ts'
 import { Permit } from './decide/permit.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
@@ -56,17 +56,14 @@ export interface Foundation {
   readonly issuer: string
   /** DPoP proofs that were used: a reload must not make them new. */
   readonly proofs: ProofMemory
+  /** What judges; it is empty until the first bundle is activated. */
+  readonly policy: PolicyInForce
   readonly inForce: () => InForce | null
 }
 
 /** What of the wiring in force the foundation looks up when it is needed; there is none while it is laid. */
 export interface InForce {
   readonly judgeTask: JudgeTask
-  readonly revision: string
-  /** What judges now; throws when nothing can. */
-  readonly engine: () => Engine
-  /** SHA-256 of the policy bundle. */
-  readonly policy: string
   readonly loaded: Loaded
   /** Whether an agent is registered for this SPIFFE ID. */
   readonly registered: (caller: string) => boolean
@@ -87,7 +84,8 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
   const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
   try {
-    const recorder = await openLedger(loaded, around, { clock, newId, state, inForce })
+    const policy = new PolicyInForce()
+    const recorder = await openLedger(loaded, around, { clock, newId, state, policy, inForce })
     const issuer = credential.issuer ?? `http://${listen.health.at.replace(/^(0\.0\.0\.0|\[::\])/, '127.0.0.1')}`
     return {
       env,
@@ -99,8 +97,9 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       signingKey,
       issuer,
       proofs: new ProofMemory(clock()),
+      policy,
       inForce,
-      ...authority({ clock, newId, log, state, recorder, seal, issuer, inForce }),
+      ...authority({ clock, newId, log, state, recorder, seal, issuer, policy, inForce }),
     }
   } catch (error) {
     state.close()
@@ -112,11 +111,12 @@ interface LedgerParts {
   readonly clock: () => number
   readonly newId: NewId
   readonly state: SqliteState
+  readonly policy: PolicyInForce
   readonly inForce: () => InForce | null
 }
 
 function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
-  const { clock, newId, state, inForce } = parts
+  const { clock, newId, state, policy, inForce } = parts
   const { ledger, labels, sinks } = config.record
   const dir = resolve(folder, ledger.path)
   const key = openLedgerKey({ path: resolve(folder, ledger.key?.file ?? `${ledger.path}.key`), dir, log })
@@ -137,7 +137,8 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
       read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
       write: async (sink, seq) => state.putNote(sink, String(seq)),
     },
-    policy: () => inForce()?.engine() ?? null,
+    // one that may not judge any more still says what is masked
+    policy: () => policy.policy?.engine ?? null,
     parseJson: (text) => new Reading(text).value(),
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
@@ -153,7 +154,7 @@ interface AuthorityParts extends LedgerParts {
 
 /** Tasks, their leases and their open work: three parts that end each other; and what policy tells of them. */
 function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' | 'credential' | 'notices'> {
-  const { clock, newId, log, state, recorder, seal, issuer, inForce } = parts
+  const { clock, newId, log, state, recorder, seal, issuer, policy, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
@@ -164,7 +165,7 @@ function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' |
     clock,
     newId,
     seal,
-    revision: () => inForce()?.revision ?? '',
+    revision: () => policy.revision,
     judge: (question) => (inForce() ?? unwired()).judgeTask(question),
     event,
     ended: (task, cause) => revoke.taskEnded(task, cause),

@@ -7,13 +7,16 @@ import { serve, type Serving } from './admin/serve.ts'
 import { personTasks } from './admin/tasks.ts'
 import { placeOf } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
+import type { Policy } from './decide/in-force.ts'
 import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
 import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
+import type { PolicyFeed } from './policy.ts'
+import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { watchExpiry } from './task/clock.ts'
-import type { Trust } from './trust.ts'
+import { upstreamIdentity, type Trust } from './trust.ts'
 import { wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
@@ -68,6 +71,9 @@ class House implements Sidecar {
   /** Of that wiring; made with it, for every call looks at it. */
   inForce: InForce
   readonly #expiry: ReturnType<typeof watchExpiry>
+  readonly #feeds: PolicyFeeds
+  /** The trust of a configuration that is being swapped in; null: that of the wiring in force counts. */
+  #arriving: Trust | null = null
   #listening: Listening | null = null
   #admin: Serving | null = null
   #health: Serving | null = null
@@ -84,10 +90,20 @@ class House implements Sidecar {
       inFlight: () => this.#listening?.inFlight ?? 0,
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
-      policyRevision: () => this.wiring.policy.revision,
+      policy: () => foundation.policy.status(),
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
       sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
     })
+    this.#feeds = new PolicyFeeds(foundation, () => upstreamIdentity(this.#arriving ?? this.wiring.trust, clock))
+    foundation.policy.watch(
+      policyEvents({
+        recorder,
+        log,
+        told: (event) => this.metrics.event(event.kind),
+        failed: (reason) => this.metrics.policy.failed(reason),
+        changed: (next, before) => this.#policyChanged(next, before),
+      }),
+    )
     this.#expiry = watchExpiry({
       state,
       clock,
@@ -98,13 +114,13 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { credential, notices, recorder } = this.foundation
-    const { loaded, policy, providers, notifiers } = this.wiring
+    const { credential, notices } = this.foundation
+    const { loaded, providers, notifiers } = this.wiring
     notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
     await this.#expiry.sweep()
-    await recorder.event({ kind: 'policy.activated', by: 'countersign', detail: { revision: policy.revision, sha256: policy.digest } })
+    await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), this.#healthPort())
     this.#admin = await serve(placeOf(loaded.config.admin.at), this.#adminPort())
     this.#listening = await listen(listenOptions(this.wiring, this.foundation, (call) => this.wiring.handle(call)))
@@ -121,6 +137,8 @@ class House implements Sidecar {
     if (this.#listening === null) why.push('not listening yet')
     for (const name of this.#listening?.lapsed ?? []) why.push(`the listener ${name} has no certificate to serve with`)
     if (this.foundation.recorder.failed) why.push('the ledger cannot be written')
+    const { lapsed } = this.foundation.policy.status()
+    if (lapsed !== null) why.push(`no policy judges: ${lapsed}`)
     if (!this.wiring.trust.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
     return why
   }
@@ -134,17 +152,25 @@ class House implements Sidecar {
     const [wanted, present] = [places(loaded), places(before.loaded)]
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
-    const { credential, notices, recorder, log } = this.foundation
+    const { credential, notices, recorder, log, policy } = this.foundation
+    const revision = policy.revision
     const next = wire(loaded, this.foundation, before)
+    let feed: PolicyFeed | null = null
     try {
       await next.trust.settled(sourcesGetReady)
+      this.#arriving = next.trust
+      feed = await this.#feeds.prepare(loaded)
       await this.#listening?.reconfigure(listenOptions(next, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {
+      await this.#feeds.drop(feed)
       next.close(before)
       throw error
+    } finally {
+      this.#arriving = null
     }
     this.wiring = next
     this.inForce = this.#enforced(next)
+    this.#feeds.swap(feed)
     before.close(next)
     before.forward.reconfigure([])
     notices.change(next.notifiers)
@@ -152,9 +178,9 @@ class House implements Sidecar {
     await recorder.event({
       kind: 'config.reloaded',
       by: 'countersign',
-      detail: { revision: next.policy.revision, before: before.policy.revision },
+      detail: { revision: policy.revision, before: revision },
     })
-    log.info({ file: loaded.file, policy: next.policy.revision }, 'the configuration was swapped in')
+    log.info({ file: loaded.file, policy: policy.revision }, 'the configuration was swapped in')
   }
 
   reloaded(ok: boolean): void {
@@ -171,17 +197,18 @@ class House implements Sidecar {
     await this.#admin?.close()
     await this.#health?.close()
     this.wiring.close(null)
+    await this.#feeds.close()
     await this.foundation.notices.close()
     await this.foundation.recorder.close()
     this.foundation.state.close()
   }
 
-  #enforced({ policy, judgeTask, loaded, agents }: Wiring): InForce {
+  /** In the tick of the swap: what is still open was judged by the policy before. */
+  #policyChanged(_next: Policy, _before: Policy | null): void {}
+
+  #enforced({ judgeTask, loaded, agents }: Wiring): InForce {
     return {
       judgeTask,
-      engine: () => policy,
-      revision: policy.revision,
-      policy: policy.digest,
       loaded,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
@@ -232,7 +259,8 @@ class House implements Sidecar {
         ready: this.notReady().length === 0,
         not_ready: this.notReady(),
         ports: Object.fromEntries(this.ports),
-        policy: this.wiring.policy.revision,
+        policy: this.foundation.policy.revision,
+        bundle: this.foundation.policy.status(),
         ledger: { position: recorder.position().seq, key: recorder.publicKey() },
         calls: this.#listening?.inFlight ?? 0,
         leases: this.foundation.credential.sizes(),

@@ -6,17 +6,14 @@ import type { Oblige } from './approve/oblige.ts'
 import { makeSwap } from './approve/swap.ts'
 import { agentsOf, routesOf } from './config/catalogue.ts'
 import { secretReader } from './config/keys.ts'
-import { policyData } from './config/policy-data.ts'
 import type { Loaded } from './config/load.ts'
 import { same } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
-import { readBundle } from './decide/bundle/bundle.ts'
 import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
 import type { Modes } from './decide/mode.ts'
-import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
@@ -41,7 +38,6 @@ export interface Wiring {
   readonly loaded: Loaded
   /** Takes every call: the agent's own API, or the request path. Never rejects. */
   readonly handle: (call: Call) => Promise<void>
-  readonly policy: PolicyHost
   readonly judgeTask: JudgeTask
   readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
@@ -54,9 +50,6 @@ export interface Wiring {
   /** Lets go of what this wiring holds and the next one, if there is one, did not take over; calls in flight keep what they took. */
   close(next: Wiring | null): void
 }
-
-/** The default policy, compiled from rego/ and shipped with the package. */
-const defaultBundle = new URL('../rego/policy.tar.gz', import.meta.url)
 
 /**
  * Turns a checked configuration into stages: plain calls, no container. Throws, with nothing left open, when a part cannot work:
@@ -72,21 +65,19 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     return part
   }
   try {
-    const policy = kept(openPolicy(readBundle(bundleBytes(loaded)), { clock, log, ...settingsOf(loaded, clock()) }))
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const setting = { engine: () => policy, log, ...modesOf(loaded), environment: decide.environment, clock }
+    const setting = { engine: () => on.policy.engine(), log, ...modesOf(loaded), environment: decide.environment, clock }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, policy: policy.digest, setting, oblige, forward })
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, setting, oblige, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
-      policy,
       judgeTask: makeJudgeTask(setting),
       agents,
       providers,
@@ -97,7 +88,6 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       forward,
       close: (next) => {
         if (next?.trust !== trust) trust.close()
-        policy.close()
       },
     }
   } catch (error) {
@@ -109,15 +99,13 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
 interface Parts {
   readonly sources: readonly IdentitySource[]
   readonly agents: AgentRegistry
-  /** SHA-256 of the policy bundle. */
-  readonly policy: string
   readonly setting: Omit<DecideOptions, 'facts'>
   readonly oblige: Oblige
   readonly forward: Forward
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, setting, oblige, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, setting, oblige, forward }: Parts): Stages {
   const { config } = loaded
   const { state, clock } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
@@ -127,10 +115,10 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, policy, set
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
     match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
     decide,
-    approve: approveOf(on, oblige, decide, (route) => refuseOutdated(loaded, on, route, policy)),
+    approve: approveOf(on, oblige, decide, (route) => refuseOutdated(loaded, on, route, 'to mint')),
     credential: (permit) => {
       const { route } = permit.decision.question.target
-      if (route.credential !== null) refuseOutdated(loaded, on, route.name, null)
+      if (route.credential !== null) refuseOutdated(loaded, on, route.name, 'minted')
       return on.credential.credential(permit)
     },
     forward: observed(forward, state),
@@ -208,15 +196,6 @@ function observed(forward: Forward, state: State): Stages['forward'] {
 
 function modesOf({ config: { decide } }: Loaded): Modes {
   return decide.modes.length === 0 ? { mode: decide.mode } : { mode: decide.mode, modes: decide.modes }
-}
-
-function settingsOf({ config: { decide } }: Loaded, now: number): Pick<PolicyOptions, 'settings'> {
-  return decide.settings === undefined ? {} : { settings: policyData(decide.settings, now) }
-}
-
-function bundleBytes({ config, folder }: Loaded): Uint8Array {
-  const { bundle } = config.decide
-  return readFileSync(bundle === undefined ? defaultBundle : resolve(folder, bundle.path))
 }
 
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */

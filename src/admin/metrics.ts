@@ -1,4 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { PolicyStatus } from '../decide/in-force.ts'
+import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
 
 /** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
 export interface CallMeasure {
@@ -22,6 +24,7 @@ export interface Metrics {
   reload(ok: boolean): void
   /** What came of a notice: `delivered`, `failed` after every attempt, or `dropped` unsent. */
   notice(notifier: string, delivery: 'delivered' | 'failed' | 'dropped'): void
+  readonly policy: PolicyMeasures
   text(): Promise<string>
 }
 
@@ -30,7 +33,7 @@ export interface MetricsOptions {
   readonly inFlight: () => number
   readonly ready: () => boolean
   readonly ledgerSize: () => number
-  readonly policyRevision: () => string
+  readonly policy: () => PolicyStatus
   /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
   readonly svid: () => { readonly id: string; readonly seconds: number } | null
   /** Identity sources by type, and whether each can verify now. */
@@ -80,6 +83,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
     },
     event: (kind) => events.inc({ kind }),
     notice: (notifier, result) => notices.inc({ notifier, result }),
+    policy: policyMetrics(options.policy, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     text: async () => (registers[0] ? registers[0].metrics() : ''),
   }
@@ -102,7 +106,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
     registers,
     collect() {
       this.reset()
-      this.set({ version: options.version, policy: options.policyRevision() }, 1)
+      this.set({ version: options.version, policy: options.policy().policy?.revision ?? '' }, 1)
     },
   })
   return [

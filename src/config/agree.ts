@@ -1,3 +1,4 @@
+import { bundleSource } from './bundle.ts'
 import { claimedBy } from '../identify/registry.ts'
 import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
@@ -19,6 +20,7 @@ export const agree: Check = (config, place) => [
   ...tools(config, place),
   ...agents(config, place),
   ...modeFindings(config, place),
+  ...bundleSource(config, place),
   ...weakenings(config, place),
 ]
 

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { NotifierConfig } from '../notify/registry.ts'
+import { bundleConfig } from './bundle.ts'
 import { modeConfig, modesConfig } from './modes.ts'
 import { policySettings } from './policy-settings.ts'
 
-const bundle = z.strictObject({ path: z.string() }).optional().describe('Compiled policy; absent: the default policy.')
+const bundle = bundleConfig.optional().describe('Compiled policy; absent: the default policy.')
 
 const unlabelled = z
   .enum(['none', 'worst'])

@@ -26,6 +26,7 @@ export const findingCodes = {
   CS1502: 'a caller from outside would need no proof',
   CS1601: 'an agent would not be live',
   CS1602: 'an agent that others host is approved without an end',
+  CS1701: 'a policy bundle would be trusted unsigned',
   CS1901: 'a setting weakens protection',
 } as const
 

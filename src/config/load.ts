@@ -130,7 +130,7 @@ function describe(issue: z.core.$ZodIssue, place: Place): Finding[] {
 function isSecretPlace(issue: z.core.$ZodIssue): boolean {
   const last = issue.path.at(-1)
   return (
-    (last === 'secret' || last === 'value') &&
+    (last === 'secret' || last === 'value' || last === 'bearer') &&
     (issue.code === 'invalid_union' || issue.code === 'invalid_type') &&
     !issue.message.endsWith('undefined')
   )

@@ -9,9 +9,16 @@ export function sameWay(before: Config, after: Config, route: string): boolean {
   return provider === undefined || same(before.credential.providers[provider], after.credential.providers[provider])
 }
 
-/** True when both know the same agents and trust, and judge in the same mode. The bundle behind a path is not looked at. */
+/**
+ * True when both know the same agents and trust, and judge in the same mode. Where the bundle comes from and the settings of its
+ * rules are not looked at: whatever is in force judges a call whole, in the tick in which its permit is minted.
+ */
 export function sameJudges(before: Config, after: Config): boolean {
-  return same([before.task, before.identify, before.decide], [after.task, after.identify, after.decide])
+  return same(judges(before), judges(after))
+}
+
+function judges({ task, identify, decide: { bundle: _bundle, settings: _settings, ...decide } }: Config): unknown {
+  return [task, identify, decide]
 }
 
 /** True when two parts of configurations say the same in the same order. */

@@ -13,6 +13,8 @@ declare namespace WebAssembly {
     static exports(module: Module): readonly { readonly name: string; readonly kind: string }[]
   }
 
+  function compile(bytes: Uint8Array): Promise<Module>
+
   class Instance {
     constructor(module: Module, imports: Readonly<Record<string, Readonly<Record<string, ImportValue>>>>)
     readonly exports: Readonly<Record<string, unknown>>

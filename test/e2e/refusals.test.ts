@@ -287,7 +287,7 @@ describe('a running sidecar refuses with', () => {
     const bundle = packBundle({ ...files, 'policy.wasm': patched(Buffer.from(files['policy.wasm'] ?? ''), 'allow\0', 'alloW\0') })
     const path = join(folder, 'policy.tar.gz')
     writeFileSync(path, bundle)
-    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path } } } })
+    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path, unsafe_unsigned: true } } } })
     expectRefusal(running, await call(running), 'decide.malformed')
     expect(upstream.seen).toEqual([])
   })

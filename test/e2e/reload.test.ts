@@ -173,7 +173,7 @@ describe('a reload', () => {
       [
         'a policy that is not there',
         /ENOENT/,
-        async (base) => ({ ...base, settings: { decide: { bundle: { path: 'not-there.tar.gz' } } } }),
+        async (base) => ({ ...base, settings: { decide: { bundle: { path: 'not-there.tar.gz', unsafe_unsigned: true } } } }),
       ],
       [
         'a secret that is not there',

@@ -96,7 +96,7 @@ test('the page on operating names every metric and no other', async () => {
     inFlight: () => 0,
     ready: () => true,
     ledgerSize: () => 0,
-    policyRevision: () => '',
+    policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
     svid: () => null,
     sources: () => [],
   })

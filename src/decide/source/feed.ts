@@ -1,0 +1,268 @@
+/** One source at work: looks, verifies, activates, puts into force, keeps, and looks again. */
+
+import type { Seen } from '../bundle/order.ts'
+import type { Policy, PolicyFault, PolicyInForce } from '../in-force.ts'
+import { admit, digestOf, Rejected, type AdmitOptions } from './admit.ts'
+import { Age } from './age.ts'
+import type { Keep, Memory } from './keep.ts'
+import { reasonOf, type BundleSource, type Content, type Known, type Mark } from './source.ts'
+
+export interface FeedOptions extends Omit<AdmitOptions, 'place'> {
+  readonly source: BundleSource
+  readonly inForce: PolicyInForce
+  /** Null: nothing is kept. */
+  readonly keep: Keep | null
+  /** Ms that a bundle judges after its source last confirmed it; null: without end. */
+  readonly maxAge: number | null
+  readonly log: {
+    info(fields: object, message: string): void
+    warn(fields: object, message: string): void
+    error(fields: object, message: string): void
+  }
+}
+
+/** A bundle that passed everything, not yet in force. */
+interface Ready {
+  readonly policy: Policy
+  readonly age: Age
+  readonly mark: Mark
+  readonly seen: Seen
+  /** Null: it is what is kept already. */
+  readonly content: Content | null
+}
+
+/** A bundle that stays is written down as confirmed at most so often, ms. */
+const noteEvery = 30_000
+/** A start waits so long for the first answer of a server, ms. */
+const firstLook = 5000
+
+/** So many refused bundles are known by their digests. */
+const mostTold = 256
+
+/** Looks at one source for as long as its configuration stands. */
+export class Feed {
+  readonly #options: FeedOptions
+  readonly #stop = new AbortController()
+  /** What is in force, or about to be. */
+  #ready: Ready | null = null
+  #seen: Seen | null = null
+  #refused: { readonly mark: Mark; readonly sha256: string } | null = null
+  #failures = 0
+  /** Bundles and troubles that were told of. */
+  readonly #told = new Set<string>()
+  #trouble = ''
+  /** A reload that may be rejected says nothing of what is in force. */
+  #quiet = false
+  #begun = false
+  #notedAt = 0
+  #timer: NodeJS.Timeout | null = null
+  /** Looks one after the other; never rejects. */
+  #looking: Promise<unknown> = Promise.resolve()
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+  }
+
+  get kind(): BundleSource['kind'] {
+    return this.#options.source.kind
+  }
+
+  /**
+   * Gets the first bundle ready. A path is looked at first, and what was kept stands in for a bundle that cannot be used; of a server the
+   * one that was kept goes first, so that a start waits for nobody. `must`: rejects when nothing may judge then, and nothing stands in for
+   * a path. Without it only a path without any good bundle rejects.
+   */
+  async prepare({ must }: { readonly must: boolean }): Promise<void> {
+    const { source, keep } = this.#options
+    this.#quiet = must
+    const memory = await this.#recall()
+    if (source.kind === 'url') {
+      if (memory !== null && (await this.#takeUp(memory)) && this.#ready?.age.lapsed() === null) return
+      const failed = await this.#tryFirst(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(firstLook)]))
+      if (failed !== null && must) throw failed
+      return
+    }
+    const failed = await this.#tryFirst(this.#stop.signal)
+    if (failed === null) return
+    if (must || keep === null || memory === null || !(await this.#takeUp(memory))) throw failed
+    this.#options.log.error(
+      { source: source.place, revision: memory.revision, why: failed.message },
+      'the policy cannot be used; the last good one judges in its place',
+    )
+  }
+
+  /** Puts what is ready into force, in this tick, and goes on looking. */
+  begin(): void {
+    this.#begun = true
+    this.#quiet = false
+    if (this.#ready !== null) this.#swap(this.#ready)
+    const { kind } = this.#options.source
+    this.#schedule(kind === 'url' && (this.#ready === null || this.#ready.policy.kept) ? 0 : this.#options.source.wait(this.#failures))
+  }
+
+  /** Looks now, also at what was refused before. Never rejects. */
+  async look(): Promise<void> {
+    if (this.#refused !== null) this.#refused = { ...this.#refused, mark: null }
+    await this.#inTurn()
+  }
+
+  /** Ends looking and writes down what has to outlive the process. What is in force stays in force. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    await this.#looking
+    if (!this.#begun) this.#ready?.policy.engine.close()
+    else this.#note(true)
+    await this.#options.keep?.settled()
+  }
+
+  async #recall(): Promise<Memory | null> {
+    const { keep, log, source } = this.#options
+    try {
+      const memory = (await keep?.recall()) ?? null
+      this.#seen = memory?.seen ?? null
+      return memory
+    } catch (error) {
+      log.error({ source: source.place, why: reasonOf(error) }, 'what was kept of the policy cannot be used')
+      return null
+    }
+  }
+
+  /** Activates what was kept, as strictly as what a source sends. */
+  async #takeUp(memory: Memory): Promise<boolean> {
+    const { keep, clock, maxAge } = this.#options
+    if (keep === null) return false
+    try {
+      const content = await keep.bundle()
+      const { policy, signedUntil, seen } = await this.#activate(content, true)
+      const age = new Age({ maxAge, confirmed: memory.confirmed, atLeast: memory.age, signedUntil, clock })
+      this.#ready = { policy, age, mark: memory.mark, seen, content: null }
+      return true
+    } catch (error) {
+      this.#failed(error)
+      return false
+    }
+  }
+
+  async #tryFirst(signal: AbortSignal): Promise<Error | null> {
+    try {
+      await this.#lookOnce(signal)
+      return null
+    } catch (error) {
+      this.#failed(error)
+      return error instanceof Error ? error : new Error(String(error))
+    }
+  }
+
+  /** One look after those before it, and then a date for the next. */
+  #inTurn(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    const turn = this.#looking.then(async () => {
+      if (this.#stop.signal.aborted) return
+      try {
+        await this.#lookOnce(this.#stop.signal)
+      } catch (error) {
+        if (!this.#stop.signal.aborted) this.#failed(error)
+      }
+      this.#schedule(this.#options.source.wait(this.#failures))
+    })
+    this.#looking = turn
+    return turn
+  }
+
+  #schedule(wait: number | null): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (wait !== null && !this.#stop.signal.aborted) this.#timer = setTimeout(() => void this.#inTurn(), wait).unref()
+  }
+
+  async #lookOnce(signal: AbortSignal): Promise<void> {
+    const known: Known = { adopted: this.#ready?.mark ?? null, refused: this.#refused?.mark ?? null }
+    const sight = await this.#options.source.look(known, signal)
+    this.#stop.signal.throwIfAborted()
+    if (sight.is === 'refused') return
+    if (sight.is === 'new') {
+      await this.#adopt(sight.content, sight.mark)
+    } else if (this.#ready !== null) {
+      this.#ready = { ...this.#ready, mark: sight.mark }
+      this.#confirm(this.#ready)
+    }
+    this.#refused = null
+    this.#failures = 0
+    this.#trouble = ''
+  }
+
+  #confirm({ age, mark }: Ready): void {
+    age.confirm()
+    if (!this.#begun) return
+    this.#options.inForce.confirmed(mark)
+    this.#note(false)
+  }
+
+  async #adopt(content: Content, mark: Mark): Promise<void> {
+    const sha256 = digestOf(content)
+    try {
+      const { policy, signedUntil, seen } = await this.#activate(content, false)
+      this.#stop.signal.throwIfAborted()
+      const { clock, maxAge } = this.#options
+      const age = new Age({ maxAge, confirmed: clock(), atLeast: 0, signedUntil, clock })
+      this.#ready = { policy, age, mark, seen, content }
+    } catch (error) {
+      this.#refused = { mark, sha256 }
+      throw error
+    }
+    this.#swap(this.#ready)
+  }
+
+  #activate(content: Content, kept: boolean): ReturnType<typeof admit> {
+    const { source, inForce } = this.#options
+    // before it begins, the engine in force is another feed's, which may let go of it
+    const present = this.#begun ? inForce.policy : null
+    return admit({ ...this.#options, place: source.place }, content, { seen: this.#seen, kept, present })
+  }
+
+  #swap(ready: Ready): void {
+    if (!this.#begun) return
+    const { inForce, keep, log, source } = this.#options
+    inForce.take(ready.policy, ready.age, ready.mark)
+    this.#seen = ready.seen
+    if (ready.content === null || keep === null) return
+    this.#notedAt = performance.now()
+    keep.keep(ready.content, memoryOf(ready)).catch((error: unknown) => {
+      log.error({ source: source.place, why: reasonOf(error) }, 'the policy could not be kept for the next start')
+    })
+  }
+
+  /** How long ago it was confirmed must not be forgotten by a restart; what is written too early only makes it older. */
+  #note(now: boolean): void {
+    const { keep, log, source } = this.#options
+    if (keep === null || this.#ready === null || (!now && performance.now() - this.#notedAt < noteEvery)) return
+    this.#notedAt = performance.now()
+    keep.note(memoryOf(this.#ready)).catch((error: unknown) => {
+      log.error({ source: source.place, why: reasonOf(error) }, 'the age of the policy could not be written down')
+    })
+  }
+
+  /** The same trouble is said once, not at every look. */
+  #failed(error: unknown): void {
+    const { inForce, log, source } = this.#options
+    this.#failures += 1
+    const none: PolicyFault = { reason: 'unreachable', message: reasonOf(error), sha256: null, revision: null, source: source.place }
+    const fault = error instanceof Rejected ? error.fault : none
+    const first = fault.sha256 === null ? fault.message !== this.#trouble : !this.#told.has(fault.sha256)
+    this.#trouble = fault.message
+    if (fault.sha256 !== null) this.#remember(fault.sha256)
+    if (first) log.error({ ...fault }, 'no policy could be taken from its source; the one before, if there is one, stays in force')
+    if (this.#quiet) return
+    inForce.failed(fault, first)
+    this.#note(false)
+  }
+
+  #remember(sha256: string): void {
+    if (this.#told.size >= mostTold) this.#told.clear()
+    this.#told.add(sha256)
+  }
+}
+
+function memoryOf({ policy, age, mark, seen }: Ready): Memory {
+  return { digest: policy.digest, revision: policy.revision, mark, seen, confirmed: age.confirmed, age: age.since() }
+}
