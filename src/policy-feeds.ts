@@ -43,23 +43,24 @@ export class PolicyFeeds {
     return next
   }
 
-  /** Puts it into force, in this tick. A source that stays looks again instead: whoever reloads may have replaced what is there. */
-  swap(next: PolicyFeed): void {
+  /**
+   * Puts it into force, in this tick. A source that stays is looked at again instead, for whoever reloads may have replaced what is there;
+   * resolves when a path was. Never rejects.
+   */
+  swap(next: PolicyFeed): Promise<void> {
     const before = this.#current
-    if (next === before) return void next.feed.look()
+    if (next === before) {
+      const looked = next.feed.look()
+      return next.feed.kind === 'url' ? Promise.resolve() : looked
+    }
     this.#current = next
     next.feed.begin()
-    void before?.feed.close()
+    return before?.feed.close() ?? Promise.resolve()
   }
 
   /** Lets go of one that was got ready for nothing. */
   async drop(next: PolicyFeed | null): Promise<void> {
     if (next !== null && next !== this.#current) await next.feed.close()
-  }
-
-  /** Looks at the source now. Never rejects. */
-  async look(): Promise<void> {
-    await this.#current?.feed.look()
   }
 
   async close(): Promise<void> {

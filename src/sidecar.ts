@@ -170,11 +170,12 @@ class House implements Sidecar {
     }
     this.wiring = next
     this.inForce = this.#enforced(next)
-    this.#feeds.swap(feed)
+    const looked = this.#feeds.swap(feed)
     before.close(next)
     before.forward.reconfigure([])
     notices.change(next.notifiers)
     await credential.change(next.providers)
+    await looked
     await recorder.event({
       kind: 'config.reloaded',
       by: 'countersign',

@@ -123,10 +123,10 @@ export class BundleServer implements AsyncDisposable {
   }
 }
 
-/** The sentence of the rule that a call breaks whose tool is not in the catalogue. */
-const sentence = 'this operation is not in the catalogue'
+/** The sentence of the rule that a call breaks whose tool is not of its task. */
+const sentence = 'the task did not declare this tool'
 
-/** What the agent is told by the default policy of this number of a call that is not in the catalogue. */
+/** What the agent is told by the default policy of this number when a tool is not of its task. */
 export function wordOf(number: number): string {
   return `bundle ${number}`.padEnd(sentence.length, '.')
 }

@@ -68,26 +68,23 @@ export class Feed {
   }
 
   /**
-   * Gets the first bundle ready. A path is looked at first, and what was kept stands in for a bundle that cannot be used; of a server the
-   * one that was kept goes first, so that a start waits for nobody. `must`: rejects when nothing may judge then, and nothing stands in for
-   * a path. Without it only a path without any good bundle rejects.
+   * Gets the first bundle ready. At a start (`must` is false) what was kept of a server goes first, so that nobody is waited for; a server
+   * that gives nothing leaves nothing ready. At a reload (`must`) the server is asked first, what was kept stands in for its answer, and
+   * when nothing may judge this rejects. A path is looked at first; when it cannot be used, what was kept stands in at a start alone.
    */
   async prepare({ must }: { readonly must: boolean }): Promise<void> {
-    const { source, keep } = this.#options
+    const { kind, place } = this.#options.source
     this.#quiet = must
     const memory = await this.#recall()
-    if (source.kind === 'url') {
-      if (memory !== null && (await this.#takeUp(memory)) && this.#ready?.age.lapsed() === null) return
-      const failed = await this.#tryFirst(AbortSignal.any([this.#stop.signal, AbortSignal.timeout(firstLook)]))
-      if (failed !== null && must) throw failed
-      return
-    }
-    const failed = await this.#tryFirst(this.#stop.signal)
-    if (failed === null) return
-    if (must || keep === null || memory === null || !(await this.#takeUp(memory))) throw failed
+    const takeUp = async (): Promise<boolean> => memory !== null && (await this.#takeUp(memory))
+    if (kind === 'url' && !must && (await takeUp())) return
+    const limit = kind === 'url' ? [AbortSignal.timeout(firstLook)] : []
+    const failed = await this.#tryFirst(AbortSignal.any([this.#stop.signal, ...limit]))
+    if (failed === null || (kind === 'url' && !must)) return
+    if (must !== (kind === 'url') || !(await takeUp()) || this.#ready?.age.lapsed() !== null) throw failed
     this.#options.log.error(
-      { source: source.place, revision: memory.revision, why: failed.message },
-      'the policy cannot be used; the last good one judges in its place',
+      { source: place, revision: this.#ready.policy.revision, why: failed.message },
+      'the source of policy cannot be used; the last good one judges in its place',
     )
   }
 
