@@ -34,7 +34,7 @@ export function bundleServer(options: ServerOptions): Ask {
     const agent = new Agent({ connect: connector(options), connections: 1, headersTimeout: 0, bodyTimeout: 0 })
     const end = (): void => void agent.destroy().catch(() => undefined)
     try {
-      const proof = auth !== undefined && 'bearer' in auth ? { authorization: `Bearer ${tokenOf(options, auth.bearer)}` } : {}
+      const proof = auth?.bearer !== undefined ? { authorization: `Bearer ${tokenOf(options, auth.bearer)}` } : {}
       const { statusCode, headers: given, body } = await request(url, { dispatcher: agent, headers: { ...headers, ...proof }, signal })
       // who ends the exchange early has no use for its error
       body.on('error', () => undefined)
@@ -59,9 +59,9 @@ function connector(options: ServerOptions): buildConnector.connector {
   const { auth, ca } = bundle
   const read = (file: string): string => readFileSync(resolve(folder, file), 'utf8')
   const base = { allowH2: false, timeout: connectTime, maxCachedSessions: 0 }
-  if (auth !== undefined && 'tls' in auth) return svidConnector(options, auth.id, base)
+  if (auth?.tls !== undefined && auth.id !== undefined) return svidConnector(options, auth.id, base)
   const trusted = ca === undefined ? {} : { ca: [...getCACertificates('default'), read(ca.file)] }
-  const shown = auth !== undefined && 'cert' in auth ? { cert: read(auth.cert.file), key: read(auth.key.file) } : {}
+  const shown = auth?.cert !== undefined && auth.key !== undefined ? { cert: read(auth.cert.file), key: read(auth.key.file) } : {}
   return buildConnector({ ...base, ...trusted, ...shown })
 }
 

@@ -23,16 +23,17 @@ const key = z.strictObject({
 const id = z
   .string()
   .regex(/^spiffe:\/\/[a-z0-9._-]+\/.+$/, 'must be a SPIFFE ID such as spiffe://acme.example/bundle-server')
+  .optional()
   .describe('SPIFFE ID that the server must prove.')
 
-const authConfig = z.union([
-  z.strictObject({ bearer: SecretRef.describe('Token for the Authorization header; a file is read again for every request.') }),
-  z.strictObject({ tls: z.literal('svid').describe('Shows the X.509-SVID of this Countersign.'), id }),
-  z.strictObject({
-    cert: file.describe('Client certificate chain, PEM, leaf first; read again for every request.'),
-    key: file.describe('Its private key, PEM, unencrypted; read again for every request.'),
-  }),
-])
+/** One of three ways; `proof` says which members go together. */
+const authConfig = z.strictObject({
+  bearer: SecretRef.optional().describe('Token for the Authorization header; a file is read again for every request.'),
+  tls: z.literal('svid').optional().describe('Shows the X.509-SVID of this Countersign; needs id.'),
+  id,
+  cert: file.optional().describe('Client certificate chain, PEM, leaf first; read again for every request. Needs key.'),
+  key: file.optional().describe('Private key of cert, PEM, unencrypted; read again for every request.'),
+})
 
 const poll = z
   .strictObject({ min: durationBetween(100, 86_400_000), max: durationBetween(100, 86_400_000) })
@@ -98,7 +99,7 @@ export function bundleSource({ decide, identify }: Config, place: Place): Findin
   }
   found.push(...server(bundle, bundle.url, signed, place))
   const ownSvid = identify.sources.some(({ type }) => type === 'spiffe')
-  if (bundle.auth !== undefined && 'tls' in bundle.auth && !ownSvid)
+  if (bundle.auth?.tls !== undefined && !ownSvid)
     found.push(place('CS1401', 'error', at('auth', 'tls'), 'no identity source gives an SVID of our own: add one of type spiffe'))
   return found
 }
@@ -130,16 +131,34 @@ function server(bundle: BundleConfig, text: string, signed: boolean, place: Plac
   if (url.username !== '' || url.password !== '' || url.hash !== '')
     found.push(place('CS1201', 'error', at('url'), 'decide.bundle.url: must have no user, password or fragment'))
   const { auth, ca } = bundle
+  found.push(...proof(auth, place))
   if (url.protocol === 'https:') {
-    if (ca !== undefined && auth !== undefined && 'tls' in auth)
+    if (ca !== undefined && auth?.tls !== undefined)
       found.push(place('CS1403', 'warning', at('ca'), 'with tls: svid the bundle of the trust domain counts, not ca'))
     return found
   }
   if (ca !== undefined) found.push(place('CS1403', 'error', at('ca'), 'over plain http nobody shows a certificate'))
-  if (auth !== undefined && !('bearer' in auth)) found.push(place('CS1201', 'error', at('auth'), 'a certificate needs an https URL'))
+  if (auth?.tls !== undefined || auth?.cert !== undefined)
+    found.push(place('CS1201', 'error', at('auth'), 'a certificate needs an https URL'))
   if (isLoopback(url.hostname)) return found
   if (!signed)
     found.push(place('CS1701', 'error', at('url'), 'an unsigned bundle would come in clear: use https, or name the key it is signed with'))
-  if (auth !== undefined && 'bearer' in auth) found.push(place('CS1501', 'error', at('auth'), 'the token would travel in clear: use https'))
+  if (auth?.bearer !== undefined) found.push(place('CS1501', 'error', at('auth'), 'the token would travel in clear: use https'))
   return found
+}
+
+/** Exactly one way, whole. */
+function proof(auth: BundleConfig['auth'], place: Place): Finding[] {
+  if (auth === undefined) return []
+  const at = ['decide', 'bundle', 'auth']
+  const ways = [auth.bearer, auth.tls ?? auth.id, auth.cert ?? auth.key].filter((way) => way !== undefined)
+  if (ways.length !== 1) return [place('CS1402', 'error', at, 'decide.bundle.auth: say one of bearer, tls with id, cert with key')]
+  const pairs = [
+    ['tls', 'id'],
+    ['cert', 'key'],
+  ] as const
+  return pairs
+    .flatMap(([one, other]) => [[one, other] as const, [other, one] as const])
+    .filter(([there, missing]) => auth[there] !== undefined && auth[missing] === undefined)
+    .map(([there, missing]) => place('CS1202', 'error', [...at, there], `missing: decide.bundle.auth.${missing}, which goes with ${there}`))
 }

@@ -1,5 +1,8 @@
+import { writeFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { expect, test } from 'vitest'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { edition } from '../support/bundle-server.ts'
 import { freeAgent, routeTo, Running, TestUpstream, type RunningOptions } from '../support/running.ts'
 
 /** A judged call whose body is under way while `meanwhile` happens; gives the status of its answer. */
@@ -56,4 +59,52 @@ test('a reload that changes nothing a call rests on does not disturb it', async 
   const other = options(upstream.url, { settings: { listen: { limits: { calls_per_caller: 32 } } } })
   expect(await slowCall(running, () => running.reload(other))).toBe(200)
   expect(upstream.seen).toHaveLength(1)
+})
+
+describe('a policy that is swapped in while the body of a call is on its way', () => {
+  const judgedBy = (running: Running): unknown[] =>
+    running
+      .ledgerText()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter(({ path }) => path === 'countersign/decision')
+      .map(({ bundles }) => bundles.countersign.revision)
+
+  test('judges the call, whether its file changed or the configuration names another', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await Running.start(options(upstream.url))
+    const write = (name: string, number: number): string => {
+      const path = join(running.folder, name)
+      writeFileSync(path, edition({ number, signer: null }))
+      return path
+    }
+    const from = (path: string): RunningOptions =>
+      options(upstream.url, { settings: { decide: { bundle: { path, unsafe_unsigned: true }, environment: 'test' } } })
+    const first = write('first.tar.gz', 1)
+    expect(await slowCall(running, () => running.reload(from(first)))).toBe(200)
+    const changed = async (): Promise<void> => {
+      write('first.tar.gz', 2)
+      await running.reload(from(first))
+    }
+    expect(await slowCall(running, changed)).toBe(200)
+    expect(await slowCall(running, () => running.reload(from(write('second.tar.gz', 3))))).toBe(200)
+    expect(judgedBy(running)).toEqual(['r1', 'r2', 'r3'])
+    const told = running.entries().filter(({ event }) => event === 'policy.activated')
+    expect(told.slice(1).map(({ detail }) => detail)).toMatchObject([
+      { revision: 'r1', source: first, signed_by: null, order: { kind: 'serial', value: 1 } },
+      { revision: 'r2', before: 'r1' },
+      { revision: 'r3', before: 'r2' },
+    ])
+  })
+
+  test('does not help a call whose mode was changed with it', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await Running.start(options(upstream.url))
+    const path = join(running.folder, 'policy.tar.gz')
+    writeFileSync(path, edition({ number: 1, signer: null }))
+    const observing = options(upstream.url, { settings: { decide: { bundle: { path, unsafe_unsigned: true }, mode: 'observe' } } })
+    expect(await slowCall(running, () => running.reload(observing))).toBe(503)
+    expect(upstream.seen).toEqual([])
+  })
 })

@@ -177,9 +177,9 @@ describe('hot reload under load', () => {
     const token = await running.svid(agentId, 3600)
     const path = join(running.folder, 'policy.tar.gz')
     const statuses: number[] = []
-    let over = false
+    const over = new AbortController()
     const lane = async (): Promise<void> => {
-      while (!over) statuses.push(await slowly(running.port(), token))
+      while (!over.signal.aborted) statuses.push(await (await begin(running.port(), token))())
     }
     const load = Array.from({ length: lanes }, lane)
     const ledger = { onChange: (listener: () => void) => recorder.subscribe(listener) }
@@ -188,6 +188,7 @@ describe('hot reload under load', () => {
     for (let number = 2; number <= swaps; number++) {
       const source = sources[Math.floor(number / 4) % 2] ?? 'url'
       const bytes = edition({ number, signer: null })
+      const held = await Promise.all(Array.from({ length: lanes }, () => begin(running.port(), token)))
       if (source === 'url') server.put(bytes)
       else {
         writeFileSync(`${path}.next`, bytes)
@@ -197,9 +198,10 @@ describe('hot reload under load', () => {
       if (source !== before || number % 4 === 3) await running.reload(base(source === 'url' ? { url: server.url } : { path }))
       before = source
       await until(ledger, () => policy.revision === `r${number}`)
+      statuses.push(...(await Promise.all(held.map((end) => end()))))
       await until(ledger, atLeast(statuses, statuses.length + 2 * lanes))
     }
-    over = true
+    over.abort()
     await Promise.all(load)
     expect(statuses.filter((status) => status !== 200)).toEqual([])
     const decisions = running
@@ -225,14 +227,18 @@ function atLeast(list: readonly unknown[], length: number): () => boolean {
   return () => list.length >= length
 }
 
-/** One judged call whose body comes in two parts, so that a swap may fall between its head and its decision. */
-function slowly(port: number, token: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'content-length': '7' }
-    const sent = request({ host: '127.0.0.1', port, path: '/api/things', method: 'POST', agent: false, headers }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode ?? 0))
-    })
+/** A judged call that has got as far as its body, and what sends that and gives its status: what is swapped between overtakes it. */
+async function begin(port: number, token: string): Promise<() => Promise<number>> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'content-length': '2', expect: '100-continue' }
+  const sent = request({ host: '127.0.0.1', port, path: '/api/things', method: 'POST', agent: false, headers })
+  const status = new Promise<number>((resolve, reject) => {
     sent.on('error', reject)
-    sent.write('{"a":', () => setImmediate(() => sent.end('1}')))
+    sent.on('response', (response) => void response.resume().on('end', () => resolve(response.statusCode ?? 0)))
   })
+  sent.flushHeaders()
+  await new Promise((resolve) => sent.once('continue', resolve))
+  return () => {
+    sent.end('{}')
+    return status
+  }
 }

@@ -11,6 +11,7 @@ import {
 } from 'node:http'
 import { createServer as createSecureServer, type ServerOptions } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { signed, type Signer } from './bundle-signer.ts'
 import { defaultPolicyBytes, filesOf, packBundle, patched } from './policy-rig.ts'
 
@@ -50,8 +51,7 @@ export class BundleServer implements AsyncDisposable {
 
   static async start(bytes: Uint8Array, secure: ServerOptions | null = null): Promise<BundleServer> {
     let self: BundleServer | null = null
-    const make = (listener: RequestListener): Server =>
-      secure === null ? createServer(listener) : (createSecureServer(secure, listener) as unknown as Server)
+    const make = (listener: RequestListener): Server => (secure === null ? createServer(listener) : createSecureServer(secure, listener))
     const server = make((request, response) => self?.take(request, response))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     self = new BundleServer(server, make, secure !== null)
@@ -107,7 +107,7 @@ export class BundleServer implements AsyncDisposable {
 
   private take(request: IncomingMessage, response: ServerResponse): void {
     const { url = '', headers, socket } = request
-    const certificate = 'getPeerCertificate' in socket ? (socket as unknown as import('node:tls').TLSSocket).getPeerCertificate() : null
+    const certificate = socket instanceof TLSSocket ? socket.getPeerCertificate() : null
     this.asked.push({ url, headers, shown: certificate?.subjectaltname ?? '' })
     for (const { count, done } of this.#waiting) if (this.asked.length >= count) done()
     if (this.instead !== null) return this.instead(request, response)

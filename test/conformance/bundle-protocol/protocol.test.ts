@@ -56,7 +56,7 @@ test('[OPA bundles §ETag after activation] a bundle that was refused is asked f
   await rig.look()
   expect(server.asked.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, before, before])
   expect(rig.judge()).toBe('r1')
-  expect(rig.told.filter(({ kind }) => kind === 'failed').map((one) => 'first' in one && one.first)).toEqual([true, false])
+  expect(rig.told.filter(({ kind }) => kind === 'failed').map((told) => 'first' in told && told.first)).toEqual([true, false])
   expect(rig.faults[0]).toMatchObject({ reason: 'bundle', message: expect.stringContaining('does not verify') })
 })
 
@@ -220,8 +220,8 @@ describe('a server', () => {
     const { rig, server } = one
     rig.env = { TOKEN: 'bundle-token' }
     server.instead = (request, response) => {
-      if (request.url !== '/moved') return void response.writeHead(302, { location: '/moved' }).end()
-      response.writeHead(200).end(edition({ number: 3, signer: rig.signer }))
+      if (request.url !== '/moved') response.writeHead(302, { location: '/moved' }).end()
+      else response.writeHead(200).end(edition({ number: 3, signer: rig.signer }))
     }
     await rig.start({ url: server.url, auth: { bearer: { env: 'TOKEN' } } })
     expect(rig.judge()).toBe('r3')
