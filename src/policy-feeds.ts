@@ -34,10 +34,12 @@ export class PolicyFeeds {
   async prepare(loaded: Loaded): Promise<PolicyFeed> {
     const next = openFeed(loaded, this.#on, this.#identity, this.#current)
     if (next === this.#current) return next
+    // both may keep what they have in one place, and what comes in between must not be undone
+    await this.#current?.feed.hold()
     try {
       await next.feed.prepare({ must: true })
     } catch (error) {
-      await next.feed.close()
+      await this.drop(next)
       throw explained(error)
     }
     return next
@@ -60,7 +62,9 @@ export class PolicyFeeds {
 
   /** Lets go of one that was got ready for nothing. */
   async drop(next: PolicyFeed | null): Promise<void> {
-    if (next !== null && next !== this.#current) await next.feed.close()
+    if (next === null || next === this.#current) return
+    await next.feed.close()
+    this.#current?.feed.release()
   }
 
   async close(): Promise<void> {

@@ -112,6 +112,24 @@ describe('the bundle server is away', () => {
   })
 })
 
+test('a reload to a source that gives nothing is refused, and the source before goes on', async () => {
+  await using it = await company()
+  const { running, server, signer } = it
+  await using other = await BundleServer.start(Buffer.from('no bundle'))
+  const to = (bundle: Settings): Promise<void> =>
+    running.reload({ routes: {}, settings: { decide: { bundle: { unsafe_unsigned: true, ...bundle } } } })
+  await expect(to({ url: other.url })).rejects.toThrow('decide.bundle: the bundle cannot be unpacked')
+  await other.away()
+  await expect(to({ url: other.url })).rejects.toThrow('decide.bundle: the server cannot be asked')
+  await expect(to({ path: 'none' })).rejects.toThrow('ENOENT')
+  expect(await it.call()).toBe(200)
+  expect(await it.ready()).toBe('ok\n')
+  expect(events(running).map(([event]) => event)).toEqual(['policy.activated'])
+  server.put(edition({ number: 2, signer }))
+  await it.looked()
+  expect(running.sidecar.foundation.policy.revision).toBe('r2')
+})
+
 describe('a tampered bundle', () => {
   test('is refused however often it is offered, the old one judges on, and the ledger says so once for each', async () => {
     await using it = await company()

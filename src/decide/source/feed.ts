@@ -54,6 +54,9 @@ export class Feed {
   /** A reload that may be rejected says nothing of what is in force. */
   #quiet = false
   #begun = false
+  /** Ends the look under way. */
+  #turn = new AbortController()
+  #held = false
   #notedAt = 0
   #timer: NodeJS.Timeout | null = null
   /** Looks one after the other; never rejects. */
@@ -103,14 +106,28 @@ export class Feed {
     await this.#inTurn()
   }
 
-  /** Ends looking and writes down what has to outlive the process. What is in force stays in force. */
-  async close(): Promise<void> {
-    this.#stop.abort()
+  /** Stops looking, and resolves when nothing is under way and all is written down: another feed may come in its place now. */
+  async hold(): Promise<void> {
+    this.#held = true
+    this.#turn.abort()
     if (this.#timer !== null) clearTimeout(this.#timer)
     await this.#looking
-    if (!this.#begun) this.#ready?.policy.engine.close()
-    else this.#note(true)
+    if (this.#begun) this.#note(true)
     await this.#options.keep?.settled()
+  }
+
+  /** Goes on looking after `hold`: the other feed did not come. */
+  release(): void {
+    if (this.#stop.signal.aborted) return
+    this.#held = false
+    this.#schedule(this.#options.source.wait(this.#failures))
+  }
+
+  /** Ends looking and writes down what has to outlive the process, unless that was done. What is in force stays in force. */
+  async close(): Promise<void> {
+    this.#stop.abort()
+    if (!this.#held) await this.hold()
+    if (!this.#begun) this.#ready?.policy.engine.close()
   }
 
   async #recall(): Promise<Memory | null> {
@@ -155,11 +172,12 @@ export class Feed {
   #inTurn(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer)
     const turn = this.#looking.then(async () => {
-      if (this.#stop.signal.aborted) return
+      if (this.#held) return
+      this.#turn = new AbortController()
       try {
-        await this.#lookOnce(this.#stop.signal)
+        await this.#lookOnce(this.#turn.signal)
       } catch (error) {
-        if (!this.#stop.signal.aborted) this.#failed(error)
+        if (!this.#held) this.#failed(error)
       }
       this.#schedule(this.#options.source.wait(this.#failures))
     })
@@ -169,13 +187,13 @@ export class Feed {
 
   #schedule(wait: number | null): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
-    if (wait !== null && !this.#stop.signal.aborted) this.#timer = setTimeout(() => void this.#inTurn(), wait).unref()
+    if (wait !== null && !this.#held) this.#timer = setTimeout(() => void this.#inTurn(), wait).unref()
   }
 
   async #lookOnce(signal: AbortSignal): Promise<void> {
     const known: Known = { adopted: this.#ready?.mark ?? null, refused: this.#refused?.mark ?? null }
     const sight = await this.#options.source.look(known, signal)
-    this.#stop.signal.throwIfAborted()
+    signal.throwIfAborted()
     if (sight.is === 'refused') return
     if (sight.is === 'new') {
       await this.#adopt(sight.content, sight.mark)
@@ -261,5 +279,7 @@ export class Feed {
 }
 
 function memoryOf({ policy, age, mark, seen }: Ready): Memory {
-  return { digest: policy.digest, revision: policy.revision, mark, seen, confirmed: age.confirmed, age: age.since() }
+  // an age that nobody knows has no end, which no file can say
+  const old = Math.min(age.since(), Number.MAX_SAFE_INTEGER)
+  return { digest: policy.digest, revision: policy.revision, mark, seen, confirmed: age.confirmed, age: old }
 }

@@ -47,7 +47,7 @@ export function urlSource(options: UrlOptions): BundleSource {
   const turn: Turn = { long: options.longPoll !== null, began: 0 }
   return {
     kind: 'url',
-    place: options.url,
+    place: shown(options.url),
     async look(known, signal) {
       turn.began = performance.now()
       const wait = turn.long ? (options.longPoll ?? 0) : 0
@@ -67,6 +67,12 @@ export function urlSource(options: UrlOptions): BundleSource {
       return poll.min + random() * (poll.max - poll.min)
     },
   }
+}
+
+/** A query may hold what opens the bundle to whoever knows it: it is not for logs. */
+function shown(text: string): string {
+  const { origin, pathname, search } = new URL(text)
+  return `${origin}${pathname}${search === '' ? '' : '?…'}`
 }
 
 /** What the server is known to do; written by `urlSource` and `received` alone. */

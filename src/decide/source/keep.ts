@@ -72,7 +72,7 @@ export class Keep {
       const bytes = content.form === 'packed' ? content.bytes : framed(content.files)
       const stored: Stored = { v: 1, source: this.#source, form: content.form, sha256: sha256(bytes), ...memory }
       await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-      await this.#replace(this.#bundlePath(stored), bytes)
+      if (this.#stored?.sha256 !== stored.sha256) await this.#replace(this.#bundlePath(stored), bytes)
       await this.#write(stored)
       await this.#sweep(stored)
     })

@@ -71,6 +71,16 @@ test('[OPA bundles §ETag of 304] an ETag that comes with a 304 goes along from 
   expect(rig.faults).toEqual([])
 })
 
+test('[Countersign: bundle server] what a query holds is not said', async () => {
+  await using one = await rigOf()
+  await one.rig.start({ url: `${one.server.url}?signature=secret` })
+  expect(one.server.asked[0]?.url).toContain('?signature=secret')
+  one.server.put(Buffer.from('no bundle'))
+  await one.rig.look()
+  const { policy, fault } = one.rig.inForce.status()
+  expect([policy?.source, fault?.source]).toEqual([`${one.server.url}?…`, `${one.server.url}?…`])
+})
+
 describe('[OPA bundles §polling] the next request', () => {
   test('comes at a time between the minimum and the maximum', () => {
     for (const random of [0, 0.5, 0.999]) {

@@ -120,6 +120,20 @@ describe('a path', () => {
   })
 })
 
+test('a clock that is put back does not lose what is kept of a path, which has no age', async () => {
+  await using rig = new FeedRig()
+  rig.file('p.tar.gz', edition({ number: 1, signer: rig.signer }))
+  await rig.start({ path: 'p.tar.gz' })
+  await rig.end()
+  unlinkSync(join(rig.folder, 'p.tar.gz'))
+  for (const _ of [1, 2]) {
+    rig.now -= 3_600_000
+    await rig.start({ path: 'p.tar.gz' })
+    expect(rig.judge()).toBe('r1')
+    await rig.end()
+  }
+})
+
 describe('the policy in force', () => {
   test('is swapped whole: who is told sees the next in force, and the one before is let go of after that', () => {
     const inForce = new PolicyInForce()
