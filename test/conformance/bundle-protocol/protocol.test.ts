@@ -81,6 +81,21 @@ test('[Countersign: bundle server] what a query holds is not said', async () => 
   expect([policy?.source, fault?.source]).toEqual([`${one.server.url}?…`, `${one.server.url}?…`])
 })
 
+test('[OPA bundles §ETag] a server without ETags sends the same bundle again, which confirms it and changes nothing', async () => {
+  await using one = await rigOf()
+  const { rig, server } = one
+  const bytes = edition({ number: 1, signer: rig.signer })
+  server.instead = (_, response) => void response.writeHead(200).end(bytes)
+  await rig.start({ url: server.url, max_age: '2h' })
+  const engine = rig.inForce.engine()
+  rig.now += 5_400_000
+  await rig.look()
+  rig.now += 5_400_000
+  expect(rig.inForce.engine()).toBe(engine)
+  expect(server.asked[1]?.headers).not.toHaveProperty('if-none-match')
+  expect(rig.revisions).toEqual(['r1'])
+})
+
 describe('[OPA bundles §polling] the next request', () => {
   test('comes at a time between the minimum and the maximum', () => {
     for (const random of [0, 0.5, 0.999]) {
