@@ -45,7 +45,9 @@ test('masked fields never reach the agent nor the ledger, and the record says wh
   const person = '{"name":"Ada","ssn":"canary-078","people":[{"ssn":"canary-079"}],"internal":{"note":"canary-080"}}'
   await using crm = await saying([['/people/1', [200, { etag: '"1"' }, person]]])
   await using mail = await TestUpstream.start()
-  await using running = await Running.start(company(crm, mail, { answer: 'json', data: ['public'] }, { bundle: { path: answering } }))
+  await using running = await Running.start(
+    company(crm, mail, { answer: 'json', data: ['public'] }, { bundle: { path: answering, unsafe_unsigned: true } }),
+  )
   const answer = await get(running, '/crm/people/1')
   expect(answer.status).toBe(200)
   expect(answer.text).toBe('{"name":"Ada","ssn":"***","people":[{"ssn":"***"}]}')
@@ -76,7 +78,7 @@ test('masked fields never reach the agent nor the ledger, and the record says wh
 test('a refused answer is a 502 with a code and no byte of it', async () => {
   await using crm = await saying([['/tea', [418, { 'x-canary': 'canary-1' }, '{"canary":"canary-2"}']]])
   await using mail = await TestUpstream.start()
-  await using running = await Running.start(company(crm, mail, { answer: 'json' }, { bundle: { path: answering } }))
+  await using running = await Running.start(company(crm, mail, { answer: 'json' }, { bundle: { path: answering, unsafe_unsigned: true } }))
   const answer = await get(running, '/crm/tea')
   expect(answer.status).toBe(502)
   expect(answer.json).toMatchObject({ code: 'forward.response-refused', reasons: ['this may not come back'] })

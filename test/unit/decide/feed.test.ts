@@ -160,7 +160,9 @@ describe('the policy in force', () => {
     inForce.take(policy('b'), null, null)
     expect(held.revision).toBe('a')
     inForce.take(policy('b'), null, 'again')
-    expect(seen).toEqual(['none → a, a judges', 'a → b, b judges', 'close a', 'close b'])
+    // other settings of its rules make another policy of the same bundle
+    inForce.take({ ...policy('b'), made: 'otherwise' }, null, 'again')
+    expect(seen).toEqual(['none → a, a judges', 'a → b, b judges', 'close a', 'close b', 'b → b, b judges', 'close b'])
     expect(inForce.status().mark).toBe('again')
   })
 
