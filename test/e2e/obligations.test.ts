@@ -37,7 +37,7 @@ function start(to: string, { decision, route, decide, agent, providers, env, clo
   return Running.start({
     routes: { api: routeTo(to, 'api', { tools: [anyTool('api.any', { args: 'json' })], ...route }) },
     agents: [freeAgent(agent)],
-    settings: { decide: { bundle: { path }, ...decide } },
+    settings: { decide: { bundle: { path, unsafe_unsigned: true }, ...decide } },
     ...(providers && { providers }),
     ...(env && { env }),
     ...(clock && { clock }),
@@ -250,7 +250,7 @@ describe('revoke_leases', () => {
     await running.reload({
       routes: { api: routeTo(upstream.url, 'api', { tools: [anyTool('api.any', { args: 'json' })], ...route }) },
       agents: [freeAgent()],
-      settings: { decide: { bundle: { path } } },
+      settings: { decide: { bundle: { path, unsafe_unsigned: true } } },
       providers,
     })
     expect((await call(running)).json).toMatchObject({ code: 'decide.denied' })

@@ -274,7 +274,7 @@ describe('a running sidecar refuses with', () => {
     const path = writeGiven(folder, givenDecision({ obligations: [limit] }))
     const now = Date.now()
     const clock = (): number => now
-    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path } } }, clock })
+    await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path, unsafe_unsigned: true } } }, clock })
     expect((await call(running)).status).toBe(200)
     expectRefusal(running, await call(running), 'decide.rate-limited', { retry: 'later', after: '9' })
     expect(upstream.seen).toHaveLength(1)
