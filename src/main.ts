@@ -23,15 +23,16 @@ async function main(): Promise<number> {
     return exit.usage
   }
   const command = await listed.load()
+  const usage = (await command.usageOf?.(name === 'help' ? args.slice(1) : args)) ?? command.usage
   if (name === 'help' || args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(`${command.usage}\n`)
+    process.stdout.write(`${usage}\n`)
     return exit.ok
   }
   try {
     return await command.run(invocation(args))
   } catch (error) {
     if (error instanceof UsageFault) {
-      process.stderr.write(`countersign ${name}: ${error.message}\n\n${command.usage}\n`)
+      process.stderr.write(`countersign ${name}: ${error.message}\n\n${usage}\n`)
       return exit.usage
     }
     if (error instanceof AdminFault || error instanceof ConfigFault) {

@@ -21,6 +21,8 @@ export const exit = { ok: 0, findings: 1, usage: 64, unavailable: 69, internal: 
 export interface Command {
   /** The whole help text. */
   readonly usage: string
+  /** The help text of the verb that these words begin with; null when they begin with none. */
+  usageOf?(args: readonly string[]): Promise<string | null>
   run(invocation: Invocation): Promise<number>
 }
 

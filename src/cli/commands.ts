@@ -25,6 +25,11 @@ export const commands: readonly ListedCommand[] = [
   { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
   { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },
   {
+    name: 'policy',
+    summary: 'test, explain, replay, compare and learn policy',
+    load: async () => (await import('./policy.ts')).policy,
+  },
+  {
     name: 'dev-identity',
     summary: 'a SPIFFE trust domain for one machine, and SVIDs on request',
     load: async () => (await import('./dev-identity.ts')).devIdentity,

@@ -1,0 +1,86 @@
+import { text as textOf } from 'node:stream/consumers'
+import { openCandidate } from '../../author/candidate.ts'
+import { explain as explained } from '../../author/explain.ts'
+import { readInput, readText, type GivenInput } from '../../author/input-file.ts'
+import { findCall } from '../../author/ledger-inputs.ts'
+import { AuthorFault } from '../../author/opa.ts'
+import { caseOf, writeCase } from '../../author/write-case.ts'
+import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
+import { explanationText } from './explanation-text.ts'
+import { recordLines, recordOptions, recordUsage } from './record-source.ts'
+import { outputOf, writeJson } from './table.ts'
+
+const options = {
+  ...recordOptions,
+  policy: { type: 'string', default: 'default' },
+  input: { type: 'string' },
+  'save-case': { type: 'string' },
+  output: { type: 'string', short: 'o', default: 'text' },
+} as const
+
+/** `countersign policy explain`: why a call was decided so. */
+export const explain: Command = {
+  usage: `usage: countersign policy explain CALL [--policy POLICY] [--logs PATH] [-o text|json]
+       countersign policy explain --input FILE [--policy POLICY] [-o text|json]
+
+Judges a recorded call, or an input, and says which rules fired, what each of them means and looked at, which fact was missing, and
+which smallest changes would have made it an allow. Each of those was judged by the policy itself; where none was found, it says so.
+
+  CALL             a decision id: c_01JD…
+  --input FILE     a policy input or a stored line, as JSON; - for standard input
+  --policy POLICY  a bundle file, a folder, or the word default (default: default). Give the policy that judged the call
+  --save-case FILE write the input and what this policy says as a case for countersign policy test
+  -o text|json     how it is printed (default: text)
+${recordUsage}
+
+examples:
+  countersign policy explain c_01M80RWCQQ999AFGYFWR46T1EV --config countersign.yaml
+  countersign policy explain c_01M80RWCQQ999AFGYFWR46T1EV --logs ledger --policy candidate.tar.gz
+  countersign policy explain --input request.json --policy ./rego
+
+exit status: 0, 1 there is no such call or policy was never asked about it, 64 wrong usage, 69 no Countersign answers, 78 the policy
+or the input cannot be used`,
+  async run(invocation) {
+    const { values, positionals } = parseWords(invocation.args, options)
+    const [id, ...rest] = positionals
+    if (rest.length > 0) throw new UsageFault('explain takes one call')
+    if ((id === undefined) === (values.input === undefined)) throw new UsageFault('give a decision id, or --input FILE')
+    const output = outputOf(values.output)
+    const given = id === undefined ? await fromFile(values.input ?? '-', invocation) : await fromRecord(id, values, invocation)
+    if (given === null) return exit.findings
+    const candidate = openCandidate(values.policy, invocation.env)
+    const explanation = explained(given.input, candidate, given.entrypoint, given.recorded)
+    candidate.close()
+    if (values['save-case'] !== undefined) {
+      writeCase(values['save-case'], caseOf(given.input, given.entrypoint, explanation, id ?? values.input ?? ''))
+      invocation.stderr.write(`the case is in ${values['save-case']}\n`)
+    }
+    if (output === 'json') writeJson(invocation, explanation)
+    else invocation.stdout.write(explanationText(explanation, mayColour(invocation)))
+    return exit.ok
+  },
+}
+
+async function fromFile(path: string, { stdin }: Invocation): Promise<GivenInput> {
+  return path === '-' ? readInput(await textOf(stdin), 'standard input') : readInput(readText(path), path)
+}
+
+/** Null, with a note, when there is nothing to explain. */
+export async function fromRecord(
+  id: string,
+  values: Parameters<typeof recordLines>[0],
+  invocation: Invocation,
+): Promise<GivenInput | null> {
+  const found = await findCall(await recordLines(values, invocation), id)
+  if (found === null) {
+    invocation.stderr.write(`the record has no decision ${id}\n`)
+    return null
+  }
+  if (found.type === 'unjudged') {
+    invocation.stderr.write(`policy was never asked about ${id}: it ended as ${found.code} before. See docs/refusals.md\n`)
+    return null
+  }
+  const { recorded } = found
+  if (recorded.input === null) throw new AuthorFault(`the input of ${id} is masked in the record`)
+  return { input: recorded.input, entrypoint: 'countersign/decision', recorded }
+}
