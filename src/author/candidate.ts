@@ -29,6 +29,8 @@ export interface Candidate {
   /** Path → text of the Rego sources it carries; a bundle may carry none. */
   readonly sources: ReadonlyMap<string, string>
   readonly catalogue: Catalogue
+  /** Names of the settings it was opened with. */
+  readonly settings: ReadonlySet<string>
   readonly host: PolicyHost
   /** Judges as the path does; a policy that asks for the time is told `context.now` of the input. Never throws. */
   judge(entrypoint: Entrypoint, inputText: string): Verdict
@@ -39,18 +41,23 @@ const defaultBundle = new URL('../../rego/policy.tar.gz', import.meta.url)
 
 /**
  * Opens what `word` names: `default`, a bundle file, a folder with `policy.wasm`, or a folder of Rego source, which needs `opa`.
- * Throws AuthorFault or BundleFault, both for the author.
+ * `settings` is what the operator sets for the rules, as policy reads it. Throws AuthorFault or BundleFault, both for the author.
  */
-export function openCandidate(word: string, env: Readonly<Record<string, string | undefined>>): Candidate {
+export function openCandidate(
+  word: string,
+  env: Readonly<Record<string, string | undefined>>,
+  settings?: Readonly<Record<string, unknown>>,
+): Candidate {
   const { bundle, sources } = opened(word, env)
   let judged = '{}'
   const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
-  const host = openPolicy(bundle, { clock: () => momentOf(judged), log: quiet })
+  const host = openPolicy(bundle, { clock: () => momentOf(judged), log: quiet, ...(settings === undefined ? {} : { settings }) })
   return {
     name: word,
     bundle,
     sources,
     catalogue: readCatalogue(sources),
+    settings: new Set(Object.keys(settings ?? {})),
     host,
     judge(entrypoint, inputText) {
       judged = inputText

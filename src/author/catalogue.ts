@@ -21,6 +21,8 @@ export interface CatalogueRule {
   /** What the agent reads. */
   readonly message: string
   readonly remediation: string
+  /** The member of `decide.settings` without which it is off; empty when it needs none. */
+  readonly setting: string
   readonly file: string
   readonly package: string
   /** Text of the statements that carry the annotation or use its constant, without comments, each on one line. */
@@ -46,7 +48,7 @@ export function readCatalogue(sources: ReadonlyMap<string, string>): Catalogue {
   let readsBody = sources.size === 0
   for (const [file, text] of [...sources].sort(([left], [right]) => (left < right ? -1 : 1))) {
     const { package: name, statements } = readModule(text)
-    readsBody ||= statements.some((statement) => /\bparsed\b/.test(statement.text))
+    readsBody ||= judgesCalls(name) && statements.some((statement) => /\bparsed\b/.test(statement.text))
     const used = new Set<Statement>()
     for (const statement of statements) {
       const annotation = annotationOf(statement, file, problems)
@@ -61,8 +63,13 @@ export function readCatalogue(sources: ReadonlyMap<string, string>): Catalogue {
       helpers.set(key, helpers.has(key) ? `${helpers.get(key) ?? ''}\n${statement.text}` : statement.text)
     }
   }
-  readsBody ||= rules.some(({ facts }) => facts.some((fact) => fact.startsWith('request.body.parsed')))
+  readsBody ||= rules.some(({ facts, package: name }) => judgesCalls(name) && facts.some((fact) => fact.startsWith('request.body.parsed')))
   return { rules: rules.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)), helpers, problems, readsBody }
+}
+
+/** Whether a package may have a say in the decision on a call: masks of the record and judges of answers have none. */
+function judgesCalls(name: string): boolean {
+  return !/^system\b/.test(name) && !/\.answer\b/.test(name)
 }
 
 /** Entrypoint → the packages whose rules speak at no other. */
@@ -118,6 +125,7 @@ function annotationOf(statement: Statement, file: string, problems: string[]): A
     frameworks: isRecord(frameworks) ? frameworks : {},
     message: textAt(custom, 'message'),
     remediation: textAt(custom, 'remediation'),
+    setting: textAt(custom, 'setting'),
   }
 }
 
@@ -132,4 +140,10 @@ function mentions({ text }: Statement, name: string): boolean {
 
 function firstLine(text: string): string {
   return text.split('\n')[0] ?? ''
+}
+
+/** Of these rules, those that are off because the policy was opened without their setting. */
+export function withoutSetting(catalogue: Catalogue, settings: ReadonlySet<string>, ids: readonly string[]): readonly string[] {
+  const off = catalogue.rules.filter(({ id, setting }) => setting !== '' && !settings.has(setting) && ids.includes(id))
+  return [...new Set(off.map(({ id }) => id))]
 }

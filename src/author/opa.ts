@@ -41,7 +41,7 @@ export function compileFolder(folder: string, opa: string): Uint8Array {
   const scratch = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
   try {
     const target = join(scratch, 'policy.tar.gz')
-    const fixed = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--ignore', 'schemas']
+    const fixed = ['--bundle', '.', '--target', 'wasm', '--optimize', '0', '--ignore', '*_test.rego', '--ignore', 'starters']
     const entrypoints = isAnnotated(folder) ? [] : ['--entrypoint', 'countersign/decision', '--entrypoint', 'countersign/task']
     const named = ['--revision', sourceRevision(folder), '--capabilities', capabilities, '--output', target]
     execFileSync(opa, ['build', ...fixed, ...entrypoints, ...named], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' })
@@ -56,15 +56,22 @@ export function compileFolder(folder: string, opa: string): Uint8Array {
   }
 }
 
+/** What belongs to a policy: neither tests nor the starters that stand beside the default policy. */
+function isSource(path: string): boolean {
+  return !path.endsWith('_test.rego') && !/^starters[/\\]/.test(path)
+}
+
 /** Whether annotations name the entrypoints; the compiler takes those by itself. */
 function isAnnotated(folder: string): boolean {
-  return globSync('**/*.rego', { cwd: folder }).some((path) => /^#\s+entrypoint: true\s*$/m.test(readFileSync(join(folder, path), 'utf8')))
+  return globSync('**/*.rego', { cwd: folder })
+    .filter(isSource)
+    .some((path) => /^#\s+entrypoint: true\s*$/m.test(readFileSync(join(folder, path), 'utf8')))
 }
 
 /** The same sources give the same revision, wherever and whenever they are compiled. */
 function sourceRevision(folder: string): string {
   const hash = createHash('sha256')
-  const paths = globSync(['.manifest', '**/*.rego', '**/data.json'], { cwd: folder }).filter((path) => !path.endsWith('_test.rego'))
+  const paths = globSync(['.manifest', '**/*.rego', '**/data.{json,yaml,yml}'], { cwd: folder }).filter(isSource)
   for (const path of paths.sort()) {
     const bytes = readFileSync(join(folder, path))
     hash.update(`${path.replaceAll('\\', '/')}\n${bytes.length}\n`).update(bytes)

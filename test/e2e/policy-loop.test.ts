@@ -161,6 +161,18 @@ describe('simulate', () => {
     expect(ran.stderr).not.toContain('\u001b')
   })
 
+  test('gives the policy the settings of a configuration, and says when they are what is missing', async () => {
+    const settings = { freeze: [{ from: '2020-01-01T00:00:00Z', until: '2090-01-01T00:00:00Z', effects: ['read'] }] }
+    await using frozen = await Running.start({ routes: routes(), agents: [agent()], settings: { decide: { settings } } })
+    await ask(frozen.port(), '/crm/orders/7', { headers: { authorization: `Bearer ${await frozen.svid()}` } })
+    const words = ['simulate', '--policy', 'default', '--logs', frozen.ledgerFolder]
+    const [without, given] = await Promise.all([policy(...words), policy(...words, '--settings', frozen.file)])
+    expect(without.stdout).toMatch(/newly allowed +1/)
+    expect(without.stderr).toBe('change.freeze: off without decide.settings; give the configuration with --settings\n')
+    expect(given.stdout).toMatch(/unchanged +1/)
+    expect(given.stderr).toBe('')
+  })
+
   test('says what is wrong with how it was called', async () => {
     const wrong = [
       ['simulate'],

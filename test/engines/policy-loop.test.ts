@@ -36,7 +36,9 @@ it('the catalogue is what the compiler reads out of the same bundle', () => {
       ...one.annotations.custom,
     }))
   const candidate = openCandidate('default', {})
-  const ours = candidate.catalogue.rules.map(({ package: _package, body: _body, ...rule }) => rule)
+  const ours = candidate.catalogue.rules.map(({ package: _package, body: _body, setting, ...rule }) =>
+    setting === '' ? rule : { ...rule, setting },
+  )
   candidate.close()
   const order = (rules: readonly { readonly id: string; readonly file: string }[]): string[] =>
     rules.map((rule) => JSON.stringify(sorted(rule))).toSorted()
@@ -73,6 +75,17 @@ it('an unpacked bundle is judged as the bundle is', () => {
   expect(unpacked.catalogue.rules).toEqual(packed.catalogue.rules)
   packed.close()
   unpacked.close()
+})
+
+it.each(['support-drafting', 'code-agent', 'data-analyst', 'operations'])('the cases of the starter %s hold', (name) => {
+  const folder = join(scratch, name)
+  cpSync(rego, folder, { recursive: true, filter: (path) => !path.endsWith('policy.tar.gz') })
+  cpSync(join(rego, 'starters', name, 'policy'), folder, { recursive: true })
+  const policy = openCandidate(folder, {})
+  const { cases } = readCases([join(rego, 'starters', name, 'cases')])
+  expect(cases.length).toBeGreaterThan(3)
+  expect(cases.map((one) => runCase(one, policy)).filter(({ ok }) => !ok)).toEqual([])
+  policy.close()
 })
 
 describe('a learned draft beside the default policy', () => {

@@ -1,7 +1,7 @@
-import { openCandidate } from '../../author/candidate.ts'
 import { diffPolicies, type PolicyDiff, type RuleChange, type ValueChange } from '../../author/diff.ts'
 import { simulate, type Simulation } from '../../author/simulate.ts'
 import { exit, parseWords, UsageFault, type Command } from '../command.ts'
+import { openNamed, policyOptions, policyUsage } from './policy-source.ts'
 import { damageNotes, recordLines, recordOptions, recordUsage } from './record-source.ts'
 import { simulationText } from './simulate.ts'
 import { outputOf, printable, writeJson } from './table.ts'
@@ -15,6 +15,7 @@ the members of their annotations, and the helpers around them. With --logs both 
 is told as countersign policy simulate tells it.
 
   OLD, NEW         a bundle file, a folder, or the word default
+${policyUsage}
   -o text|json     how it is printed (default: text)
 ${recordUsage.replace(' (default: a running Countersign)', '')}
 
@@ -26,12 +27,13 @@ exit status, as of diff(1): 0 the same, 1 different, 64 wrong usage, 69 no Count
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
       ...recordOptions,
+      ...policyOptions,
       output: { type: 'string', short: 'o', default: 'text' },
     })
     const [old, young, ...rest] = positionals
     if (old === undefined || young === undefined || rest.length > 0) throw new UsageFault('diff takes two policies')
     const output = outputOf(values.output)
-    const [from, to] = [openCandidate(old, invocation.env), openCandidate(young, invocation.env)]
+    const [from, to] = [await openNamed(old, values, invocation), await openNamed(young, values, invocation)]
     const found = diffPolicies(from, to)
     const wanted = [values.logs, values.config, values.addr, values.key].some((value) => value !== undefined)
     const notes = damageNotes(invocation)

@@ -1,5 +1,4 @@
 import { text as textOf } from 'node:stream/consumers'
-import { openCandidate } from '../../author/candidate.ts'
 import { explain as explained } from '../../author/explain.ts'
 import { readInput, readText, type GivenInput } from '../../author/input-file.ts'
 import { findCall } from '../../author/ledger-inputs.ts'
@@ -7,11 +6,13 @@ import { AuthorFault } from '../../author/opa.ts'
 import { caseOf, writeCase } from '../../author/write-case.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
 import { explanationText } from './explanation-text.ts'
+import { offNote, openNamed, policyOptions, policyUsage } from './policy-source.ts'
 import { recordLines, recordOptions, recordUsage } from './record-source.ts'
 import { outputOf, writeJson } from './table.ts'
 
 const options = {
   ...recordOptions,
+  ...policyOptions,
   policy: { type: 'string', default: 'default' },
   input: { type: 'string' },
   'save-case': { type: 'string' },
@@ -30,6 +31,7 @@ which smallest changes would have made it an allow. Each of those was judged by 
   --input FILE     a policy input or a stored line, as JSON; - for standard input
   --policy POLICY  a bundle file, a folder, or the word default (default: default). Give the policy that judged the call
   --save-case FILE write the input and what this policy says as a case for countersign policy test
+${policyUsage}
   -o text|json     how it is printed (default: text)
 ${recordUsage}
 
@@ -48,9 +50,15 @@ or the input cannot be used`,
     const output = outputOf(values.output)
     const given = id === undefined ? await fromFile(values.input ?? '-', invocation) : await fromRecord(id, values, invocation)
     if (given === null) return exit.findings
-    const candidate = openCandidate(values.policy, invocation.env)
+    const candidate = await openNamed(values.policy, values, invocation)
     const explanation = explained(given.input, candidate, given.entrypoint, given.recorded)
     candidate.close()
+    const spoke = explanation.rules.map((rule) => rule.id)
+    offNote(
+      candidate,
+      (given.recorded?.said?.rules ?? []).filter((rule) => !spoke.includes(rule)),
+      invocation,
+    )
     if (values['save-case'] !== undefined) {
       writeCase(values['save-case'], caseOf(given.input, given.entrypoint, explanation, id ?? values.input ?? ''))
       invocation.stderr.write(`the case is in ${values['save-case']}\n`)

@@ -1,6 +1,6 @@
-import { openCandidate } from '../../author/candidate.ts'
 import { classes, simulate as replay, type ClassRow, type Simulation, type SimulationClass } from '../../author/simulate.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
+import { offNote, openNamed, policyOptions, policyUsage } from './policy-source.ts'
 import { damageNotes, recordLines, recordOptions, recordUsage } from './record-source.ts'
 import { figure, outputOf, printable, shortName, table, writeJson } from './table.ts'
 
@@ -15,6 +15,7 @@ never guessed; so are calls whose body was judged, when the policy reads bodies:
   --policy POLICY  a bundle file, a folder, or the word default
   --fail-on LIST   exit 1 when there is one of newly-allowed, newly-denied, newly-asking, changed-reasons, not-judged (with commas)
   --samples N      decisions shown of each kind (default: 10)
+${policyUsage}
   -o text|json     how the report is printed (default: text)
 ${recordUsage}
 
@@ -26,6 +27,7 @@ exit status: 0, 1 what --fail-on names was found, 64 wrong usage, 69 no Counters
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
       ...recordOptions,
+      ...policyOptions,
       policy: { type: 'string' },
       'fail-on': { type: 'string', default: '' },
       samples: { type: 'string', default: '10' },
@@ -37,13 +39,18 @@ exit status: 0, 1 what --fail-on names was found, 64 wrong usage, 69 no Counters
     const output = outputOf(values.output)
     const failOn = failingClasses(values['fail-on'])
     const lines = await recordLines(values, invocation)
-    const candidate = openCandidate(values.policy, invocation.env)
+    const candidate = await openNamed(values.policy, values, invocation)
     const notes = damageNotes(invocation)
     const progress = progressOf(invocation)
     const report = await replay(lines, candidate, { samples: Number(values.samples), damaged: notes.note, progress: progress.tell })
     candidate.close()
     progress.end()
     notes.end()
+    offNote(
+      candidate,
+      report.rules.filter(({ gone }) => gone > 0).map(({ name }) => name),
+      invocation,
+    )
     if (output === 'json') writeJson(invocation, report)
     else invocation.stdout.write(simulationText(report))
     const found = failOn.filter((name) => report.classes[name] > 0)

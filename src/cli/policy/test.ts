@@ -1,7 +1,7 @@
-import { openCandidate } from '../../author/candidate.ts'
 import { readCases, runCase, type CaseOutcome } from '../../author/cases.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
 import { styleText } from 'node:util'
+import { openNamed, policyOptions, policyUsage } from './policy-source.ts'
 import { outputOf, printable, writeJson } from './table.ts'
 
 /** `countersign policy test`: recorded cases through the very host that runs in production. */
@@ -18,6 +18,7 @@ rules and obligations (types) are exactly those; without them only the effect co
 says countersign/task. The policy is tried as it is before it judges in production, then each case is judged as a call is.
 
   --policy POLICY  a bundle file, a folder, or the word default (default: default)
+${policyUsage.replace('the one of --config, else none', 'none')}
   -o text|json     how it is printed (default: text)
 
 examples:
@@ -27,6 +28,7 @@ examples:
 exit status: 0 every case holds, 1 one does not, 64 wrong usage, 78 the policy or a case cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
+      ...policyOptions,
       policy: { type: 'string', default: 'default' },
       output: { type: 'string', short: 'o', default: 'text' },
     })
@@ -35,7 +37,7 @@ exit status: 0 every case holds, 1 one does not, 64 wrong usage, 78 the policy o
     const { cases, passedOver } = readCases(positionals)
     const { stderr } = invocation
     for (const path of passedOver) stderr.write(`${path} holds no case\n`)
-    const candidate = openCandidate(values.policy, invocation.env)
+    const candidate = await openNamed(values.policy, values, invocation)
     const outcomes = cases.map((one) => runCase(one, candidate))
     candidate.close()
     const failed = outcomes.filter(({ ok }) => !ok)

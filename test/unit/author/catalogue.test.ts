@@ -57,6 +57,9 @@ describe('a catalogue', () => {
     expect(readCatalogue(annotated('#   id: a\n#   facts: [request.body.parsed]')).readsBody).toBe(true)
     expect(readCatalogue(annotated('#   id: a', 'x if input.request.body.parsed.amount > 1')).readsBody).toBe(true)
     expect(readCatalogue(annotated('#   id: a', 'x if object.get(input, ["request", "body", "parsed"], 1)')).readsBody).toBe(true)
+    expect(
+      readCatalogue(new Map([['m.rego', 'package system.log\n\nmask contains "/input" if input.input.request.body.parsed\n']])).readsBody,
+    ).toBe(false)
     expect(readCatalogue(annotated('#   id: a', '# what was parsed\nx if true')).readsBody).toBe(false)
   })
 

@@ -182,6 +182,7 @@ describe('what would have made it an allow', () => {
       frameworks: {},
       message: '',
       remediation: '',
+      setting: '',
       file: '',
       package: 'countersign.call',
       body: '',

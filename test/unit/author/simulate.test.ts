@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openCandidate } from '../../../src/author/candidate.ts'
+import { withoutSetting } from '../../../src/author/catalogue.ts'
 import { bodyPlace } from '../../../src/author/ledger-inputs.ts'
 import { simulate, type SimulateOptions, type Simulation } from '../../../src/author/simulate.ts'
 import { changedBundle, defaultCandidate, inputWith, linesOfTexts, scratchFolder, storedLine } from '../../support/author-rig.ts'
@@ -111,6 +112,18 @@ describe('a replayed decision', () => {
     expect(report).toMatchObject({ classes: { unchanged: 1 }, revisions: { [other.bundle.revision]: 1 } })
     other.close()
   })
+})
+
+test('a policy is given the settings that production gives it', async () => {
+  const freeze = [{ from: 0, until: 5000, effects: ['read'], reason: 'freeze', effect: 'deny' }]
+  const frozen = openCandidate('default', {}, { freeze })
+  expect(await run([storedLine()], {}, frozen)).toMatchObject({
+    classes: { 'newly-denied': 1 },
+    rules: [{ name: 'change.freeze', new: 1 }],
+  })
+  expect(withoutSetting(candidate.catalogue, candidate.settings, ['change.freeze', 'intent.tool'])).toEqual(['change.freeze'])
+  expect(withoutSetting(frozen.catalogue, frozen.settings, ['change.freeze'])).toEqual([])
+  frozen.close()
 })
 
 test('samples and names are bounded, counts are not', async () => {
