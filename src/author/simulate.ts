@@ -77,7 +77,7 @@ export async function simulate(lines: AsyncIterable<string | null>, candidate: C
   for await (const found of judgedCalls(lines, read, options.damaged, readLedgerLine)) {
     const recorded = against === undefined ? found : judgedBy(against, found)
     const compared = recorded === null ? null : compare(recorded, candidate)
-    if (recorded === null || compared === null || !isSound(recorded, compared)) {
+    if (recorded === null || compared === null || !isSound(recorded, compared, candidate)) {
       read.judged--
       read.damaged++
       options.damaged(read.lines, 'its input is not JSON')
@@ -90,11 +90,11 @@ export async function simulate(lines: AsyncIterable<string | null>, candidate: C
 }
 
 /**
- * What is no JSON is no input to the engine, and no input is never allowed. So a call that was allowed, then and now, had one; the
- * rest is looked at.
+ * What is no JSON is no input to the engine, and gets the answer that no input gets. So whoever got another answer had one, and only
+ * the rest is parsed to see.
  */
-function isSound(recorded: Recorded, { class: found, verdict }: Compared): boolean {
-  if (found === 'unchanged' && verdict?.effect === 'allow') return true
+function isSound(recorded: Recorded, { verdict }: Compared, candidate: Candidate): boolean {
+  if (verdict !== null && verdict.fault === null && !sameTexts(verdict.rules, rulesOfNothing(candidate))) return true
   try {
     return recorded.input !== null || recorded.inputText === null
   } catch {
@@ -102,10 +102,19 @@ function isSound(recorded: Recorded, { class: found, verdict }: Compared): boole
   }
 }
 
+/** Policy → the rules that speak when there is no input. */
+const nothings = new WeakMap<Candidate, readonly string[]>()
+
+function rulesOfNothing(candidate: Candidate): readonly string[] {
+  let rules = nothings.get(candidate)
+  if (rules === undefined) nothings.set(candidate, (rules = candidate.judge('countersign/decision', '{"v":1,,}').rules))
+  return rules
+}
+
 /** The same call as another policy would have recorded it; what that one cannot judge has no answer, what is damaged is null. */
 function judgedBy(policy: Candidate, recorded: Recorded): Recorded | null {
   const compared = compare(recorded, policy)
-  if (!isSound(recorded, compared)) return null
+  if (!isSound(recorded, compared, policy)) return null
   const { id, time, code, inputText, input, observed, hidden, own } = recorded
   return { id, time, code, inputText, input, observed, hidden, own, said: compared.verdict, revision: policy.bundle.revision }
 }
