@@ -5,6 +5,7 @@ import { changed, type Change } from '../../../src/author/change.ts'
 import { explain, type Explanation } from '../../../src/author/explain.ts'
 import type { JsonRecord } from '../../../src/author/json-path.ts'
 import { bodyPlace, readWhole } from '../../../src/author/ledger-inputs.ts'
+import { readResult } from '../../../src/decide/result.ts'
 import { defaultCandidate, inputWith, storedLine } from '../../support/author-rig.ts'
 
 const candidate = defaultCandidate()
@@ -168,7 +169,7 @@ describe('what would have made it an allow', () => {
       } as const
       const reasons = amount > 100 ? [reason] : []
       const effect = amount > 100 ? 'deny' : 'allow'
-      const result = { effect, reasons, obligations: [], approval: null, credential: null, labels: {}, text: '' } as const
+      const result = readResult({ v: 1, effect, reasons, obligations: [], labels: {} })
       return { effect, rules: reasons.map(({ rule }) => rule), obligations: [], fault: null, result }
     }
     const rule = {
