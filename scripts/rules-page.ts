@@ -42,6 +42,12 @@ const sections: readonly Section[] = [
     files: ['agent/*.rego', 'opening/*.rego', 'task.rego'],
   },
   {
+    heading: 'Open work',
+    about:
+      'Asked when a fact changes that an open stream or a lease rests on (`countersign/continue`, see [policy](policy.md#when-facts-change)). Whatever is not allowed ends.',
+    files: ['agent/*.rego', 'ongoing/*.rego', 'continue.rego'],
+  },
+  {
     heading: 'An answer',
     about: 'Asked about what came back, before the agent gets any of it (`countersign/response`).',
     files: ['answer/*.rego', 'response.rego'],

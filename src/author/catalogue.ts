@@ -67,9 +67,9 @@ export function readCatalogue(sources: ReadonlyMap<string, string>): Catalogue {
   return { rules: rules.sort((left, right) => (left.id < right.id ? -1 : left.id > right.id ? 1 : 0)), helpers, problems, readsBody }
 }
 
-/** Whether a package may have a say in the decision on a call: masks of the record and judges of answers have none. */
+/** Whether a package may have a say in the decision on a call: masks of the record and judges of answers and of open work have none. */
 function judgesCalls(name: string): boolean {
-  return !/^system\b/.test(name) && !/\.answer\b/.test(name)
+  return !/^system\b/.test(name) && !/\.(answer|ongoing)\b/.test(name)
 }
 
 /** Entrypoint → the packages whose rules speak at no other. */
@@ -77,6 +77,7 @@ const apart: Readonly<Partial<Record<Entrypoint, RegExp>>> = {
   'countersign/decision': /\.call\b/,
   'countersign/task': /\.opening\b/,
   'countersign/response': /\.answer\b/,
+  'countersign/continue': /\.ongoing\b/,
 }
 
 /** Whether a rule may speak at this entrypoint. */

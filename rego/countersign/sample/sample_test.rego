@@ -87,6 +87,38 @@ answer := {
 	"context": call.context,
 }
 
+# The mail is a slow upload, half sent, when something changes.
+upload := object.union(ongoing(mail), {
+	"kind": "stream",
+	"request": {"id": "c_1", "method": "POST", "path": "/messages"},
+	"caller": mail.caller,
+	"lease": null,
+	"work": {"age": 500, "sending": true, "bytes_out": 7, "bytes_in": null, "revision": "r"},
+})
+
+# The credential that it was lent.
+lease := object.union(ongoing(mail), {
+	"kind": "lease",
+	"request": null,
+	"caller": {"spiffe_id": "spiffe://acme.example/agent", "trust_domain": "acme.example"},
+	"lease": {
+		"id": "l_1", "provider": "mail", "tool": "mail.send", "scopes": [], "audience": null,
+		"destination": "https://mail.acme.example", "issued": 500, "expires": 1500, "revision": "r",
+	},
+	"work": {"age": 500, "sending": false, "bytes_out": null, "bytes_in": null, "revision": "r"},
+})
+
+ongoing(document) := {
+	"v": 1,
+	"cause": "sensitivity",
+	"agent": document.agent,
+	"task": json.remove(document.task, ["/budget/debit"]),
+	"delegation": document.delegation,
+	"tool": document.tool,
+	"sequence": {"step": 3, "taint": [], "sources": {}, "diverged": false},
+	"context": document.context,
+}
+
 _agent := {
 	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live", "hosting": "own",
 	"owners": {"business": "b@acme.example", "security": "s@acme.example", "incident": "i@acme.example"}, "labels": {},

@@ -14,7 +14,12 @@ describe('reading a bundle', () => {
   it('gives the module, the manifest and the revision of the committed policy', () => {
     const bundle = readBundle(defaultPolicyBytes)
     expect(bundle.manifest.roots).toEqual(['countersign'])
-    expect(bundle.manifest.entrypoints).toEqual(['countersign/decision', 'countersign/response', 'countersign/task'])
+    expect(bundle.manifest.entrypoints).toEqual([
+      'countersign/continue',
+      'countersign/decision',
+      'countersign/response',
+      'countersign/task',
+    ])
     expect(bundle.revision).toMatch(/^[0-9a-f]{12}$/)
     expect(bundle.digest).toMatch(/^[0-9a-f]{64}$/)
     expect(Buffer.from(bundle.wasm.subarray(0, 4)).toString('latin1')).toBe('\0asm')
