@@ -1,17 +1,23 @@
-/** What follows a decision besides its permit: what policy obliges to, the judgement of what comes back, and whether it still counts. */
+/** What follows a decision besides its permit: what policy obliges to, the judgement of what comes back, whether it still counts, and for how long. */
 
 import { makeOblige, type Oblige } from './approve/oblige.ts'
 import { unclassified } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
 import { sameJudges, sameWay } from './config/outdated.ts'
+import { makeJudgeContinue } from './decide/continue.ts'
 import type { DecideOptions } from './decide/decide.ts'
 import { dutiesOf } from './decide/duties.ts'
 import { makeJudgeAnswer } from './decide/response.ts'
 import type { Answers } from './forward/judging.ts'
 import type { Foundation } from './foundation.ts'
+import { makeAgain } from './match/again.ts'
 import { readJson } from './match/json.ts'
+import type { Route } from './match/route.ts'
 import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
+import { makeReading, type Reading } from './rejudge.ts'
+import type { AgentRegistry } from './task/agents.ts'
+import type { Standing } from './verdict.ts'
 
 /** What policy obliges to besides the permit, for a call and for its answer. */
 export function obligeOf({ config }: Loaded, on: Foundation): Oblige {
@@ -40,19 +46,49 @@ export function refuseOutdated({ config }: Loaded, on: Foundation, route: string
   throw new Refusal('decide.unavailable', { retry: 'later', detail: 'a reload overtook the call' })
 }
 
+/** What open work is judged by when a fact that it rests on has changed. */
+export function standingOf(on: Foundation, { setting, oblige, agents, routes }: StandingParts): Standing {
+  return {
+    judge: makeJudgeContinue({ ...setting, knows: oblige.knows }),
+    agent: (caller) => agents.find(caller),
+    again: makeAgain(routes),
+    fulfil: (question, effect, duties) => unwaited(on, oblige.fulfil({ question, effect, duties })),
+  }
+}
+
+interface StandingParts {
+  readonly setting: Omit<DecideOptions, 'facts'>
+  readonly oblige: Oblige
+  readonly agents: AgentRegistry
+  readonly routes: ReadonlyMap<string, Route>
+}
+
+/** Where `taint` heals by age, what is read anew counts as more. */
+export function readingOf({ config: { decide } }: Loaded, { rejudge, clock }: Foundation): Reading {
+  return makeReading({ rejudge, clock, fades: decide.settings?.taint !== undefined })
+}
+
+/** Nobody waits for the record of what is told. */
+function unwaited(on: Foundation, told: Promise<void> | null): void {
+  told?.catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
+}
+
 /** What comes back is judged by the engine that permitted the call, and what it holds is written down before any of it goes on. */
-export function answersOf({ config }: Loaded, on: Foundation, setting: Omit<DecideOptions, 'facts'>, oblige: Oblige): Answers {
+export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOptions, 'facts'>, oblige: Oblige): Answers {
+  const { config } = loaded
   const { judged_answer: judged, answer_sample: sample } = config.listen.limits
   const { state } = on
+  const read = readingOf(loaded, on)
   return {
     judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller), knows: oblige.knows }),
     readJson,
-    raise: ({ question: { task } }, classes) => state.raise(task.row.id, task.row.caller, classes),
-    // an answer is there or refused by now: nobody waits for the record of what is told about it
-    fulfil: ({ question, effect }, obligations) =>
-      void oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })?.catch((error: unknown) => {
-        on.log.error({ err: error }, 'a notice of policy could not be written')
-      }),
+    raise: (decision, classes) => {
+      const { id, caller } = decision.question.task.row
+      read(decision, state.facts(id, caller), classes)
+      return state.raise(id, caller, classes)
+    },
+    // an answer is there or refused by now
+    fulfil: ({ question, effect }, obligations) => unwaited(on, oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })),
     unlabelled: config.decide.unlabelled === 'worst' ? unclassified : null,
     limits: { judged, sample },
   }

@@ -16,11 +16,13 @@ import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
 import { openSink } from './record/registry.ts'
+import { makeRejudge, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
 import { Tasks } from './task/tasks.ts'
+import type { Standing } from './verdict.ts'
 
 /** Takes one line for the operator: members first, then the sentence. */
 export interface Log {
@@ -47,6 +49,8 @@ export interface Foundation {
   readonly state: SqliteState
   readonly recorder: OpenRecorder
   readonly revoke: Revoke
+  /** To be called whenever a fact that open work rests on has changed. */
+  readonly rejudge: Rejudge
   readonly tasks: Tasks
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
@@ -64,6 +68,7 @@ export interface Foundation {
 /** What of the wiring in force the foundation looks up when it is needed; there is none while it is laid. */
 export interface InForce {
   readonly judgeTask: JudgeTask
+  readonly standing: Standing
   readonly loaded: Loaded
   /** Whether an agent is registered for this SPIFFE ID. */
   readonly registered: (caller: string) => boolean
@@ -152,23 +157,25 @@ interface AuthorityParts extends LedgerParts {
   readonly issuer: string
 }
 
-/** Tasks, their leases and their open work: three parts that end each other; and what policy tells of them. */
-function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' | 'credential' | 'notices'> {
+/** Tasks, their leases and their open work: parts that end each other; and what policy tells of them. */
+function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'rejudge' | 'tasks' | 'credential' | 'notices'> {
   const { clock, newId, log, state, recorder, seal, issuer, policy, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
   }
   const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
+  const revision = (): string => policy.revision
   const tasks = new Tasks({
     state,
     clock,
     newId,
     seal,
-    revision: () => policy.revision,
+    revision,
     judge: (question) => (inForce() ?? unwired()).judgeTask(question),
     event,
-    ended: (task, cause) => revoke.taskEnded(task, cause),
+    ended: (task, cause, caller) => revoke.taskEnded(task, cause, caller),
+    paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
   })
   const credential = makeCredential({
     providers: new Map(),
@@ -179,10 +186,39 @@ function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'tasks' |
     newId,
     check: (permit) => Permit.check(permit),
     event,
+    issued: ({ revision: under, task, caller }) => {
+      if (under !== revision()) void rejudge({ cause: 'policy', task, caller })
+    },
     log,
   })
+  const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+}
+
+interface RejudgeParts extends Pick<Foundation, 'revoke' | 'credential'> {
+  readonly revision: () => string
+  readonly event: (event: LedgerEvent) => Promise<void>
+}
+
+/** Judges open work again by the wiring in force, on the state as it is. */
+function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event }: RejudgeParts): Rejudge {
+  const { state, clock, log, inForce } = parts
+  const { book } = credential
+  return makeRejudge({
+    revoke,
+    standing: () => inForce()?.standing ?? null,
+    revision,
+    task: (id) => state.task(id),
+    facts: (task, caller) => state.facts(task, caller),
+    clock,
+    tasksOf: (caller) => (['active', 'paused'] as const).flatMap((each) => state.tasks({ caller, state: each }).map(({ id }) => id)),
+    leases: (tasks) => (tasks === undefined ? book.all() : tasks.flatMap((task) => book.ofTask(task))).map(({ row }) => row),
+    isOut: (lease) => book.has(lease),
+    takeBack: (lease, cause, why) => credential.takeBack(lease, cause, why),
+    event,
+    log,
+  })
 }
 
 function unwired(): never {

@@ -1,66 +1,73 @@
+import type { Decision, Question } from './decide/decide.ts'
 import { Refusal } from './refusal.ts'
 
-/** One piece of open work: a call in flight under a permit. */
-export interface OpenWork {
-  readonly task: string
-  readonly caller: string
-  readonly agent: string
-  readonly tool: string
-  readonly route: string
-  /** Stops it now; the reason reaches the record. */
-  cut(reason: Refusal): void
-}
+/** One piece of open work: a call in flight, with the decision that its permit was minted from. */
+export type OpenWork = Pick<Decision, 'question' | 'now' | 'revision'>
+
+type Call = Question['call']
 
 /** Takes back every lease of a task; resolves when each is revoked, expired or discarded, or queued for retry. */
 export type RevokeLeases = (task: string, cause: string) => Promise<void>
 
 /**
  * The mirror of the request path: the single register of open work and the single list of what ends it.
- * Today: a task that ended (completed, revoked, expired) and shutdown.
+ * Today: a task that ended (completed, revoked, expired), a judgement on facts that changed (`rejudge.ts`), and shutdown.
  */
 export class Revoke {
-  /** Task id → its open work, by call. Written by `open` and `close`. */
-  readonly #open = new Map<string, Map<object, OpenWork>>()
-  /** Call → its task. Written by `open` and `close`. */
-  readonly #tasks = new Map<object, string>()
+  /** By call. Written by `open` and `close`. */
+  readonly #open = new Map<Call, OpenWork>()
+  /** By caller: what an agent has read follows all that it has open. Written by `open` and `close`. */
+  readonly #ofCaller = new Map<string, Set<OpenWork>>()
   readonly #revokeLeases: RevokeLeases
 
   constructor(revokeLeases: RevokeLeases) {
     this.#revokeLeases = revokeLeases
   }
 
-  /** Registers work in the tick in which its permit is minted; `call` names it to `close`. */
-  open(call: object, work: OpenWork): void {
-    let set = this.#open.get(work.task)
-    if (!set) this.#open.set(work.task, (set = new Map()))
-    set.set(call, work)
-    this.#tasks.set(call, work.task)
+  /** Registers work in the tick in which its permit is minted; its call names it to `close`. */
+  open(work: OpenWork): void {
+    const { call, caller } = work.question
+    this.#open.set(call, work)
+    const own = this.#ofCaller.get(caller.id)
+    if (own === undefined) this.#ofCaller.set(caller.id, new Set([work]))
+    else own.add(work)
   }
 
   /** The last byte has gone. Idempotent; a call that never got a permit was never registered. */
-  close(call: object): void {
-    const task = this.#tasks.get(call)
-    if (task === undefined) return
-    this.#tasks.delete(call)
-    const set = this.#open.get(task)
-    set?.delete(call)
-    if (set?.size === 0) this.#open.delete(task)
+  close(call: Call): void {
+    const work = this.#open.get(call)
+    if (work === undefined) return
+    this.#open.delete(call)
+    const { id } = work.question.caller
+    const own = this.#ofCaller.get(id)
+    own?.delete(work)
+    if (own?.size === 0) this.#ofCaller.delete(id)
   }
 
-  /** A task ended: its open work is cut at once, then its leases are taken back. */
-  async taskEnded(task: string, cause: string): Promise<void> {
-    const work = [...(this.#open.get(task)?.values() ?? [])]
-    for (const one of work) one.cut(new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
+  isOpen(call: Call): boolean {
+    return this.#open.has(call)
+  }
+
+  /** What is open now, of one caller or of all. A list of its own: work may close while it is walked. */
+  list(caller?: string): readonly OpenWork[] {
+    return [...(caller === undefined ? this.#open.values() : (this.#ofCaller.get(caller) ?? []))]
+  }
+
+  /** A task of this caller ended: its open work is cut at once, then its leases are taken back. */
+  async taskEnded(task: string, cause: string, caller: string): Promise<void> {
+    for (const { question } of this.list(caller)) {
+      if (question.task.row.id === task) question.call.cut(new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
+    }
     await this.#revokeLeases(task, cause)
   }
 
   /** Shutdown after the drain deadline: whatever is still open is cut. */
   shutdown(): void {
-    for (const set of this.#open.values()) for (const one of set.values()) one.cut(new Refusal('listen.draining'))
+    for (const { question } of this.list()) question.call.cut(new Refusal('listen.draining'))
   }
 
   /** Number of permits in use, for metrics. */
   get size(): number {
-    return this.#tasks.size
+    return this.#open.size
   }
 }

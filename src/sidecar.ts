@@ -7,6 +7,7 @@ import { serve, type Serving } from './admin/serve.ts'
 import { personTasks } from './admin/tasks.ts'
 import { placeOf } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
+import { places, sameStanding } from './config/outdated.ts'
 import type { Policy } from './decide/in-force.ts'
 import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
 import { listen, type Listening } from './listen/proxy.ts'
@@ -74,6 +75,8 @@ class House implements Sidecar {
   readonly #feeds: PolicyFeeds
   /** The trust of a configuration that is being swapped in; null: that of the wiring in force counts. */
   #arriving: Trust | null = null
+  /** The last judgement of all open work. */
+  #judged: Promise<unknown> = Promise.resolve()
   #listening: Listening | null = null
   #admin: Serving | null = null
   #health: Serving | null = null
@@ -149,7 +152,7 @@ class House implements Sidecar {
 
   async reload(loaded: Loaded): Promise<void> {
     const before = this.wiring
-    const [wanted, present] = [places(loaded), places(before.loaded)]
+    const [wanted, present] = [places(loaded.config), places(before.loaded.config)]
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
     const { credential, notices, recorder, log, policy } = this.foundation
@@ -171,6 +174,7 @@ class House implements Sidecar {
     this.wiring = next
     this.inForce = this.#enforced(next)
     const looked = this.#feeds.swap(feed)
+    if (!sameStanding(loaded.config, before.loaded.config)) this.#judgeAgain('configuration')
     before.close(next)
     before.forward.reconfigure([])
     notices.change(next.notifiers)
@@ -181,6 +185,7 @@ class House implements Sidecar {
       by: 'countersign',
       detail: { revision: policy.revision, before: revision },
     })
+    await this.#judged
     log.info({ file: loaded.file, policy: policy.revision }, 'the configuration was swapped in')
   }
 
@@ -195,6 +200,7 @@ class House implements Sidecar {
     this.foundation.revoke.shutdown()
     await this.wiring.forward.close()
     await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
+    await this.#judged
     await this.#admin?.close()
     await this.#health?.close()
     this.wiring.close(null)
@@ -205,11 +211,19 @@ class House implements Sidecar {
   }
 
   /** In the tick of the swap: what is still open was judged by the policy before. */
-  #policyChanged(_next: Policy, _before: Policy | null): void {}
+  #policyChanged(_next: Policy, before: Policy | null): void {
+    if (before !== null) this.#judgeAgain('policy')
+  }
 
-  #enforced({ judgeTask, loaded, agents }: Wiring): InForce {
+  /** What is open was permitted by what held before: it goes on only if what holds now lets it. */
+  #judgeAgain(cause: 'policy' | 'configuration'): void {
+    this.#judged = this.foundation.rejudge({ cause })
+  }
+
+  #enforced({ judgeTask, standing, loaded, agents }: Wiring): InForce {
     return {
       judgeTask,
+      standing,
       loaded,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
@@ -275,19 +289,4 @@ function secondsLeft(own: Trust['own'], now: number): { id: string; seconds: num
   if (own === null) return null
   const svid = own.current()
   return svid === null ? { id: '', seconds: 0 } : { id: svid.id, seconds: Math.max(0, svid.expires - now) / 1000 }
-}
-
-/** What only a restart can change, as comparable text. */
-function places({ config }: Loaded): Readonly<Record<string, string>> {
-  const { admin, credential, record, task } = config
-  const fixed = {
-    'task.state': task.state,
-    'task.memory': task.memory,
-    record,
-    admin,
-    'listen.health': config.listen.health,
-    'credential.key': credential.key,
-    'credential.issuer': credential.issuer,
-  }
-  return Object.fromEntries(Object.entries(fixed).map(([name, value]) => [name, JSON.stringify(value) ?? '']))
 }

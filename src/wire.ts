@@ -24,14 +24,16 @@ import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
+import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, obligeOf, refuseOutdated } from './consequences.ts'
+import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
+import type { Standing } from './verdict.ts'
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
 export interface Wiring {
@@ -39,6 +41,7 @@ export interface Wiring {
   /** Takes every call: the agent's own API, or the request path. Never rejects. */
   readonly handle: (call: Call) => Promise<void>
   readonly judgeTask: JudgeTask
+  readonly standing: Standing
   readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly notifiers: ReadonlyMap<string, Notifier>
@@ -73,12 +76,14 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, setting, oblige, forward })
+    const routes = routesOf(loaded.config)
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
       judgeTask: makeJudgeTask(setting),
+      standing: standingOf(on, { setting, oblige, agents, routes }),
       agents,
       providers,
       notifiers: notifiersOf(loaded, on),
@@ -99,13 +104,14 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
 interface Parts {
   readonly sources: readonly IdentitySource[]
   readonly agents: AgentRegistry
+  readonly routes: ReadonlyMap<string, Route>
   readonly setting: Omit<DecideOptions, 'facts'>
   readonly oblige: Oblige
   readonly forward: Forward
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, setting, oblige, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, forward }: Parts): Stages {
   const { config } = loaded
   const { state, clock } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
@@ -113,9 +119,9 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, setting, ob
     record: (call) => on.recorder.call(call),
     identify: makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }),
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
-    match: makeMatch({ routes: routesOf(config), judgedBody: config.listen.limits.judged_body }),
+    match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
     decide,
-    approve: approveOf(on, oblige, decide, (route) => refuseOutdated(loaded, on, route, 'to mint')),
+    approve: approveOf(loaded, on, oblige, decide),
     credential: (permit) => {
       const { route } = permit.decision.question.target
       if (route.credential !== null) refuseOutdated(loaded, on, route.name, 'minted')
@@ -143,24 +149,20 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */
-function approveOf(on: Foundation, oblige: Oblige, rejudge: Stages['decide'], outdated: (route: string) => void): Stages['approve'] {
+function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stages['decide']): Stages['approve'] {
+  const read = readingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
     repeat: repeatDigest,
     clock: on.clock,
-    open: ({ question: { call, caller, task, target } }) =>
-      on.revoke.open(call, {
-        task: task.row.id,
-        caller: caller.id,
-        agent: task.agent.id,
-        tool: target.tool.name,
-        route: target.route.name,
-        cut: (reason) => call.cut(reason),
-      }),
+    open: (decision, reads) => {
+      on.revoke.open(decision)
+      read(decision, decision.facts, reads)
+    },
   })
   const mint: typeof Permit.mint = (decision, how) => {
-    outdated(decision.question.target.route.name)
+    refuseOutdated(loaded, on, decision.question.target.route.name, 'to mint')
     return Permit.mint(decision, how)
   }
   return makeApprove({ mint, swap, oblige, rejudge, refused: (decision) => countRefusal(on, decision) })

@@ -6,12 +6,20 @@ import { Refusal } from '../refusal.ts'
 /** As much of a decision, or of a later judgement on the same call, as says what is obliged. */
 export type Obliging = Pick<Decision, 'question' | 'effect' | 'duties'>
 
+/** What is obliged concerns one call, or a lease that is out. */
+export interface Concerned {
+  readonly call: { readonly id: string }
+  readonly caller: { readonly id: string }
+  readonly task: { readonly row: { readonly id: string } }
+  readonly target: { readonly tool: { readonly name: string } }
+}
+
 /** One notice of policy about one call. */
 export interface CallNotice {
   readonly to: string
   readonly message: string
   readonly effect: Decision['effect']
-  /** The call's id, which is the decision's. */
+  /** The call's id, which is the decision's; of a lease, its own. */
   readonly decision: string
   readonly task: string
   readonly caller: string
@@ -27,7 +35,7 @@ export interface Oblige {
    * Takes the leases back, at once as far as it is in our hands, and resolves when every notice is in the ledger; rejects with
    * `record.failed`. Null when nothing is obliged.
    */
-  fulfil(obliging: Obliging): Promise<void> | null
+  fulfil(obliging: Pick<Obliging, 'effect' | 'duties'> & { readonly question: Concerned }): Promise<void> | null
 }
 
 export interface ObligeOptions extends Pick<Oblige, 'knows'> {

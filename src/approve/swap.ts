@@ -22,8 +22,8 @@ export interface SwapOptions {
   readonly repeat: (question: Question) => string
   /** Epoch ms. */
   readonly clock: () => number
-  /** Registers the call as open work, in the tick of the mint: from then on whatever ends its task cuts it. */
-  readonly open?: (decision: Decision) => void
+  /** Registers the call as open work, in the tick of the mint: from then on whatever ends its task cuts it. `reads`: what counts as read by it. */
+  readonly open?: (decision: Decision, reads: readonly string[]) => void
 }
 
 /**
@@ -38,6 +38,7 @@ export function makeSwap(options: SwapOptions): Swap {
     const dead = options.agentLive(task.agent, now)
     if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })
     if (call.signal.aborted) throw cutShort(call.signal.reason)
+    const data = duties.classes.length === 0 ? target.tool.reads : [...target.tool.reads, ...duties.classes]
     const answer = options.mint({
       task: task.row.id,
       caller: task.row.caller,
@@ -46,12 +47,12 @@ export function makeSwap(options: SwapOptions): Swap {
       step: { tool: target.tool.name, effect: target.tool.effect, egress: target.tool.egress, at: now },
       host: target.route.to.authority,
       repeat: options.repeat(question),
-      data: duties.classes.length === 0 ? target.tool.reads : [...target.tool.reads, ...duties.classes],
+      data,
       debit: duties.debit === null ? target.debit : sum(target.debit, duties.debit),
       ...(duties.limits.length > 0 && { limits: duties.limits }),
     })
     if (!answer.minted) throw refusalOf(answer)
-    options.open?.(decision)
+    options.open?.(decision, data)
   }
 }
 

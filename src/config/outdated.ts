@@ -1,4 +1,4 @@
-/** What a call that began under one configuration rests on, held against the one in force when it goes on. */
+/** What rests on one configuration, held against another: calls that began under it, open work, and the process itself. */
 import type { Config } from './schema.ts'
 
 /** True when both reach the route the same way and credential it the same way. */
@@ -21,7 +21,28 @@ function judges({ task, identify, decide: { bundle: _bundle, settings: _settings
   return [task, identify, decide]
 }
 
+/** True when both say the same of all that open work rests on, but for the policy: agents, routes with their tools, and how much is enforced where. */
+export function sameStanding(before: Config, after: Config): boolean {
+  const said = ({ task, forward, decide }: Config): unknown => [task.agents, forward.routes, decide.mode, decide.modes, decide.environment]
+  return same(said(before), said(after))
+}
+
 /** True when two parts of configurations say the same in the same order. */
 export function same(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
+}
+
+/** What only a restart can change, as comparable text. */
+export function places(config: Config): Readonly<Record<string, string>> {
+  const { admin, credential, record, task } = config
+  const fixed = {
+    'task.state': task.state,
+    'task.memory': task.memory,
+    record,
+    admin,
+    'listen.health': config.listen.health,
+    'credential.key': credential.key,
+    'credential.issuer': credential.issuer,
+  }
+  return Object.fromEntries(Object.entries(fixed).map(([name, value]) => [name, JSON.stringify(value) ?? '']))
 }

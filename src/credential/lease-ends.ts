@@ -2,7 +2,7 @@ import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { LeaseRow, State } from '../state/state.ts'
 import type { CredentialProvider } from './credential.ts'
-import { endedEvent, failedEvent, type Ended, type LeaseEvent, type TellLease } from './lease-event.ts'
+import { endedEvent, failedEvent, type Ended, type LeaseEvent, type TellLease, type Why } from './lease-event.ts'
 import type { Held, LeaseBook } from './leases.ts'
 
 export interface Log {
@@ -28,6 +28,8 @@ export interface Ending {
   readonly revoke: ((signal: AbortSignal) => Promise<void>) | null
   readonly standing: boolean
   readonly cause: string
+  /** What more the events of its end say of the cause. */
+  readonly why?: Why
 }
 
 interface Pending extends Ending {
@@ -55,9 +57,9 @@ export class LeaseEnds {
   }
 
   /** Ends a lease that is out; resolves when it is gone or queued. Does nothing the second time. */
-  async end(held: Held, cause: string): Promise<void> {
+  async end(held: Held, cause: string, why: Why = {}): Promise<void> {
     if (!this.#options.book.drop(held)) return
-    await this.take({ row: held.row, revoke: revokerOf(held.provider, held.handle), standing: held.lease.standing, cause })
+    await this.take({ row: held.row, revoke: revokerOf(held.provider, held.handle), standing: held.lease.standing, cause, why })
   }
 
   /** Takes over a lease that no call can use any more; resolves when it is gone or queued. */
@@ -106,9 +108,9 @@ export class LeaseEnds {
       pending.attempts++
       pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
       const { row, cause, attempts } = pending
-      const why = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
-      this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why }, 'a credential could not be revoked yet')
-      if (attempts === 1) await this.#tell(failedEvent(row, cause, why))
+      const failure = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
+      this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why: failure }, 'a credential could not be revoked yet')
+      if (attempts === 1) await this.#tell(failedEvent(row, cause, failure, pending.why))
       return
     }
     await this.#close(pending, 'revoked')
@@ -117,7 +119,8 @@ export class LeaseEnds {
   async #close(ending: Ending, state: Ended): Promise<void> {
     const { row, cause, standing } = ending
     this.#pending.delete(row.id)
-    if (await this.#write(row, { state, sealed: null })) await this.#tell(endedEvent(row, state, cause, standing, row.revocation))
+    if (await this.#write(row, { state, sealed: null }))
+      await this.#tell(endedEvent(row, state, cause, standing, row.revocation, ending.why))
   }
 
   /** False when the row had reached its end before. A state that cannot be written is an operator's matter: the lease is gone from here all the same. */

@@ -22,22 +22,34 @@ export function issuedEvent(row: LeaseRow, lease: Lease, call: string, replaces:
 }
 
 /** The end of a lease, as it really was. */
-export function endedEvent(row: LeaseRow, state: Ended, cause: string, standing: boolean, revocation: Revocation): LeaseEvent {
+export function endedEvent(
+  row: LeaseRow,
+  state: Ended,
+  cause: string,
+  standing: boolean,
+  revocation: Revocation,
+  why: Why = {},
+): LeaseEvent {
   const { id, provider, digest, expires, task, caller } = row
-  const detail = { id, provider, digest, expires, revocation, standing, cause }
+  const detail = { ...why, id, provider, digest, expires, revocation, standing, cause }
   return { kind: `lease.${state}`, task, caller, by: state === 'expired' ? 'clock' : 'countersign', detail }
 }
 
 /** A revocation that the issuer did not confirm; it is tried again until the credential expires. */
-export function failedEvent(row: LeaseRow, cause: string, why: string): LeaseEvent {
+export function failedEvent(row: LeaseRow, cause: string, failure: string, why: Why = {}): LeaseEvent {
   const { id, provider, digest, expires, revocation, task, caller } = row
   return {
     kind: 'lease.revocation-failed',
     task,
     caller,
     by: 'countersign',
-    detail: { id, provider, digest, expires, revocation, cause, why },
+    detail: { ...why, id, provider, digest, expires, revocation, cause, why: failure },
   }
+}
+
+/** What was found when a lease was judged again: the policy revision, the refusal code and what the operator reads of it. */
+export interface Why {
+  readonly judged?: { readonly revision: string; readonly code: string; readonly detail: string | null }
 }
 
 /** The states in which a lease stays. */

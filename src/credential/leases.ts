@@ -72,6 +72,10 @@ export class LeaseBook {
     return this.#held.has(id)
   }
 
+  get(id: string): Held | undefined {
+    return this.#held.get(id)
+  }
+
   served(slot: string): Held | undefined {
     return this.#served.get(slot)
   }

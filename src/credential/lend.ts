@@ -2,10 +2,10 @@ import { Refusal } from '../refusal.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Secret } from '../secret.ts'
 import type { NewId } from '../id.ts'
-import type { Seal, State, TaskRow } from '../state/state.ts'
+import type { LeaseRow, Seal, State, TaskRow } from '../state/state.ts'
 import type { Credential, CredentialProvider, Lease } from './credential.ts'
 import { issue, type Ask, type IssuingOptions } from './issuing.ts'
-import type { TellLease } from './lease-event.ts'
+import type { TellLease, Why } from './lease-event.ts'
 import { LeaseEnds, type Log } from './lease-ends.ts'
 import { LeaseBook } from './leases.ts'
 import { narrow, offering, type Offering } from './narrow.ts'
@@ -26,6 +26,8 @@ export interface CredentialOptions {
   /** Throws unless the permit was minted: `Permit.check`. */
   readonly check: (permit: Permit) => void
   readonly event: TellLease
+  /** Told of each lease when calls can use it: by then another policy may be in force than the one it was asked for under. */
+  readonly issued?: (row: LeaseRow) => void
   readonly log: Log
 }
 
@@ -38,6 +40,8 @@ export interface CredentialStage {
    * `why` (by default that the task ended). Resolves when each is gone or queued for retry.
    */
   revokeTask(task: string, cause: string, why?: Refusal): Promise<void>
+  /** Takes back one lease, if it is still out; resolves when it is gone or queued for retry. */
+  takeBack(lease: string, cause: string, why: Why): Promise<void>
   /** Call once, before the first call: deals with what an earlier process left, then keeps time. */
   sweep(): Promise<void>
   /** Ends what has expired and retries revocations; `sweep` runs it every second. */
@@ -113,6 +117,11 @@ class Lender implements CredentialStage {
     await Promise.all(this.book.ofTask(task).map((held) => this.#ends.end(held, cause)))
   }
 
+  async takeBack(lease: string, cause: string, why: Why): Promise<void> {
+    const held = this.book.get(lease)
+    if (held !== undefined) await this.#ends.end(held, cause, why)
+  }
+
   async sweep(): Promise<void> {
     const { state, seal } = this.#options
     const provider = (name: string) => this.#offerings.get(name)?.provider
@@ -171,7 +180,11 @@ class Lender implements CredentialStage {
     this.#flights.set(ask.slot, flight)
     // every waiting call hears of a failure; this only ends the flight
     void lease.then(
-      () => clearTimeout(timer),
+      ({ id }) => {
+        clearTimeout(timer)
+        const row = this.book.get(id)?.row
+        if (row !== undefined) this.#options.issued?.(row)
+      },
       () => clearTimeout(timer),
     )
     return flight

@@ -9,7 +9,7 @@ import type { Duties } from './duties.ts'
 import type { Engine } from './engine.ts'
 import { buildInput, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
-import { modeOf, type Modes } from './mode.ts'
+import { modeOf, type Moded, type Modes } from './mode.ts'
 import type { Obligation } from './obligations.ts'
 import type { JudgedReason } from './result.ts'
 
@@ -130,12 +130,12 @@ export function makeDecide(options: DecideOptions): Decide {
 }
 
 /** What the rules say that are not watched only: deny beats ask, and without any the call, or the answer, is allowed. */
-export function enforcedOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
+export function enforcedOf(modes: Modes, question: Moded, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
   return effectOf(refusingOf(modes, question, reasons))
 }
 
 /** The reasons of the rules that are not watched only. */
-function refusingOf(modes: Modes, question: Question, reasons: readonly JudgedReason[]): readonly JudgedReason[] {
+function refusingOf(modes: Modes, question: Moded, reasons: readonly JudgedReason[]): readonly JudgedReason[] {
   const { route } = question.target
   const mayWatch = route.credential === null || route.observe
   return reasons.filter(({ observable, rule }) => !(mayWatch && observable && modeOf(modes, question, rule) === 'observe'))

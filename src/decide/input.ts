@@ -8,7 +8,7 @@ import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
-import { modeOf, type Modes } from './mode.ts'
+import { modeOf, type Moded, type Modes } from './mode.ts'
 import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
 import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
@@ -68,17 +68,19 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
 }
 
 /** The setting with the mode that holds for this call. */
-export function settingOf(question: Question, setting: Setting): Setting {
+export function settingOf(question: Moded, setting: Setting): Setting {
   const mode = modeOf(setting, question, null)
   return mode === setting.mode ? setting : { mode, environment: setting.environment }
 }
 
 /** `caller`, `agent` and `task` of a call. */
 export function whoText({ who }: Pick<Standing, 'who'>, target: Target, { facts, now }: Pick<Seen, 'facts' | 'now'>): string {
-  return (
-    `${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}` +
-    `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)},"inherited":${inheritedText(facts, now)}}`
-  )
+  return `${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}${readText(facts, now)}`
+}
+
+/** The end of `task`: what was read. */
+export function readText(facts: Facts, now: number): string {
+  return `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)},"inherited":${inheritedText(facts, now)}}`
 }
 
 /** `context` of every entrypoint. */
@@ -108,7 +110,7 @@ export function standingText(caller: Caller, { row, agent }: Task): Standing {
 }
 
 /** `task` up to what changes from call to call. */
-function taskText(row: TaskRow): string {
+export function taskText(row: TaskRow): string {
   const person =
     row.onBehalfOf === null
       ? 'null'
@@ -140,7 +142,8 @@ function inheritedText({ task, caller }: Facts, now: number): string {
   return members === null ? '{}' : members.end()
 }
 
-function delegationText(row: TaskRow): string {
+/** `delegation`. */
+export function delegationText(row: TaskRow): string {
   const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
   return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
 }
@@ -148,7 +151,7 @@ function delegationText(row: TaskRow): string {
 /** Tool → its members that are the same for every call, with the route it stands on. */
 const toolMembers = new WeakMap<Tool, { readonly route: string; readonly members: string }>()
 
-export function toolText({ route, tool, resource, body }: Target): string {
+export function toolText({ route, tool, resource, body }: Pick<Target, 'route' | 'tool' | 'resource' | 'body'>): string {
   let known = toolMembers.get(tool)
   if (known === undefined || known.route !== route.name) {
     const members =
@@ -230,7 +233,8 @@ function spanOf({ steps, step }: TaskFacts, name: string): Span {
   return steps[name] ?? [1, step]
 }
 
-function sourcesText(sources: Readonly<Record<string, Source>>, now: number): string {
+/** Data class → its latest read in this task. */
+export function sourcesText(sources: Readonly<Record<string, Source>>, now: number): string {
   let members: Members | null = null
   for (const name in sources) {
     const source = sources[name]

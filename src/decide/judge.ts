@@ -43,7 +43,8 @@ export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (rev
   }
 }
 
-function inForce({ engine, log }: JudgeOptions): Engine {
+/** The policy in force; throws `decide.unavailable` when there is none. */
+export function inForce({ engine, log }: JudgeOptions): Engine {
   try {
     return engine()
   } catch (cause) {

@@ -1,6 +1,8 @@
 /** Which mode a call, and each rule that refuses it, is judged in: a team starts with its riskiest actions and widens. */
 
-import type { Question } from './decide.ts'
+import type { Caller } from '../identify/identify.ts'
+import type { Task } from '../task/task.ts'
+import type { Target } from '../match/match.ts'
 
 export type Mode = 'enforce' | 'observe'
 
@@ -15,6 +17,13 @@ export interface ModeException {
   readonly mode: Mode
 }
 
+/** What of a call, or of open work, its mode follows from. */
+export interface Moded {
+  readonly caller: Pick<Caller, 'id'>
+  readonly task: Pick<Task, 'agent'>
+  readonly target: Pick<Target, 'route' | 'tool'>
+}
+
 export interface Modes {
   /** Of whatever no exception fits. */
   readonly mode: Mode
@@ -23,13 +32,13 @@ export interface Modes {
 }
 
 /** The mode of a call, or of one rule about it: `rule` null asks for the rules that no exception names. */
-export function modeOf({ mode, modes }: Modes, question: Question, rule: string | null): Mode {
+export function modeOf({ mode, modes }: Modes, question: Moded, rule: string | null): Mode {
   if (modes === undefined) return mode
   for (const exception of modes) if (covers(exception, question, rule)) return exception.mode
   return mode
 }
 
-function covers({ agent, tool, risk, rule: named }: ModeException, { caller, task, target }: Question, rule: string | null): boolean {
+function covers({ agent, tool, risk, rule: named }: ModeException, { caller, task, target }: Moded, rule: string | null): boolean {
   if (named !== undefined && (rule === null || !fits(named, rule))) return false
   if (tool !== undefined && !fits(tool, target.tool.name)) return false
   if (risk !== undefined && !risk.includes(target.tool.risk)) return false

@@ -1,7 +1,7 @@
 /** One request and its answer: undici's handler on one side, the agent's response on the other, nothing between them. */
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect } from '../refusal.ts'
-import type { Call } from '../listen/call.ts'
+import type { Call, Progress } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
 import { refusalOf } from './faults.ts'
@@ -52,7 +52,7 @@ type Phase = 'connecting' | 'sending' | 'waiting' | 'holding' | 'reading' | 'flu
  * Settles its promise exactly once: with an outcome when the agent has an answer or its connection is cut,
  * with a refusal when nothing of an answer was sent. After that no byte moves in either direction.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Timed {
+export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   readonly #job: Job
   readonly #resolve: (observed: Observed) => void
   readonly #reject: (refusal: Refusal) => void
@@ -66,8 +66,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   #status: number | null = null
   /** Null until a connection stood. */
   #reached: Reached | null = null
-  #bytesOut = 0
-  #bytesIn = 0
+  bytesOut = 0
+  bytesIn = 0
 
   constructor(job: Job, resolve: (observed: Observed) => void, reject: (refusal: Refusal) => void) {
     this.#job = job
@@ -77,7 +77,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
 
   /** `handler`: what stands between undici and this exchange, where something does. */
   start(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler = this): void {
-    const { signal, sweep, lines } = this.#job
+    const { call, signal, sweep, lines } = this.#job
+    call.progress = this
     if (signal.aborted) return this.handleEvent()
     signal.addEventListener('abort', this, { once: true })
     sweep.add(this)
@@ -95,7 +96,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   }
 
   onBodySent(chunk: Uint8Array): void {
-    this.#bytesOut += chunk.length
+    this.bytesOut += chunk.length
     this.#touched = this.#job.sweep.tick
   }
 
@@ -134,9 +135,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     const { call, scrub } = this.#job
     const { outgoing } = call
     if (outgoing.destroyed) return this.#settle('client-gone')
-    this.#bytesIn += came.length
+    this.bytesIn += came.length
     this.#touched = this.#job.sweep.tick
-    const whole = this.#bytesIn === head.length
+    const whole = this.bytesIn === head.length
     const chunk = scrub === null ? came : scrub.pass(came, whole)
     if (whole && (this.#job.upload?.done ?? true)) {
       this.#ended = true
@@ -272,7 +273,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     const { upload, sha256, sent } = this.#job
     const bodySha256 = upload === null ? sha256 : upload.sha256
     const { address = null, proven = null } = this.#reached ?? {}
-    const effect = { bytesOut: this.#bytesOut, bytesIn: this.#bytesIn, bodySha256, dialled: address, proven }
+    const effect = { bytesOut: this.bytesOut, bytesIn: this.bytesIn, bodySha256, dialled: address, proven }
     return sent === null ? effect : { ...effect, sentSha256: sent }
   }
 

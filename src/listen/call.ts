@@ -41,6 +41,14 @@ export interface TlsPeer {
 /** How a refusal is put into words for the client that gets it. */
 export type RefusalShape = 'problem' | 'json-rpc' | 'aws-xml' | 'github'
 
+/** How far a call that was forwarded has come, as of now. */
+export interface Progress {
+  /** Body bytes sent to the upstream. */
+  readonly bytesOut: number
+  /** Body bytes that came back. */
+  readonly bytesIn: number
+}
+
 /** One request of an agent: canonical, parsed once. */
 export interface Call {
   /** `c_` and a ULID. */
@@ -69,6 +77,8 @@ export interface Call {
   readonly signal: AbortSignal
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
+  /** Set when the call is forwarded, by whoever forwards it. */
+  progress?: Progress
   /** The value of a header (given in lower case); several of one name are joined with `, `. */
   header(name: string): string | undefined
   /** Sends `100 Continue` to a client that waits for it; call it when the body is about to be read. Idempotent, else without effect. */

@@ -1,7 +1,7 @@
 /** A call over HTTP/1.1. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Refusal, type Code } from '../refusal.ts'
-import { ClientGone, type Address, type Call, type Listener, type RefusalShape, type TlsPeer } from './call.ts'
+import { ClientGone, type Address, type Call, type Listener, type Progress, type RefusalShape, type TlsPeer } from './call.ts'
 import type { CallOnConnection, Connection } from './connection.ts'
 import type { CallerLoad, Limits } from './limits.ts'
 import type { ReadRequest } from './request.ts'
@@ -47,6 +47,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
   readonly signal: AbortSignal
+  progress?: Progress
   readonly #abort = new AbortController()
   readonly #problem: Refusal | null
   readonly #shape: RefusalShape

@@ -70,14 +70,16 @@ export function makeMatch(options: MatchOptions): Match {
   }
 }
 
-interface CompiledRoute {
+/** A route, ready to match. */
+export interface CompiledRoute {
   readonly route: Route
   readonly catalogue: Catalogue
   /** What a call is that no tool describes; only its body is missing. */
   readonly rest: Omit<Target, 'body'>
 }
 
-function compileRoute(route: Route): CompiledRoute {
+/** Throws an Error naming the route and the tool that cannot be compiled. */
+export function compileRoute(route: Route): CompiledRoute {
   const rest = { route, tool: uncatalogued(route.name), params: {}, resource: null, debit: Object.freeze({ calls: 1 }) }
   try {
     return { route, catalogue: compileCatalogue(route), rest }
@@ -86,7 +88,8 @@ function compileRoute(route: Route): CompiledRoute {
   }
 }
 
-function describe(route: Route, operation: Operation, call: Call): Omit<Target, 'body' | 'debit'> {
+/** What a call of this operation is, but for its body and what it debits. */
+export function describe(route: Route, operation: Operation, call: Call): Omit<Target, 'body' | 'debit'> {
   const { tool, template, resource } = operation
   const pieces = params(template, call.address.segments)
   return { route, tool, params: pieces, resource: resource === null ? null : resource(pieces) }

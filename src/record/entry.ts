@@ -108,8 +108,9 @@ export class CallEntry implements Entry {
     if (this.#state !== 'committed') return
     this.#stageMs.forward = this.#mark()
     this.#state = 'ended'
-    this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, null)))
-    this.#report(null, outcome.status)
+    const cut = outcome.ended === 'cut' ? this.#reason() : null
+    this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, cut)))
+    this.#report(cut, outcome.status)
   }
 
   async refuse(refusal: Refusal): Promise<Refusal> {
@@ -149,6 +150,12 @@ export class CallEntry implements Entry {
       lease: this.#lease,
       stages: stagesText(this.#stageMs),
     }
+  }
+
+  /** Why the call was cut when its answer had begun: the agent hears nothing of it, the record does. */
+  #reason(): Refusal | null {
+    const { signal } = this.#call
+    return signal.aborted && signal.reason instanceof Refusal ? signal.reason : null
   }
 
   #end(outcome: Outcome, refusal: Refusal | null): CallEnd {

@@ -1,10 +1,24 @@
 /** What has been read: data classes per task, and per caller until they decay. `public` never counts. */
-import type { CallerFacts } from '../state/state.ts'
+import type { CallerFacts, Facts } from '../state/state.ts'
 
 const second = 1000
 
 /** Nothing read yet. */
 export const nothingRead: CallerFacts = { version: 0, sensitivity: Object.freeze(Object.create(null)) }
+
+/**
+ * Whether a call that reads `data` makes its caller know more than its task and the caller's other tasks had read. Where policy forgets
+ * what was read long ago, so does what is read anew: `now` in epoch ms, and true at most once a second and class; null where it does not.
+ */
+export function isMore({ task, caller }: Facts, data: readonly string[], now: number | null): boolean {
+  for (const name of data) {
+    if (name === 'public') continue
+    const before = Object.hasOwn(caller.sensitivity, name) ? (caller.sensitivity[name] ?? 0) : -1
+    if (before === -1 && !task.sensitivity.includes(name)) return true
+    if (now !== null && before < inSeconds(now)) return true
+  }
+  return false
+}
 
 /** The classes read so far with those of one more call: sorted, the same list when nothing is new. */
 export function withRead(read: readonly string[], data: readonly string[]): readonly string[] {
@@ -22,12 +36,17 @@ export function withRead(read: readonly string[], data: readonly string[]): read
  * Times are rounded up to the second: never forgotten early, and a busy reader changes its facts once a second.
  */
 export function remember(facts: CallerFacts, data: readonly string[], now: number, window: number): CallerFacts {
-  const at = Math.ceil(now / second) * second
+  const at = inSeconds(now)
   const later = data.filter((name) => name !== 'public' && !((facts.sensitivity[name] ?? -1) >= at))
   if (later.length === 0) return facts
   const after: Record<string, number> = Object.assign(Object.create(null), decay(facts, now, window).sensitivity)
   for (const name of later) after[name] = at
   return { version: facts.version + 1, sensitivity: after }
+}
+
+/** Rounded up. */
+function inSeconds(now: number): number {
+  return Math.ceil(now / second) * second
 }
 
 /** The facts without the classes last read `window` ms ago or longer; the same object when none is. Its version stays: less was never held back. */

@@ -68,7 +68,9 @@ export interface TasksOptions {
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */
   readonly event: (event: TaskEvent) => Promise<void>
   /** Called once per ended task, at once: cuts its open work and takes its leases back. */
-  readonly ended: (task: string, cause: 'completed' | 'revoked' | 'expired') => Promise<void>
+  readonly ended: (task: string, cause: 'completed' | 'revoked' | 'expired', caller: string) => Promise<void>
+  /** Called when a task was paused, at once: its open work is judged again. */
+  readonly paused?: (row: TaskRow) => void
   /** Seals subject tokens; without one they live in memory only and are lost with the process. */
   readonly seal: Seal | null
   /** Most tasks one caller may have open; 64 by default. */
@@ -145,6 +147,7 @@ export class Tasks {
     }
     const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
     if (paused === null) throw await this.#whyNot(row.id)
+    this.#options.paused?.(paused)
     await event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
     return paused
   }
@@ -279,7 +282,7 @@ export class Tasks {
     if (after === null) throw new Refusal('task.ended')
     this.#subjects.delete(row.id)
     const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
-    for (const one of await Promise.allSettled([ended(row.id, to), told])) if (one.status === 'rejected') throw one.reason
+    for (const one of await Promise.allSettled([ended(row.id, to, row.caller), told])) if (one.status === 'rejected') throw one.reason
     return after
   }
 

@@ -8,7 +8,7 @@ import type { Route } from '../../src/match/route.ts'
 import type { Tool } from '../../src/match/tools.ts'
 import type { Agent } from '../../src/task/agents.ts'
 import type { Task } from '../../src/task/task.ts'
-import type { Facts, Intent, TaskRow } from '../../src/state/state.ts'
+import type { Facts, Intent, LeaseRow, TaskRow } from '../../src/state/state.ts'
 
 /** A call as `listen` would make it, without a socket: `target` is parsed by its slashes and the first `?` alone. */
 export interface CallSketch {
@@ -189,6 +189,29 @@ export function sketchCaller(caller: Partial<Caller> = {}): Caller {
 export function sketchTarget(target: Partial<Target> = {}): Target {
   const body: JudgedBody = { kind: 'none', parsed: undefined, bytes: null, sha256: null, size: 0, judged: true }
   return { route: sketchRoute(), tool: sketchTool(), params: { id: '42' }, resource: 'customer:42', body, debit: { calls: 1 }, ...target }
+}
+
+/** A lease of the sketched task and tool. */
+export function sketchLeaseRow(row: Partial<LeaseRow> = {}): LeaseRow {
+  return {
+    id: 'l_01JDZZZZZZZZZZZZZZZZZZZZZZ',
+    key: 'a key',
+    task: 't_01JDZZZZZZZZZZZZZZZZZZZZZZ',
+    caller: 'spiffe://acme.example/ns/support/sa/refund-agent',
+    tool: 'crm.customer.read',
+    destination: 'https://crm.acme.example/api',
+    provider: 'crm',
+    scopes: ['customers:read'],
+    audience: null,
+    state: 'live',
+    issued: 1_789_999_990_000,
+    expires: 1_790_000_050_000,
+    revision: 'r1',
+    revocation: 'issuer',
+    digest: `sha256:${'ab'.repeat(32)}`,
+    sealed: null,
+    ...row,
+  }
 }
 
 export interface QuestionSketch {

@@ -110,6 +110,7 @@ export interface TaskRig {
   readonly events: TaskEvent[]
   readonly questions: TaskQuestion[]
   readonly ended: string[]
+  readonly paused: string[]
   readonly clock: () => number
 }
 
@@ -138,6 +139,7 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     ended: async (task, cause) => {
       rig.ended.push(`${task} ${cause}`)
     },
+    paused: ({ id, state: is }) => void rig.paused.push(`${id} ${is}`),
     seal: options.seal ?? null,
     ...(options.openPerCaller === undefined ? {} : { openPerCaller: options.openPerCaller }),
   })
@@ -151,6 +153,7 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     events: [],
     questions: [],
     ended: [],
+    paused: [],
     clock,
   }
   return rig

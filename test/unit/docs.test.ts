@@ -7,6 +7,8 @@ import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { codes } from '../../src/refusal.ts'
+import { faultsOf } from '../support/json-schema.ts'
+import { defaultPolicyBytes, openHost } from '../support/policy-rig.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
@@ -88,6 +90,16 @@ test('the settings on the page of policy pass check', () => {
   const config = { ...parse(read('examples/minimal/countersign.yaml')), decide: decide[0] }
   const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
   expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
+})
+
+test('the open work on the page of policy is an input of the schema, and is refused as the page says', () => {
+  const [, section = ''] = read('docs/policy.md').split('## When facts change\n')
+  const [, text = ''] = /^```json\n([\s\S]*?)^```/m.exec(section) ?? []
+  expect(faultsOf(JSON.parse(read('rego/schemas/continue.json')), JSON.parse(text))).toEqual([])
+  const host = openHost(defaultPolicyBytes)
+  const reasons = [expect.objectContaining({ rule: 'data.beyond-destination', detail: { egress: 'partner', beyond: ['personal'] } })]
+  expect(host.evaluate('countersign/continue', text.trim())).toMatchObject({ effect: 'deny', reasons })
+  host.close()
 })
 
 test('the page on operating names every metric and no other', async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
 import { buildAnswerInput } from '../../../src/decide/answer-input.ts'
+import { buildContinueInput, type OpenLease, type OpenStream } from '../../../src/decide/continue.ts'
 import { buildInput } from '../../../src/decide/input.ts'
 import { buildTaskInput } from '../../../src/decide/opening.ts'
 import { sketchDecision } from '../../support/decision.ts'
@@ -12,6 +13,7 @@ import {
   sketchCaller,
   sketchFacts,
   sketchIntent,
+  sketchLeaseRow,
   sketchQuestion,
   sketchRoute,
   sketchRow,
@@ -24,6 +26,7 @@ const schemaOf = (name: string): JsonSchema =>
 const input = schemaOf('input')
 const task = schemaOf('task')
 const response = schemaOf('response')
+const open = schemaOf('continue')
 const setting = { mode: 'enforce', environment: 'test' } as const
 const seen = { now: 1_790_000_000_000, revision: 'r1' }
 
@@ -100,6 +103,55 @@ describe('what policy reads', () => {
         expect(host.evaluate('countersign/response', text)).toMatchObject({ effect: 'allow' })
       }
     }
+  })
+
+  /** The open work that a call became, some seconds after. */
+  const streamOf = ({ call, caller, task: asked, target }: typeof plain, sending: boolean): OpenStream => ({
+    kind: 'stream',
+    cause: 'sensitivity',
+    call,
+    caller,
+    task: asked,
+    facts,
+    target,
+    progress: sending ? { bytesOut: 12, bytesIn: 0 } : null,
+    sending,
+    since: seen.now - 5000,
+    revision: 'r0',
+  })
+  const leaseOf = ({ caller, task: asked, target }: typeof plain): OpenLease => ({
+    kind: 'lease',
+    cause: 'policy',
+    caller: { id: caller.id, trustDomain: caller.trustDomain },
+    task: asked,
+    facts,
+    target,
+    since: seen.now - 5000,
+    revision: 'r0',
+    row: sketchLeaseRow(),
+  })
+
+  it('about open work is what rego/schemas/continue.json says', () => {
+    for (const work of [streamOf(plain, false), streamOf(rich, true), leaseOf(plain), leaseOf(rich)]) {
+      const document: unknown = JSON.parse(buildContinueInput(work, seen, setting))
+      expect(faultsOf(open, document)).toEqual([])
+      expect(document).toMatchObject({ task: { sensitivity: ['internal', 'personal'] }, work: { age: 5000, revision: 'r0' } })
+    }
+    const document = JSON.parse(buildContinueInput(streamOf(plain, false), seen, setting))
+    expect(faultsOf(open, { ...document, extra: 1 })).toEqual(['/extra: unknown'])
+    expect(faultsOf(open, { ...document, cause: 'weather' })).toEqual(['/cause: "weather" is not in the list'])
+  })
+
+  it('about open work is judged by the default policy as it was meant', () => {
+    const judge = (work: OpenStream | OpenLease): string[] => {
+      const { effect, reasons } = Object(host.evaluate('countersign/continue', buildContinueInput(work, seen, setting)))
+      return [effect, ...reasons.map(({ rule }: { rule: string }) => rule)]
+    }
+    expect(judge(streamOf(plain, false))).toEqual(['allow'])
+    expect(judge(leaseOf(plain))).toEqual(['allow'])
+    expect(judge(streamOf(rich, true))).toEqual(['deny', 'data.beyond-destination', 'owners.missing'])
+    expect(judge(streamOf(rich, false))).toEqual(['deny', 'owners.missing'])
+    expect(judge(leaseOf(rich))).toEqual(['deny', 'data.beyond-destination', 'owners.missing'])
   })
 
   it('is judged by the default policy as it was meant', () => {

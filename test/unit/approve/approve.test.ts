@@ -223,8 +223,11 @@ describe('the swap', () => {
 
 describe('what policy obliges the mint to', () => {
   const asked = (obligations: readonly Obligation[], target = sketchTarget()) => {
-    const { book, swap } = rig()
+    const read: (readonly string[])[] = []
+    const { book, swap } = rig({ open: (_decision, reads) => void read.push(reads) })
     swap(sketchDecision(sketchQuestion({ target }), { facts: book.facts, obligations }))
+    // open work is judged again on what the state was told, whoever said so
+    expect(read).toEqual([book.requests[0]?.data])
     return book.requests[0]
   }
 

@@ -14,6 +14,29 @@ describe('a lease', () => {
     expect(rig.journal).toEqual(['row issuing', 'issuer asked', 'row live', 'lease.issued'])
   })
 
+  it('is told of when calls can use it, and only then', async () => {
+    const told: string[] = []
+    const rig = new CredentialRig({ issued: ({ id, state, revision }) => void told.push(`${id} ${state} ${revision}`) })
+    const lease = await rig.lease()
+    await rig.lease()
+    expect(told).toEqual([`${lease.id} live r1`])
+    rig.issuer.answer = { excess: 'scope "all"' }
+    await refusalOf(() => rig.lease({ tool: 'crm.order.read' }))
+    expect(told).toHaveLength(1)
+  })
+
+  it('is taken back by itself, and its event says what was found', async () => {
+    const rig = new CredentialRig()
+    const [first, second] = [await rig.lease(), await rig.lease({ tool: 'crm.order.read' })]
+    const judged = { revision: 'r2', code: 'decide.denied', detail: 'intent.tool' }
+    await rig.stage.takeBack(first.id, 'policy', { judged })
+    await rig.stage.takeBack(first.id, 'policy', { judged })
+    expect([rig.row(first.id).state, rig.row(second.id).state]).toEqual(['revoked', 'live'])
+    const ended = rig.events.filter(({ kind }) => kind === 'lease.revoked')
+    expect(ended).toEqual([expect.objectContaining({ detail: expect.objectContaining({ id: first.id, cause: 'policy', judged }) })])
+    expect((await rig.lease()).id).not.toBe(first.id)
+  })
+
   it('is had again without a promise while it has life enough left', async () => {
     const rig = new CredentialRig()
     const first = await rig.lease()

@@ -205,6 +205,19 @@ describe('a permitted call', () => {
     await entry.refuse(Refusal.from(abort.signal.reason))
     expect(rig.ofKind('outcome')[0]?.custom.countersign).toMatchObject({ ended })
   })
+
+  test('that was cut when its answer had begun says why, though the agent never hears of it', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const abort = new AbortController()
+    const entry = rig.judged(recorder, rig.call({ signal: abort.signal }))
+    await entry.commit()
+    abort.abort(new Refusal('decide.denied', { reasons: ['not any more'], detail: 'a.rule' }))
+    entry.close(sketchOutcome({ ended: 'cut' }))
+    await recorder.close()
+    const why = { code: 'decide.denied', reasons: ['not any more'], detail: 'a.rule' }
+    expect(rig.ofKind('outcome')[0]?.custom.countersign).toMatchObject({ status: 200, ended: 'cut', ...why })
+  })
 })
 
 describe('a refused call', () => {

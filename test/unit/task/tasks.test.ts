@@ -176,6 +176,14 @@ describe('ending a task', () => {
     expect(await codeOf(rig.tasks.pause(row, byPerson, 'late'))).toBe('task.ended')
   })
 
+  it('has what is open of it judged again when it is paused, also when the ledger is full', async () => {
+    const rig = taskRig()
+    const row = await open(rig)
+    rig.ledger = 'full'
+    expect(await codeOf(rig.tasks.pause(row, byPerson, 'look'))).toContain('the ledger is full')
+    expect(rig.paused).toEqual([`${row.id} paused`])
+  })
+
   it('ends it and takes its leases back also when the ledger is full', async () => {
     const rig = taskRig()
     const row = await open(rig)
