@@ -70,7 +70,7 @@ export function readingOf({ config: { decide } }: Loaded, { rejudge, clock }: Fo
 
 /** Nobody waits for the record of what is told. */
 function unwaited(on: Foundation, told: Promise<void> | null): void {
-  told?.catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
+  void told?.catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
 }
 
 /** What comes back is judged by the engine that permitted the call, and what it holds is written down before any of it goes on. */
