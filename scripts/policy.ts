@@ -5,12 +5,11 @@
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
+import { buildPolicy, plainly } from '../src/author/build.ts'
 import { capabilities } from './capabilities.ts'
 import { rulesPage } from './rules-page.ts'
 import { checkStarters } from './starters.ts'
@@ -19,8 +18,8 @@ import { checkStarters } from './starters.ts'
 interface Source {
   readonly folder: string
   readonly bundle: string
-  /** Besides the rules that are annotated as entrypoints. */
-  readonly entrypoints: readonly string[]
+  /** Null for the rules that are annotated as entrypoints. */
+  readonly entrypoints: readonly string[] | null
 }
 
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
@@ -29,7 +28,7 @@ const builtinsFolder = join(root, 'test/conformance/policy/builtins')
 const answeringFolder = join(root, 'test/support/answering')
 const givenFolder = join(root, 'test/support/given')
 const sources: readonly Source[] = [
-  { folder: rego, bundle: join(rego, 'policy.tar.gz'), entrypoints: [] },
+  { folder: rego, bundle: join(rego, 'policy.tar.gz'), entrypoints: null },
   // What the host's builtins are tested through.
   {
     folder: builtinsFolder,
@@ -76,47 +75,12 @@ function run(tool: string, check: boolean): void {
   )
   console.log(`policy: formatted, checked, tested (coverage ${JSON.parse(tests).coverage} %)`)
   settle(join(root, 'docs/rules.md'), Buffer.from(rulesPage(join(rego, 'countersign'))), check, (bytes) => bytes)
-  const scratch = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
-  try {
+  for (const { folder, bundle, entrypoints } of sources) {
+    const { bytes } = buildPolicy([folder], { ...plainly, library: false, entrypoints }, tool)
     // Compilers of different Go releases pack differently; what they pack is the same, byte for byte.
-    for (const source of sources)
-      settle(source.bundle, build(tool, source, join(scratch, 'policy.tar.gz')), check, (bytes) => gunzipSync(bytes))
-  } finally {
-    rmSync(scratch, { recursive: true })
+    settle(bundle, bytes, check, (packed) => gunzipSync(packed))
   }
-  checkStarters(rego, (args, complaint, cwd) => ask(tool, args, complaint, cwd))
-}
-
-/** Names of files are in the bundle and in the module: always from the same folder, by the same relative path. */
-function build(tool: string, { folder, entrypoints }: Source, target: string): Uint8Array {
-  const flags = [
-    '--bundle',
-    '.',
-    '--target',
-    'wasm',
-    '--optimize',
-    '0',
-    '--ignore',
-    '*_test.rego',
-    '--ignore',
-    'starters',
-    '--capabilities',
-    capabilitiesPath,
-  ]
-  const named = entrypoints.flatMap((entrypoint) => ['--entrypoint', entrypoint])
-  ask(tool, ['build', ...flags, ...named, '--revision', revision(folder), '--output', target], `${folder} does not compile`, folder)
-  return readFileSync(target)
-}
-
-/** The same sources give the same revision, wherever and whenever they are built. */
-function revision(folder: string): string {
-  const hash = createHash('sha256')
-  const paths = globSync('countersign/**/*.rego', { cwd: folder }).filter((path) => !path.endsWith('_test.rego'))
-  for (const path of ['.manifest', ...paths.sort()]) {
-    const bytes = readFileSync(join(folder, path))
-    hash.update(`${path.replaceAll('\\', '/')}\n${bytes.length}\n`).update(bytes)
-  }
-  return hash.digest('hex').slice(0, 12)
+  checkStarters(rego, tool, (args, complaint, cwd) => ask(tool, args, complaint, cwd))
 }
 
 /** Writes a generated file when it differs, or with `check` throws. */

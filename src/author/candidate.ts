@@ -11,7 +11,8 @@ import { filesInBundle, filesInFolder, regoIn } from './bundle-files.ts'
 import { valueAt } from './json-path.ts'
 import { readCatalogue, type Catalogue } from './catalogue.ts'
 import { rulesOf, typesOf, type Said } from './ledger-inputs.ts'
-import { AuthorFault, compileFolder, findOpa } from './opa.ts'
+import { compileFolder } from './build.ts'
+import { AuthorFault, findOpa } from './opa.ts'
 
 /** What a candidate said of one input, as production would take it. */
 export interface Verdict extends Said {

@@ -1,10 +1,11 @@
 import { BundleFault } from '../decide/bundle/fault.ts'
-import { AuthorFault } from '../author/opa.ts'
+import { AuthorFault, OpaMissing } from '../author/opa.ts'
 import { exit, UsageFault, type Command } from './command.ts'
 import type { ListedCommand } from './commands.ts'
 
 /** The verbs, in the order of a day's work. Their files are read when they are called for. */
 export const policyVerbs: readonly ListedCommand[] = [
+  { name: 'build', summary: 'compile Rego to a bundle that the sidecar takes', load: async () => (await import('./policy/build.ts')).build },
   {
     name: 'test',
     summary: 'run recorded cases through the host of production',
@@ -62,7 +63,7 @@ needs the compiler opa; a built bundle does not.`,
     } catch (error) {
       if (!(error instanceof AuthorFault) && !(error instanceof BundleFault)) throw error
       invocation.stderr.write(`countersign policy ${name}: ${error.message}\n`)
-      return exit.config
+      return error instanceof OpaMissing ? exit.unavailable : exit.config
     }
   },
 }
