@@ -1,8 +1,7 @@
 /** Builds a bundle from Rego source: no optimiser, the builtins that Countersign lends, the same bytes wherever it is built. */
 
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Case } from './cases.ts'
 import { packaged, inOrigins, withSources, type Composition } from './compose.ts'
@@ -63,19 +62,14 @@ function selfTestOf({ entrypoint, input, expect }: Case): object {
 }
 
 function compile(composed: Composition, options: BuildOptions, opa: string, name: string): Uint8Array {
-  const scratch = mkdtempSync(join(tmpdir(), 'countersign-build-'))
-  try {
-    const target = join(scratch, 'policy.tar.gz')
-    const entrypoints = (options.entrypoints ?? unannotated(composed)).flatMap((entrypoint) => ['--entrypoint', entrypoint])
-    const revision = options.revision ?? sourceRevision(composed)
-    const args = ['build', ...buildFlags, ...entrypoints, '--revision', revision, ...signingFlags(options.signing, scratch)]
-    const { ok, stdout, stderr } = runOpa(opa, [...args, '--output', target], composed.folder)
-    // what is wrong with a source is on one of them, what is wrong with the call on the other
-    if (!ok) throw new AuthorFault(`${name} does not compile:\n${inOrigins(composed, `${stdout}${stderr}`.trim())}`)
-    return readFileSync(target)
-  } finally {
-    rmSync(scratch, { recursive: true })
-  }
+  const target = join(composed.scratch, 'policy.tar.gz')
+  const entrypoints = (options.entrypoints ?? unannotated(composed)).flatMap((entrypoint) => ['--entrypoint', entrypoint])
+  const revision = options.revision ?? sourceRevision(composed)
+  const args = ['build', ...buildFlags, ...entrypoints, '--revision', revision, ...signingFlags(options.signing, composed.scratch)]
+  const { ok, stdout, stderr } = runOpa(opa, [...args, '--output', target], composed.folder)
+  // what is wrong with a source is on one of them, what is wrong with the call on the other
+  if (!ok) throw new AuthorFault(`${name} does not compile:\n${inOrigins(composed, `${stdout}${stderr}`.trim())}`)
+  return readFileSync(target)
 }
 
 /** The compiler takes annotated entrypoints by itself. */

@@ -22,6 +22,12 @@ export interface Verdict extends Said {
   readonly fault: string | null
 }
 
+/** A bundle that was just built. */
+export interface BuiltPolicy {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
 /** A policy that is tried, not in force. */
 export interface Candidate {
   /** As it was named. */
@@ -41,20 +47,20 @@ export interface Candidate {
 const defaultBundle = new URL('../../rego/policy.tar.gz', import.meta.url)
 
 /**
- * Opens what `word` names: `default`, a bundle file, a folder with `policy.wasm`, or a folder of Rego source, which needs `opa`.
+ * Opens what was built, or what `word` names: `default`, a bundle file, a folder with `policy.wasm`, or a folder of Rego source, which needs `opa`.
  * `settings` is what the operator sets for the rules, as policy reads it. Throws AuthorFault or BundleFault, both for the author.
  */
 export function openCandidate(
-  word: string,
+  word: string | BuiltPolicy,
   env: Readonly<Record<string, string | undefined>>,
   settings?: Readonly<Record<string, unknown>>,
 ): Candidate {
-  const { bundle, sources } = opened(word, env)
+  const { bundle, sources } = typeof word === 'string' ? opened(word, env) : packed(word.bytes)
   let judged = '{}'
   const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
   const host = openPolicy(bundle, { clock: () => momentOf(judged), log: quiet, ...(settings === undefined ? {} : { settings }) })
   return {
-    name: word,
+    name: typeof word === 'string' ? word : word.name,
     bundle,
     sources,
     catalogue: readCatalogue(sources),

@@ -20,7 +20,10 @@ export interface ComposeOptions {
 }
 
 export interface Composition {
+  /** Where the sources are, and nothing else. */
   readonly folder: string
+  /** A folder for what is made of them; goes when they go. */
+  readonly scratch: string
   /** Path in the folder → where it came from, as the author would name it. */
   readonly origins: ReadonlyMap<string, string>
   /** Those paths of them that came from the author's folders. */
@@ -45,17 +48,19 @@ export function withSources<Result>(folders: readonly string[], options: Compose
   if (twice !== undefined)
     throw new AuthorFault(`${own.get(twice)} is in the library too: give it another name, or build without the library`)
   for (const [path, origin] of own) origins.set(path, origin)
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
+  const scratch = mkdtempSync(join(tmpdir(), 'countersign-policy-'))
+  const folder = join(scratch, 'sources')
   try {
+    mkdirSync(folder)
     for (const [path, origin] of origins) {
       mkdirSync(dirname(join(folder, path)), { recursive: true })
       copyFileSync(origin, join(folder, path))
     }
     writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(library ? [...roots, packaged] : roots, origins, options))}\n`)
     const schemas = [...roots, packaged].map((root) => join(root, 'schemas')).find((path) => existsSync(path)) ?? ''
-    return use({ folder, origins, own: [...own.keys()].sort(), library, schemas })
+    return use({ folder, scratch, origins, own: [...own.keys()].sort(), library, schemas })
   } finally {
-    rmSync(folder, { recursive: true })
+    rmSync(scratch, { recursive: true })
   }
 }
 
@@ -69,6 +74,12 @@ export function sourceFolder(folder: string): string {
   if (!existsSync(folder) || !statSync(folder).isDirectory()) throw new AuthorFault(`${folder} is not a folder of Rego source`)
   const inner = join(folder, 'policy')
   return existsSync(inner) && statSync(inner).isDirectory() ? inner : folder
+}
+
+/** Whether a path is a folder of Rego source: one that holds any, and not what was built of it. */
+export function isSource(path: string): boolean {
+  if (!existsSync(path) || !statSync(path).isDirectory() || existsSync(join(path, 'policy.wasm'))) return false
+  return globSync('**/*.rego', { cwd: sourceFolder(path) }).length > 0
 }
 
 const apart = /^(?:cases|schemas|starters|node_modules)\/|(?:^|\/)\../

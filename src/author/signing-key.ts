@@ -32,7 +32,7 @@ export function readSigningKey(path: string, id: string, algorithm: string | nul
 
 function publicText(text: string, path: string): string {
   try {
-    return createPublicKey(createPrivateKey(text)).export({ type: 'spki', format: 'pem' }).toString()
+    return createPublicKey(createPrivateKey(text)).export({ type: 'spki', format: 'pem' })
   } catch {
     // the library's message may quote the text, so it is not kept even as a cause
     throw new AuthorFault(`${path} is not a PEM private key without a passphrase; a secret needs --algorithm HS256`)

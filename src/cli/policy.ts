@@ -5,7 +5,11 @@ import type { ListedCommand } from './commands.ts'
 
 /** The verbs, in the order of a day's work. Their files are read when they are called for. */
 export const policyVerbs: readonly ListedCommand[] = [
-  { name: 'build', summary: 'compile Rego to a bundle that the sidecar takes', load: async () => (await import('./policy/build.ts')).build },
+  {
+    name: 'build',
+    summary: 'compile Rego to a bundle that the sidecar takes',
+    load: async () => (await import('./policy/build.ts')).build,
+  },
   {
     name: 'test',
     summary: 'run recorded cases through the host of production',

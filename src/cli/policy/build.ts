@@ -101,7 +101,10 @@ interface Made {
   readonly signing: SigningKey | null
 }
 
-function summaryOf({ bundle, cost }: Trial, { path, bytes, library, cases, signing }: Made): Readonly<Record<string, unknown>> {
+function summaryOf(
+  { bundle, cost }: Trial,
+  { path, bytes, library, cases, signing }: Made,
+): Readonly<Record<string, string | readonly string[] | null>> {
   return {
     file: path,
     size: `${figure(bytes)} bytes`,
@@ -119,9 +122,8 @@ function summaryOf({ bundle, cost }: Trial, { path, bytes, library, cases, signi
   }
 }
 
-function shown(value: unknown): string {
-  if (value === null) return 'nobody'
-  return printable(Array.isArray(value) ? value.join(', ') : String(value))
+function shown(value: string | readonly string[] | null): string {
+  return printable(value === null ? 'nobody' : typeof value === 'string' ? value : value.join(', '))
 }
 
 /** What is allowed to be missing, and what that means. */

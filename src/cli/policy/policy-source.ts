@@ -1,4 +1,4 @@
-import { openCandidate, type Candidate } from '../../author/candidate.ts'
+import { openCandidate, type BuiltPolicy, type Candidate } from '../../author/candidate.ts'
 import { withoutSetting } from '../../author/catalogue.ts'
 import type { Invocation } from '../command.ts'
 
@@ -15,7 +15,7 @@ interface Values {
 const year = 365 * 24 * 3_600_000
 
 /** Opens a policy with the settings that the options name. Throws AuthorFault, BundleFault or ConfigFault. */
-export async function openNamed(word: string, values: Values, { env }: Pick<Invocation, 'env'>): Promise<Candidate> {
+export async function openNamed(word: string | BuiltPolicy, values: Values, { env }: Pick<Invocation, 'env'>): Promise<Candidate> {
   const file = values.settings ?? values.config
   if (file === undefined) return openCandidate(word, env)
   const { loadConfig } = await import('../../config/load.ts')
