@@ -2,7 +2,7 @@
 
 import { copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isRecord, textsAt, type JsonRecord } from './json-path.ts'
 import { AuthorFault } from './opa.ts'
@@ -57,7 +57,7 @@ export function withSources<Result>(folders: readonly string[], options: Compose
       copyFileSync(origin, join(folder, path))
     }
     writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(library ? [...roots, packaged] : roots, origins, options))}\n`)
-    const schemas = [...roots, packaged].map((root) => join(root, 'schemas')).find((path) => existsSync(path)) ?? ''
+    const schemas = [...roots, packaged].map((root) => resolve(root, 'schemas')).find((path) => existsSync(path)) ?? ''
     return use({ folder, scratch, origins, own: [...own.keys()].sort(), library, schemas })
   } finally {
     rmSync(scratch, { recursive: true })

@@ -10,6 +10,7 @@ export const policyVerbs: readonly ListedCommand[] = [
     summary: 'compile Rego to a bundle that the sidecar takes',
     load: async () => (await import('./policy/build.ts')).build,
   },
+  { name: 'lint', summary: 'check Rego source, all problems at once', load: async () => (await import('./policy/lint.ts')).lint },
   {
     name: 'test',
     summary: 'run recorded cases through the host of production',

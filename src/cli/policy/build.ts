@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { buildPolicy, casesBeside } from '../../author/build.ts'
 import { readCases } from '../../author/cases.ts'
+import { optionalEntrypoints } from '../../author/lint/entrypoints.ts'
 import { AuthorFault, findOpa } from '../../author/opa.ts'
 import { readSigningKey, type SigningKey } from '../../author/signing-key.ts'
 import { tryBundle, type Trial } from '../../author/trial.ts'
@@ -126,13 +127,7 @@ function shown(value: string | readonly string[] | null): string {
   return printable(value === null ? 'nobody' : typeof value === 'string' ? value : value.join(', '))
 }
 
-/** What is allowed to be missing, and what that means. */
-const optional: Readonly<Record<string, string>> = {
-  'countersign/continue': 'no countersign/continue: what was granted is not judged again when circumstances change',
-  'countersign/response': 'no countersign/response: what comes back is not judged',
-}
-
 function remarks({ stderr }: Invocation, { bundle }: Trial, cases: number): void {
-  for (const [name, text] of Object.entries(optional)) if (!bundle.manifest.entrypoints.includes(name)) stderr.write(`${text}\n`)
+  for (const [name, text] of Object.entries(optionalEntrypoints)) if (!bundle.manifest.entrypoints.includes(name)) stderr.write(`${text}\n`)
   if (cases === 0) stderr.write('no cases: it is activated without a self-test of its own\n')
 }
