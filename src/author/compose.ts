@@ -56,7 +56,7 @@ export function withSources<Result>(folders: readonly string[], options: Compose
       mkdirSync(dirname(join(folder, path)), { recursive: true })
       copyFileSync(origin, join(folder, path))
     }
-    writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(library ? [...roots, packaged] : roots, origins, options))}\n`)
+    writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(library ? [...roots, packaged] : roots, own, options))}\n`)
     const schemas = [...roots, packaged].map((root) => resolve(root, 'schemas')).find((path) => existsSync(path)) ?? ''
     return use({ folder, scratch, origins, own: [...own.keys()].sort(), library, schemas })
   } finally {
@@ -108,13 +108,15 @@ function packageOf(text: string): string {
   return /^package\s+([\w.]+)/m.exec(text)?.[1] ?? ''
 }
 
-function manifest(roots: readonly string[], origins: ReadonlyMap<string, string>, { tests, metadata }: ComposeOptions): JsonRecord {
+/** Of all that wrote one; packages of folders that did not are rooted by their names. */
+function manifest(roots: readonly string[], own: ReadonlyMap<string, string>, { tests, metadata }: ComposeOptions): JsonRecord {
   const written = roots.map(readManifest).filter((one) => one !== null)
   const claimed = written.flatMap((one) => textsAt(one, 'roots'))
-  const own = Object.assign({}, ...written.map((one) => one['metadata']))
-  const merged = Object.keys(metadata).length === 0 ? own : { ...own, countersign: { ...Object(own)['countersign'], ...metadata } }
+  if (written.length < roots.length) claimed.push(...derived(own))
+  const said = Object.assign({}, ...written.map((one) => one['metadata']))
+  const merged = Object.keys(metadata).length === 0 ? said : { ...said, countersign: { ...Object(said)['countersign'], ...metadata } }
   return {
-    roots: tests ? [''] : widest(claimed.length > 0 ? claimed : derived(origins)),
+    roots: tests ? [''] : widest(claimed),
     rego_version: 1,
     ...(Object.keys(merged).length === 0 ? {} : { metadata: merged }),
   }
@@ -133,8 +135,8 @@ function readManifest(root: string): JsonRecord | null {
 }
 
 /** The first name of each package and of each document, save under `system`, where others have their own. */
-function derived(origins: ReadonlyMap<string, string>): string[] {
-  const places = [...origins].flatMap(([path, origin]): string[] => {
+function derived(files: ReadonlyMap<string, string>): string[] {
+  const places = [...files].flatMap(([path, origin]): string[] => {
     if (path.endsWith('.rego')) return [packageOf(readFileSync(origin, 'utf8')).replaceAll('.', '/')]
     return path.includes('/') ? [dirname(path)] : topLevel(origin)
   })
