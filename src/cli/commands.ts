@@ -26,7 +26,7 @@ export const commands: readonly ListedCommand[] = [
   { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },
   {
     name: 'policy',
-    summary: 'test, explain, replay, compare and learn policy',
+    summary: 'build, lint, test, explain, replay, compare and learn policy',
     load: async () => (await import('./policy.ts')).policy,
   },
   {

@@ -5,6 +5,7 @@ import type { ListedCommand } from './commands.ts'
 
 /** The verbs, in the order of a day's work. Their files are read when they are called for. */
 export const policyVerbs: readonly ListedCommand[] = [
+  { name: 'init', summary: 'a folder to start from', load: async () => (await import('./policy/init.ts')).init },
   {
     name: 'build',
     summary: 'compile Rego to a bundle that the sidecar takes',

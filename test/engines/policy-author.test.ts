@@ -1,12 +1,13 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { text } from 'node:stream/consumers'
+import { text as textOf } from 'node:stream/consumers'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildPolicy, plainly } from '../../src/author/build.ts'
+import { filesInBundle } from '../../src/author/bundle-files.ts'
 import { readCases } from '../../src/author/cases.ts'
 import { lintCodes, type LintCode } from '../../src/author/lint/findings.ts'
 import { lintPolicy } from '../../src/author/lint/lint.ts'
@@ -102,7 +103,7 @@ async function run(args: readonly string[], env: Readonly<Record<string, string>
   })
   stdout.end()
   stderr.end()
-  return { code, stdout: await text(stdout), stderr: await text(stderr) }
+  return { code, stdout: await textOf(stdout), stderr: await textOf(stderr) }
 }
 
 describe('a build', () => {
@@ -361,6 +362,50 @@ todo_test_later if false
     expect(broken.stdout).toMatch(
       /✗ countersign\.acme_test\.test_a_small_refund_passes {2}\(.*acme_test\.rego:13\)\n {4}opa: fail, host: fail\n/,
     )
+  })
+})
+
+describe('a trace', () => {
+  it('shows which lines around the rules that fired held, and with which values', async () => {
+    const input = JSON.parse(readFileSync(join(rego, 'starters/code-agent/cases/merge-unchecked.json'), 'utf8')).input
+    const path = join(folder({ 'input.json': JSON.stringify(input) }), 'input.json')
+    const said = await run(['explain', '--input', path, '--policy', join(rego, 'starters/code-agent'), '--trace', '-o', 'json'])
+    expect(said.code, said.stderr).toBe(0)
+    const { trace, rules } = JSON.parse(said.stdout)
+    expect(rules.map(({ id }: { id: string }) => id)).toContain('code.checks-first')
+    const lines: { text: string; held: boolean; values: object }[] = trace['countersign/call/code_agent.rego']
+    const held = (text: string): boolean | undefined => lines.find((one) => one.text.startsWith(text))?.held
+    expect(held('not lib.after_within(input, "ci.checks.read", 5)')).toBe(true)
+    expect(held('lib.any_matches(_protected, input.tool.resource)')).toBe(false)
+    const asked: typeof lines = trace['countersign/call/autonomy.rego']
+    expect(asked.find(({ values }) => Object.keys(values).length > 0)?.values).toEqual({ autonomy: 'bounded' })
+  })
+
+  it('of a policy that carries no source says what to give', async () => {
+    const bare = folder({})
+    mkdirSync(bare)
+    for (const name of ['policy.wasm', '.manifest', 'data.json'])
+      writeFileSync(join(bare, name), filesInBundle(readFileSync(join(rego, 'policy.tar.gz'))).get(name) ?? '')
+    const path = join(folder({ 'input.json': '{"v":1}' }), 'input.json')
+    const said = await run(['explain', '--input', path, '--policy', bare, '--trace'])
+    expect(said.code).toBe(78)
+    expect(said.stderr).toContain('this policy carries no source')
+  })
+})
+
+describe('a new folder', () => {
+  it.each(starters.map((place) => basename(place)))('from the starter %s passes lint, test and build as it stands', async (starter) => {
+    const place = join(scratch, `new-${starter}`)
+    expect((await run(['init', place, '--starter', starter])).code).toBe(0)
+    for (const args of [
+      ['lint', place],
+      ['test', place],
+      ['build', place, '-o', join(scratch, `${starter}.tar.gz`)],
+    ]) {
+      const said = await run(args)
+      expect(said.code, said.stdout + said.stderr).toBe(0)
+    }
+    expect((await run(['init', place, '--starter', starter])).code).toBe(78)
   })
 })
 

@@ -96,7 +96,9 @@ function checkUse(sources: readonly RegoSource[], declared: readonly Declared[])
     for (const rule of source.rules.filter(({ name, adds }) => adds && Object.hasOwn(effects, name))) {
       const { names, open } = mentioned(rule)
       const spoken = declared.filter((one) => one.source.package === source.package && (one.rule === rule || names.has(one.rule.name)))
-      if (spoken.length === 0) {
+      // an obligation names its rule itself, so that its rule is described is enough
+      const described = rule.name === 'obligations' && rule.annotations.length > 0
+      if (spoken.length === 0 && !described) {
         const what = `the rule adds to ${rule.name} without an id: put METADATA on a constant, _x := rego.metadata.rule(), and speak with lib.finding(_x, …)`
         found.push(finding('CP1101', source.file, rule.line, what))
       }

@@ -1,14 +1,17 @@
 import { text as textOf } from 'node:stream/consumers'
-import { explain as explained } from '../../author/explain.ts'
+import type { Candidate } from '../../author/candidate.ts'
+import { explain as explained, type Explanation } from '../../author/explain.ts'
 import { readInput, readText, type GivenInput } from '../../author/input-file.ts'
 import { findCall } from '../../author/ledger-inputs.ts'
-import { AuthorFault } from '../../author/opa.ts'
+import { AuthorFault, findOpa } from '../../author/opa.ts'
+import { traceRules, type Trace } from '../../author/trace.ts'
 import { caseOf, writeCase } from '../../author/write-case.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
 import { explanationText } from './explanation-text.ts'
-import { offNote, openNamed, policyOptions, policyUsage } from './policy-source.ts'
+import { offNote, openNamed, policyOptions, policyUsage, settingsOf } from './policy-source.ts'
 import { recordLines, recordOptions, recordUsage } from './record-source.ts'
 import { outputOf, writeJson } from './table.ts'
+import { traceText } from './trace-text.ts'
 
 const options = {
   ...recordOptions,
@@ -16,6 +19,7 @@ const options = {
   policy: { type: 'string', default: 'default' },
   input: { type: 'string' },
   'save-case': { type: 'string' },
+  trace: { type: 'boolean', default: false },
   output: { type: 'string', short: 'o', default: 'text' },
 } as const
 
@@ -31,6 +35,7 @@ which smallest changes would have made it an allow. Each of those was judged by 
   --input FILE     a policy input or a stored line, as JSON; - for standard input
   --policy POLICY  a bundle file, a folder, or the word default (default: default). Give the policy that judged the call
   --save-case FILE write the input and what this policy says as a case for countersign policy test
+  --trace          the lines around the rules that fired, which of them held, and with which values (needs opa)
 ${policyUsage}
   -o text|json     how it is printed (default: text)
 ${recordUsage}
@@ -40,7 +45,7 @@ examples:
   countersign policy explain c_01M80RWCQQ999AFGYFWR46T1EV --logs ledger --policy candidate.tar.gz
   countersign policy explain --input request.json --policy ./rego
 
-exit status: 0, 1 there is no such call or policy was never asked about it, 64 wrong usage, 69 no Countersign answers, 78 the policy
+exit status: 0, 1 there is no such call or policy was never asked about it, 64 wrong usage, 69 no Countersign answers or there is no opa, 78 the policy
 or the input cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, options)
@@ -63,10 +68,23 @@ or the input cannot be used`,
       writeCase(values['save-case'], caseOf(given.input, given.entrypoint, explanation, id ?? values.input ?? ''))
       invocation.stderr.write(`the case is in ${values['save-case']}\n`)
     }
-    if (output === 'json') writeJson(invocation, explanation)
-    else invocation.stdout.write(explanationText(explanation, mayColour(invocation)))
+    const trace = values.trace ? await traced(explanation, given, candidate, values, invocation) : null
+    if (output === 'json') writeJson(invocation, trace === null ? explanation : { ...explanation, trace: Object.fromEntries(trace) })
+    else invocation.stdout.write(explanationText(explanation, mayColour(invocation)) + (trace === null ? '' : traceText(trace)))
     return exit.ok
   },
+}
+
+async function traced(
+  { rules }: Explanation,
+  { input }: GivenInput,
+  candidate: Candidate,
+  values: Parameters<typeof settingsOf>[0],
+  { env }: Invocation,
+): Promise<Trace> {
+  const files = [...new Set(rules.map(({ file }) => file))].filter((file) => file !== '')
+  const settings = (await settingsOf(values, env)) ?? null
+  return traceRules(candidate, { input, settings, files }, findOpa(env))
 }
 
 async function fromFile(path: string, { stdin }: Invocation): Promise<GivenInput> {

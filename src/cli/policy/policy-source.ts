@@ -16,13 +16,18 @@ const year = 365 * 24 * 3_600_000
 
 /** Opens a policy with the settings that the options name. Throws AuthorFault, BundleFault or ConfigFault. */
 export async function openNamed(word: string | BuiltPolicy, values: Values, { env }: Pick<Invocation, 'env'>): Promise<Candidate> {
+  return openCandidate(word, env, await settingsOf(values, env))
+}
+
+/** The settings that the options name, as policy reads them; undefined when they name none. Throws ConfigFault. */
+export async function settingsOf(values: Values, env: Invocation['env']): Promise<Readonly<Record<string, unknown>> | undefined> {
   const file = values.settings ?? values.config
-  if (file === undefined) return openCandidate(word, env)
+  if (file === undefined) return undefined
   const { loadConfig } = await import('../../config/load.ts')
   const { policyData } = await import('../../config/policy-data.ts')
   const { settings } = loadConfig(file, env).config.decide
   // a record goes back in time, and so must its zones
-  return openCandidate(word, env, settings === undefined ? undefined : policyData(settings, Date.now() - year))
+  return settings === undefined ? undefined : policyData(settings, Date.now() - year)
 }
 
 /** Says of rules that spoke in the record and are off here why that is. */
