@@ -328,6 +328,6 @@ test('each verb tells its own usage', async () => {
 
 test('a folder of Rego without the compiler says how to get it', async () => {
   const ran = await countersign(['policy', 'simulate', '--policy', 'rego', ...logs()], { env: { OPA: '/nonexistent/opa' } })
-  expect(ran.code).toBe(78)
+  expect(ran.code).toBe(69)
   expect(ran.stderr).toContain('go install github.com/open-policy-agent/opa@v1.22.2')
 })

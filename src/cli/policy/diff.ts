@@ -23,7 +23,7 @@ examples:
   countersign policy diff default candidate.tar.gz
   countersign policy diff policy.tar.gz candidate.tar.gz --logs ledger -o json
 
-exit status, as of diff(1): 0 the same, 1 different, 64 wrong usage, 69 no Countersign answers, 78 a policy cannot be used`,
+exit status, as of diff(1): 0 the same, 1 different, 64 wrong usage, 69 no Countersign answers or there is no opa, 78 a policy cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
       ...recordOptions,

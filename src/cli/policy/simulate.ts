@@ -23,7 +23,7 @@ examples:
   countersign policy simulate --logs /var/lib/countersign/ledger --policy candidate.tar.gz --fail-on newly-allowed
   countersign logs --file ledger -o json --since 24h | countersign policy simulate --logs - --policy ./rego
 
-exit status: 0, 1 what --fail-on names was found, 64 wrong usage, 69 no Countersign answers, 78 the policy cannot be used`,
+exit status: 0, 1 what --fail-on names was found, 64 wrong usage, 69 no Countersign answers or there is no opa, 78 the policy cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, {
       ...recordOptions,
