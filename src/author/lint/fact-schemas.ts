@@ -1,6 +1,6 @@
 /** Which facts the schemas of the inputs know. */
 
-import { existsSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, textAt, type JsonRecord } from '../json-path.ts'
 import { recordsIn, type RegoSource } from './modules.ts'
@@ -11,16 +11,14 @@ export interface FactSchemas {
   knowsSetting(name: string): boolean
 }
 
-const inputs = ['input', 'task', 'response']
-
 /** Takes the folder of schemas. A package whose annotation names its input's schema is held to that, any other to all of them. */
 export function factSchemas(folder: string, sources: readonly RegoSource[]): FactSchemas {
-  const read = (name: string): JsonRecord | null => {
-    const path = join(folder, `${name}.json`)
-    const found: unknown = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null
-    return isRecord(found) ? found : null
+  const schemas = new Map<string, JsonRecord>()
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+    const found: unknown = JSON.parse(readFileSync(join(folder, file), 'utf8'))
+    if (isRecord(found)) schemas.set(file.replace('.json', ''), found)
   }
-  const schemas = new Map([...inputs, 'settings'].map((name) => [name, read(name)]))
+  const inputs = [...schemas.keys()].filter((name) => name !== 'settings')
   const named = new Map(sources.flatMap((source) => source.packageAnnotations.flatMap(schemaOf).map((name) => [source.package, name])))
   return {
     knows(fact, ofPackage) {
