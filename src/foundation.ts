@@ -6,6 +6,9 @@ import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import { PolicyInForce } from './decide/in-force.ts'
 import type { JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
+import type { Entrypoint } from './decide/engine.ts'
+import { markerOf } from './decide/stalled.ts'
+import { startWatchdog, type Watchdog } from './decide/watchdog.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
@@ -62,6 +65,8 @@ export interface Foundation {
   readonly proofs: ProofMemory
   /** What judges; it is empty until the first bundle is activated. */
   readonly policy: PolicyInForce
+  /** Ends this process when an evaluation does not end. */
+  readonly watchdog: Watchdog
   readonly inForce: () => InForce | null
 }
 
@@ -75,6 +80,8 @@ export interface InForce {
   readonly observe: (summary: EntrySummary) => void
   readonly told: (event: LedgerEvent) => void
   readonly delivered: (notifier: string, delivery: Delivery) => void
+  /** An evaluation took longer than its budget. */
+  readonly slow: (entrypoint: Entrypoint) => void
 }
 
 /** Opens state and ledger and closes what a crash left open. Rejects, with nothing left open, when a part cannot be had. */
@@ -103,6 +110,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       issuer,
       proofs: new ProofMemory(clock()),
       policy,
+      watchdog: startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
       inForce,
       ...authority({ clock, newId, log, state, recorder, seal, issuer, policy, inForce }),
     }

@@ -35,7 +35,7 @@ const shipped = fileURLToPath(new URL('../rego/policy.tar.gz', import.meta.url))
  */
 export function openFeed(
   loaded: Loaded,
-  on: Pick<Foundation, 'clock' | 'log' | 'env' | 'policy'>,
+  on: Pick<Foundation, 'clock' | 'log' | 'env' | 'policy' | 'watchdog'>,
   identity: () => UpstreamIdentity | null,
   previous: PolicyFeed | null,
 ): PolicyFeed {
@@ -101,8 +101,12 @@ function verifying({ key, keys, scope: asked }: BundleConfig, folder: string): (
 }
 
 /** What an engine is opened with: once for each bundle, for settings that depend on the time. */
-function hostOptions({ config: { decide } }: Loaded, { clock, log }: Pick<Foundation, 'clock' | 'log'>): PolicyOptions {
-  return { clock, log, ...(decide.settings === undefined ? {} : { settings: policyData(decide.settings, clock()) }) }
+function hostOptions(
+  { config: { decide } }: Loaded,
+  { clock, log, watchdog }: Pick<Foundation, 'clock' | 'log' | 'watchdog'>,
+): PolicyOptions {
+  const evaluated = { budgetMs: decide.evaluation.budget, watch: watchdog.watch }
+  return { clock, log, ...evaluated, ...(decide.settings === undefined ? {} : { settings: policyData(decide.settings, clock()) }) }
 }
 
 /** What an engine is made of besides its bundle: all of `decide` but what each judgement is handed. */

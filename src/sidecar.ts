@@ -16,6 +16,7 @@ import type { PolicyFeed } from './policy.ts'
 import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
+import { tellStalled } from './stall.ts'
 import { watchExpiry } from './task/clock.ts'
 import { upstreamIdentity, type Trust } from './trust.ts'
 import { wire, type Wiring } from './wire.ts'
@@ -55,7 +56,8 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
 /** How long a reload waits for new identity sources to load, ms; calls go on under the old ones meanwhile. */
 const sourcesGetReady = 5000
 
-async function closeFoundation({ credential, notices, recorder, state }: Foundation): Promise<void> {
+async function closeFoundation({ credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
+  await watchdog.close()
   await credential.close()
   await notices.close()
   await recorder.close()
@@ -94,6 +96,7 @@ class House implements Sidecar {
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
       policy: () => foundation.policy.status(),
+      watched: () => foundation.watchdog.watching,
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
       sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
     })
@@ -123,6 +126,7 @@ class House implements Sidecar {
     await credential.change(providers)
     await credential.sweep()
     await this.#expiry.sweep()
+    await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), this.#healthPort())
     this.#admin = await serve(placeOf(loaded.config.admin.at), this.#adminPort())
@@ -175,6 +179,7 @@ class House implements Sidecar {
     this.inForce = this.#enforced(next)
     const looked = this.#feeds.swap(feed)
     if (!sameStanding(loaded.config, before.loaded.config)) this.#judgeAgain('configuration')
+    this.foundation.watchdog.setStall(loaded.config.decide.evaluation.stall)
     before.close(next)
     before.forward.reconfigure([])
     notices.change(next.notifiers)
@@ -206,6 +211,7 @@ class House implements Sidecar {
     this.wiring.close(null)
     await this.#feeds.close()
     await this.foundation.notices.close()
+    await this.foundation.watchdog.close()
     await this.foundation.recorder.close()
     this.foundation.state.close()
   }
@@ -229,6 +235,7 @@ class House implements Sidecar {
       observe: (summary) => this.#observe(summary),
       told: ({ kind }) => this.metrics.event(kind),
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
+      slow: (entrypoint) => this.metrics.slow(entrypoint),
     }
   }
 

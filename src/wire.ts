@@ -17,6 +17,7 @@ import type { Modes } from './decide/mode.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
+import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
@@ -71,7 +72,8 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const setting = { engine: () => on.policy.engine(), log, ...modesOf(loaded), environment: decide.environment, clock }
+    const slow = makeSlow({ budget: decide.evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
+    const setting = { engine: () => on.policy.engine(), slow, log, ...modesOf(loaded), environment: decide.environment, clock }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))

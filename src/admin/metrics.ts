@@ -25,6 +25,8 @@ export interface Metrics {
   /** What came of a notice: `delivered`, `failed` after every attempt, or `dropped` unsent. */
   notice(notifier: string, delivery: 'delivered' | 'failed' | 'dropped'): void
   readonly policy: PolicyMeasures
+  /** Counts an evaluation that took longer than its budget. */
+  slow(entrypoint: string): void
   text(): Promise<string>
 }
 
@@ -34,6 +36,8 @@ export interface MetricsOptions {
   readonly ready: () => boolean
   readonly ledgerSize: () => number
   readonly policy: () => PolicyStatus
+  /** Whether somebody looks for evaluations that do not end. */
+  readonly watched: () => boolean
   /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
   readonly svid: () => { readonly id: string; readonly seconds: number } | null
   /** Identity sources by type, and whether each can verify now. */
@@ -66,12 +70,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   })
   const events = new Counter({ name: 'countersign_events_total', help: 'Ledger events by kind.', labelNames: ['kind'], registers })
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
-  const notices = new Counter({
-    name: 'countersign_notices_total',
-    help: 'Notices of policy by notifier and what came of them.',
-    labelNames: ['notifier', 'result'],
-    registers,
-  })
+  const { notices, slow } = policyCounters(registers)
   gauges(options, registers)
   return {
     observe: (measure) => {
@@ -85,8 +84,26 @@ export function makeMetrics(options: MetricsOptions): Metrics {
     notice: (notifier, result) => notices.inc({ notifier, result }),
     policy: policyMetrics(options.policy, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
+    slow: (entrypoint) => slow.inc({ entrypoint }),
     text: async () => (registers[0] ? registers[0].metrics() : ''),
   }
+}
+
+/** What policy brings about besides decisions. */
+function policyCounters(registers: Registry[]) {
+  const notices = new Counter({
+    name: 'countersign_notices_total',
+    help: 'Notices of policy by notifier and what came of them.',
+    labelNames: ['notifier', 'result'],
+    registers,
+  })
+  const slow = new Counter({
+    name: 'countersign_policy_slow_evaluations_total',
+    help: 'Evaluations that took longer than their budget.',
+    labelNames: ['entrypoint'],
+    registers,
+  })
+  return { notices, slow }
 }
 
 function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
@@ -114,6 +131,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
     ...identityGauges(options, registers),
     live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
     live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
+    live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (options.watched() ? 1 : 0)),
     live('countersign_ledger_lines', 'Lines in the ledger.', options.ledgerSize),
     live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
   ]

@@ -27,6 +27,9 @@ export const findingCodes = {
   CS1601: 'an agent would not be live',
   CS1602: 'an agent that others host is approved without an end',
   CS1701: 'a policy bundle would be trusted unsigned',
+  CS1711: 'an evaluation of policy took longer than its budget',
+  CS1712: 'no watchdog looks after policy evaluations',
+  CS1713: 'an evaluation of policy did not end, so the process was ended',
   CS1901: 'a setting weakens protection',
 } as const
 

@@ -9,6 +9,16 @@ export type Entrypoint =
   | 'system/log/mask'
   | 'system/log/drop'
 
+/** All of them; what is numbered by it keeps this order. */
+export const entrypoints: readonly Entrypoint[] = [
+  'countersign/decision',
+  'countersign/task',
+  'countersign/continue',
+  'countersign/response',
+  'system/log/mask',
+  'system/log/drop',
+]
+
 /** One activated policy. Synchronous and free of side effects: the same input gives the same result. */
 export interface Engine {
   /** Revision of the policy, as its bundle states it. */

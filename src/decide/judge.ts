@@ -3,12 +3,15 @@
 import { Refusal } from '../refusal.ts'
 import type { Engine, Entrypoint } from './engine.ts'
 import { readResult, type Result } from './result.ts'
+import type { Slow } from './slow.ts'
 
 /** What every judgement needs from outside. */
 export interface JudgeOptions {
   /** The policy in force; asked once per judgement, so one judgement never spans two revisions. May throw when there is none. */
   readonly engine: () => Engine
   readonly log: { error(o: object, m: string): void }
+  /** Told of evaluations that take too long. */
+  readonly slow?: Slow
 }
 
 export interface Judgement {
@@ -32,6 +35,7 @@ export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (rev
   const started = performance.now()
   const document = evaluate(options, engine, entrypoint, text)
   const evalNs = Math.round((performance.now() - started) * 1e6)
+  if (options.slow !== undefined && evalNs > options.slow.above) options.slow.found(entrypoint, revision, evalNs)
   try {
     return { result: readResult(document, entrypoint), engine, revision, evalNs }
   } catch (error) {

@@ -1,10 +1,17 @@
 /** The policy host: activates a bundle, keeps an instance ready, and answers the path synchronously. */
 
-import { activate, checkAnswers, checkCost, makeFirst } from './activation.ts'
+import { activate, ask, checkAnswers, checkCost, makeFirst } from './activation.ts'
+import { readAnswer } from './answer.ts'
 import type { Bundle } from './bundle/bundle.ts'
+import { BundleFault } from './bundle/fault.ts'
+import { isUnder } from './bundle/manifest.ts'
 import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
 import { encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
+import { readSelfTests, runSelfTests } from './selftest.ts'
+import { digestSettings, withSettings, type Settings } from './settings.ts'
+import { standingAt, standingPlace, withoutStanding } from './standing.ts'
+import { Watch } from './watch.ts'
 
 /** What a host is opened with. */
 export interface PolicyOptions {
@@ -13,78 +20,100 @@ export interface PolicyOptions {
   readonly log: { info(o: object, m: string): void; warn(o: object, m: string): void; error(o: object, m: string): void }
   /** Most memory of one instance, in pages of 64 KiB. */
   readonly maxMemoryPages?: number
-  /** Longest that the worst input may take at activation, ms; nothing can interrupt an evaluation later. */
+  /** What the worst input must stay below at activation, ms on a processor; nothing can interrupt an evaluation later. */
   readonly budgetMs?: number
-  /** What the operator sets for the rules: `countersign.settings` of the data. */
-  readonly settings?: Readonly<Record<string, unknown>>
+  /** What the operator sets for the rules: `countersign.settings` of the data, each top-level key instead of the bundle's. */
+  readonly settings?: Settings
+  /** Told of each evaluation, so that one that does not end is noticed. */
+  readonly watch?: Watch
 }
 
 /** 64 MiB: the largest input and all that policy makes of it. */
 const usualPages = 1024
 
-const usualBudgetMs = 1000
+const usualBudgetMs = 50
 
-/** Digest of a bundle → the budget it kept. Written by `openPolicy` alone: a reload must not stall the path to measure again. */
+/** Digests of a bundle and its settings → the budget it kept. Written by `openPolicy` alone: a reload must not stall the path to measure again. */
 const affordable = new Map<string, number>()
 
 /** Memory is never given back, so an instance that grew this far is retired after its evaluation. */
 const retiredBytes = 16 * 1024 * 1024
 
+/** Instances kept ready: several calls can come in one turn of the loop, and spares are made between turns. */
+const spares = 2
+
 /** Most answers kept, and the longest text of one. */
 const mostKept = 64
 const longestKept = 1024
 
-/**
- * Activates a bundle: checks its roots, interface, builtins and entrypoints, that it denies what it must and that its worst case
- * is short. Throws BundleFault; what is running goes on then.
- */
-export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
-  const mould: Mould = {
-    module: activate(bundle),
-    data: options.settings === undefined ? bundle.data : withSettings(bundle.data, options.settings),
-    initialPages: 32,
-    maxPages: options.maxMemoryPages ?? usualPages,
-    clock: options.clock,
-    print: (text) => options.log.info({ text: text.slice(0, 1024) }, 'policy printed'),
-  }
-  const instance = makeFirst(mould)
-  checkAnswers(instance)
-  const budgetMs = options.budgetMs ?? usualBudgetMs
-  if ((affordable.get(bundle.digest) ?? Infinity) > budgetMs) {
-    checkCost(makeFirst(mould), budgetMs)
-    affordable.set(bundle.digest, budgetMs)
-  }
-  return new PolicyHost(bundle, mould, instance, options.log)
+/** A bundle that was activated: what a host is made of. */
+interface Activated {
+  readonly bundle: Bundle
+  readonly mould: Mould
+  readonly instance: PolicyInstance
+  readonly settingsDigest: string | null
 }
 
-function withSettings(data: Uint8Array, settings: Readonly<Record<string, unknown>>): Uint8Array {
-  const all = JSON.parse(Buffer.from(data).toString('utf8'))
-  return Buffer.from(JSON.stringify({ ...all, countersign: { ...all.countersign, settings } }))
+/**
+ * Activates a bundle: checks its roots, interface, builtins and entrypoints, that it denies what it must, that its self-tests come
+ * out as they say, and that its worst case is short. Throws BundleFault; what is running goes on then.
+ */
+export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
+  const { settings, log, clock } = options
+  const settingsDigest = settings === undefined ? null : digestSettings(settings)
+  if (settings !== undefined && !isUnder(bundle.manifest.roots, ['countersign', 'settings']))
+    throw new BundleFault('there are settings for rules, and the bundle has no root countersign to take them')
+  const mould: Mould = {
+    module: activate(bundle),
+    data: settings === undefined ? bundle.data : withSettings(bundle.data, settings),
+    initialPages: 32,
+    maxPages: options.maxMemoryPages ?? usualPages,
+    clock,
+    print: (text) => log.info({ text: text.slice(0, 1024) }, 'policy printed'),
+  }
+  const instance = makeFirst(bundle, mould)
+  checkAnswers(instance)
+  runSelfTests(readSelfTests(bundle.manifest), (entrypoint, input) => ask(instance, entrypoint, input))
+  const budgetMs = options.budgetMs ?? usualBudgetMs
+  const measured = `${bundle.digest} ${settingsDigest}`
+  if ((affordable.get(measured) ?? Infinity) > budgetMs) {
+    const longest = checkCost(bundle, mould, budgetMs)
+    log.info({ revision: bundle.revision, ms: Math.ceil(longest), budget: budgetMs }, 'the longest evaluation of policy was measured')
+    affordable.set(measured, budgetMs)
+  }
+  return new PolicyHost({ bundle, mould, instance, settingsDigest }, options)
 }
 
 export class PolicyHost implements Engine {
   readonly revision: string
   readonly digest: string
+  /** sha256 of the canonical text of the operator's settings, lower-case hex; null without any. */
+  readonly settingsDigest: string | null
   readonly #mould: Mould
   readonly #log: PolicyOptions['log']
-  readonly #entrypoints: ReadonlyMap<string, number>
-  /** Null after a throw, until the next evaluation takes the spare. */
+  readonly #watch: Watch
+  /** Entrypoint → its number in the module, and what the watch calls it. */
+  readonly #entrypoints: ReadonlyMap<string, { readonly number: number; readonly code: number }>
+  /** Null after a throw, until the next evaluation takes a spare. */
   #instance: PolicyInstance | null
-  /** Made when nothing waits for it, so that a thrown evaluation does not make the next call pay. */
-  #spare: PolicyInstance | null = null
+  /** Made when nothing waits for them, so that a thrown evaluation does not make the next call pay. */
+  readonly #spares: PolicyInstance[] = []
   #pending: NodeJS.Immediate | null = null
   #replaced = 0
   /** Text of a result set → its document, frozen. Written by `#document`. */
   readonly #documents = new Map<string, unknown>()
 
   /** From `openPolicy`, which checked all of it. */
-  constructor(bundle: Bundle, mould: Mould, instance: PolicyInstance, log: PolicyOptions['log']) {
+  constructor({ bundle, mould, instance, settingsDigest }: Activated, { log, watch = new Watch() }: PolicyOptions) {
     this.revision = bundle.revision
     this.digest = bundle.digest
+    this.settingsDigest = settingsDigest
     this.#mould = mould
     this.#log = log
+    this.#watch = watch
     this.#instance = instance
-    this.#entrypoints = instance.entrypoints
+    const policy = watch.policy(bundle.digest, bundle.revision)
+    this.#entrypoints = new Map([...instance.entrypoints].map(([name, number]) => [name, { number, code: watch.code(policy, name) }]))
     this.#prepare()
   }
 
@@ -98,16 +127,23 @@ export class PolicyHost implements Engine {
   }
 
   evaluate(entrypoint: Entrypoint, inputText: string): unknown {
-    const input = encodeInput(inputText)
-    const number = this.#entrypoints.get(entrypoint)
-    if (number === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
+    const asked = this.#entrypoints.get(entrypoint)
+    if (asked === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
+    const mark = standingPlace(inputText)
+    let kept = mark > 0 ? (this.#instance?.kept?.find(inputText, mark) ?? null) : null
+    const joined = kept === null ? null : encodeInput(withoutStanding(inputText, mark, kept.standing), mark)
+    if (joined === null) kept = null
+    const input = joined ?? encodeInput(inputText)
     try {
-      this.#instance ??= this.#spare ?? new PolicyInstance(this.#mould)
-      if (this.#instance === this.#spare) this.#spare = null
-      const results = this.#instance.evaluate(number, input)
-      if (this.#instance.memoryBytes > retiredBytes) this.#drop()
+      const instance = (this.#instance ??= this.#spares.pop() ?? new PolicyInstance(this.#mould))
+      this.#watch.begin(asked.code)
+      const results = instance.evaluate(asked.number, input, kept)
+      if (mark > 0 && kept === null) keepStanding(instance, inputText, mark)
+      this.#watch.end()
+      if (instance.memoryBytes > retiredBytes) this.#drop()
       return this.#document(results)
     } catch (error) {
+      this.#watch.end()
       // Whatever was thrown unwound through the instance and left its inner stack shorter for ever.
       this.#drop()
       this.#log.warn({ error: messageOf(error) }, 'policy evaluation threw; its instance is replaced')
@@ -115,18 +151,18 @@ export class PolicyHost implements Engine {
     }
   }
 
-  /** Lets go of the spare that is being made. */
+  /** Lets go of the spares. */
   close(): void {
     if (this.#pending !== null) clearImmediate(this.#pending)
     this.#pending = null
-    this.#spare = null
+    this.#spares.length = 0
   }
 
   /** Most answers are the same few texts, such as the plain allow: those are parsed once. */
   #document(text: string): unknown {
     const known = this.#documents.get(text)
     if (known !== undefined) return known
-    const document = unwrap(JSON.parse(text))
+    const document = readAnswer(text)
     if (text.length <= longestKept && this.#documents.size < mostKept) this.#documents.set(text, freeze(document))
     return document
   }
@@ -141,7 +177,7 @@ export class PolicyHost implements Engine {
     this.#pending ??= setImmediate(() => {
       this.#pending = null
       try {
-        this.#spare ??= new PolicyInstance(this.#mould)
+        while (this.#spares.length < spares) this.#spares.push(new PolicyInstance(this.#mould))
       } catch (error) {
         // The next evaluation tries again, and fails alone if it cannot.
         this.#log.error({ error: messageOf(error) }, 'no spare policy instance could be made')
@@ -150,17 +186,17 @@ export class PolicyHost implements Engine {
   }
 }
 
+/** An instance has the part of an input that others will have too, once it was seen often enough. */
+function keepStanding({ kept }: PolicyInstance, text: string, mark: number): void {
+  if (kept === null || !kept.due() || encodeInput(text, mark) === null) return
+  const standing = standingAt(text, mark)
+  if (standing !== null) kept.keep(standing)
+}
+
 /** All the way down: the same document is handed out again. */
 function freeze(value: unknown): unknown {
   if (typeof value === 'object' && value !== null) for (const inner of Object.values(Object.freeze(value))) freeze(inner)
   return value
-}
-
-/** `[{"result": …}]`, or an empty list for undefined. */
-function unwrap(results: unknown): unknown {
-  if (!Array.isArray(results)) throw new EngineFailure('policy gave no result set')
-  const result: unknown = results[0]
-  return typeof result === 'object' && result !== null && 'result' in result ? result.result : undefined
 }
 
 function messageOf(error: unknown): string {

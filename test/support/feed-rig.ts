@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '../../src/config/load.ts'
 import { PolicyInForce, type Policy, type PolicyFault } from '../../src/decide/in-force.ts'
+import { Watch } from '../../src/decide/watch.ts'
 import type { UpstreamIdentity } from '../../src/forward/svid.ts'
 import { openFeed, type PolicyFeed } from '../../src/policy.ts'
 import { makeSigner, type Signer } from './bundle-signer.ts'
@@ -56,7 +57,8 @@ export class FeedRig implements AsyncDisposable {
       failed: (fault, first) => void this.told.push({ kind: 'failed', fault, first }),
       stale: (_, why) => void this.told.push({ kind: 'stale', why }),
     })
-    const on = { clock: () => this.now, log: this.log, env: this.env, policy: this.inForce }
+    const watchdog = { watch: new Watch(), watching: false, setStall: () => undefined, close: async () => undefined }
+    const on = { clock: () => this.now, log: this.log, env: this.env, policy: this.inForce, watchdog }
     const next = openFeed(loaded, on, () => this.identity, null)
     try {
       await next.feed.prepare({ must: more.must ?? false })

@@ -68,6 +68,11 @@ export class SidecarProcess implements AsyncDisposable {
     return this.ports[name] ?? 0
   }
 
+  /** Resolves when it has ended, whoever ended it. */
+  async ended(): Promise<void> {
+    if (this.alive) await once(this.#child, 'exit')
+  }
+
   /** kill -9; resolves when the process is gone. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL')

@@ -222,11 +222,36 @@ describe('an evaluation that throws', () => {
   const conflicting = '{"call":"conflict"}'
   const sound = '{"call":"hex.encode","args":["a"]}'
 
-  it('is followed by a spare that was made when nothing waited', async () => {
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+  it('is followed by spares that were made when nothing waited: no call makes an instance', async () => {
     const host = open(builtinsPolicyBytes)
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(() => host.evaluate('countersign/decision', conflicting)).toThrow(EngineFailure)
-    expect(host.evaluate('countersign/decision', sound)).toEqual({ effect: 'deny', gives: ['61'] })
+    await turn()
+    for (let n = 0; n < 50; n++) {
+      const made = instancesMadeBy(() => {
+        // two in one turn, as two calls that come in together
+        for (let call = 0; call < 2; call++) expect(() => host.evaluate('countersign/decision', conflicting)).toThrow(EngineFailure)
+        expect(host.evaluate('countersign/decision', sound)).toEqual({ effect: 'deny', gives: ['61'] })
+      })
+      expect(made, `turn ${n}`).toBe(0)
+      await turn()
+    }
+    expect(host.replaced).toBe(100)
+  })
+
+  it('costs the thousandth time what it cost at first', async () => {
+    const host = open(builtinsPolicyBytes)
+    const times: number[] = []
+    for (let n = 0; n < 1000; n++) {
+      await turn()
+      expect(() => host.evaluate('countersign/decision', conflicting)).toThrow(EngineFailure)
+      const began = performance.now()
+      host.evaluate('countersign/decision', sound)
+      times.push(performance.now() - began)
+    }
+    const median = (from: number, to: number): number =>
+      times.slice(from, to).toSorted((one, other) => one - other)[(to - from) >> 1] ?? NaN
+    expect(median(900, 1000)).toBeLessThan(2 * median(0, 100) + 0.1)
   })
 
   it('is what an input gets that needs more memory than there may be', () => {
@@ -307,6 +332,25 @@ describe('activation', () => {
     expect(() => open(defaultPolicyBytes, { budgetMs: 0 })).toThrow(/ms for the largest input/)
   })
 })
+
+/** How many instances of a module are made while `work` runs. */
+function instancesMadeBy(work: () => void): number {
+  const { Instance } = WebAssembly
+  let made = 0
+  const counting = class extends Instance {
+    constructor(...given: ConstructorParameters<typeof Instance>) {
+      super(...given)
+      made++
+    }
+  }
+  Object.assign(WebAssembly, { Instance: counting })
+  try {
+    work()
+  } finally {
+    Object.assign(WebAssembly, { Instance })
+  }
+  return made
+}
 
 function withFile(bytes: Uint8Array, path: string, content: string | Uint8Array): Uint8Array {
   return packBundle({ ...filesOf(bytes), [path]: content })

@@ -4,7 +4,14 @@ package countersign
 
 decision := {"effect": "deny", "gives": [given | given := gives]}
 
-task := {"effect": "deny"}
+task := {"effect": "deny", "over": stalled}
+
+default stalled := false
+
+stalled if {
+	input.task.intent.purpose == "stall"
+	over
+}
 
 args := [arg | some given in input.args; arg := value(given)]
 
@@ -46,3 +53,26 @@ gives := urlquery.encode_object(args[0]) if input.call == "urlquery.encode_objec
 gives := 1 if input.call == "conflict"
 
 gives := 2 if input.call == "conflict"
+
+gives := data.countersign.settings if input.call == "settings"
+
+gives := json.marshal(data.countersign.settings[args[0]]) if input.call == "setting"
+
+gives := "over" if {
+	input.call == "stall"
+	over
+}
+
+# Takes days and no memory: what a watchdog is for.
+over if {
+	names := split("a b c d e f g h i j k l m n o p q r s t u v w x y z", " ")
+	some _ in names
+	some _ in names
+	some _ in names
+	some _ in names
+	some _ in names
+	some _ in names
+	some _ in names
+	some name in names
+	name == "never"
+}

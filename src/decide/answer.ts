@@ -1,0 +1,14 @@
+/** The text that a module answers, read: anything but a result set is a failure. */
+
+import { EngineFailure } from './engine.ts'
+
+/** Longest text of an answer: a decision is a few KiB, and reading takes the path's time. */
+export const mostAnswer = 1024 * 1024
+
+/** Takes `[{"result": …}]` and gives what is in it; undefined for an empty set. Throws EngineFailure, or SyntaxError for what is not JSON. */
+export function readAnswer(text: string): unknown {
+  const results: unknown = JSON.parse(text)
+  if (!Array.isArray(results)) throw new EngineFailure('policy gave no result set')
+  const result: unknown = results[0]
+  return typeof result === 'object' && result !== null && 'result' in result ? result.result : undefined
+}
