@@ -39,7 +39,7 @@ describe('self-tests', () => {
 
   it('try what has an effect and is answered', () => {
     refused([deny, { ...deny, entrypoint: 'system/log/mask' }], /selftest 1 names no entrypoint/)
-    refused([{ ...deny, entrypoint: 'countersign/continue' }], /does not answer countersign\/continue/)
+    refused([{ ...deny, entrypoint: 'countersign/nothing' }], /does not answer countersign\/nothing/)
   })
 
   it('are not satisfied by an answer that is no decision', () => {
