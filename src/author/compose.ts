@@ -56,7 +56,7 @@ export function withSources<Result>(folders: readonly string[], options: Compose
       mkdirSync(dirname(join(folder, path)), { recursive: true })
       copyFileSync(origin, join(folder, path))
     }
-    writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(library ? [...roots, packaged] : roots, own, options))}\n`)
+    writeFileSync(join(folder, '.manifest'), `${JSON.stringify(manifest(roots, library, own, options))}\n`)
     const schemas = [...roots, packaged].map((root) => resolve(root, 'schemas')).find((path) => existsSync(path)) ?? ''
     return use({ folder, scratch, origins, own: [...own.keys()].sort(), library, schemas })
   } finally {
@@ -109,10 +109,17 @@ function packageOf(text: string): string {
 }
 
 /** Of all that wrote one; packages of folders that did not are rooted by their names. */
-function manifest(roots: readonly string[], own: ReadonlyMap<string, string>, { tests, metadata }: ComposeOptions): JsonRecord {
+function manifest(
+  roots: readonly string[],
+  library: boolean,
+  own: ReadonlyMap<string, string>,
+  { tests, metadata }: ComposeOptions,
+): JsonRecord {
   const written = roots.map(readManifest).filter((one) => one !== null)
   const claimed = written.flatMap((one) => textsAt(one, 'roots'))
   if (written.length < roots.length) claimed.push(...derived(own))
+  if (library) claimed.push(...textsAt(readManifest(packaged) ?? {}, 'roots'))
+  // what the library says of itself alone, such as its self-tests, need not hold with rules beside it
   const said = Object.assign({}, ...written.map((one) => one['metadata']))
   const merged = Object.keys(metadata).length === 0 ? said : { ...said, countersign: { ...Object(said)['countersign'], ...metadata } }
   return {

@@ -73,7 +73,9 @@ export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
   }
   const instance = makeFirst(bundle, mould)
   checkAnswers(instance)
-  runSelfTests(readSelfTests(bundle.manifest), (entrypoint, input) => ask(instance, entrypoint, input))
+  // what its author knows of it holds without an operator's settings, which may refuse more
+  const own = settings === undefined ? instance : makeFirst(bundle, { ...mould, data: bundle.data })
+  runSelfTests(readSelfTests(bundle.manifest), (entrypoint, input) => ask(own, entrypoint, input))
   const budgetMs = options.budgetMs ?? usualBudgetMs
   const measured = `${bundle.digest} ${settingsDigest}`
   if ((affordable.get(measured) ?? Infinity) > budgetMs) {

@@ -66,12 +66,12 @@ test('rules that came and went are told', () => {
 
 test('the manifest and the data are compared by their places', () => {
   const { manifest, data } = against('data', (files) => {
-    files['.manifest'] = Buffer.from(files['.manifest'] ?? '')
-      .toString()
-      .replace('"rego_version":1', '"rego_version":1,"metadata":{"countersign":{"serial":7}}')
+    const before = JSON.parse(Buffer.from(files['.manifest'] ?? '').toString())
+    before.metadata.countersign.serial = 7
+    files['.manifest'] = JSON.stringify(before)
     files['data.json'] = '{"countersign":{"acme":{"limit":100,"list":["a"]}}}'
   })
-  expect(manifest).toContainEqual({ place: 'metadata.countersign', to: { serial: 7 } })
+  expect(manifest).toContainEqual({ place: 'metadata.countersign.serial', to: 7 })
   expect(data).toEqual([{ place: 'countersign', to: { acme: { limit: 100, list: ['a'] } } }])
 })
 

@@ -6,7 +6,7 @@ import { mostInputText } from '../../../src/decide/input-text.ts'
 import { makeSlow } from '../../../src/decide/slow.ts'
 import { worstInputs } from '../../../src/decide/worst-case.ts'
 import { jsonCaps, readJson } from '../../../src/match/json.ts'
-import { builtinsPolicyBytes, defaultPolicyBytes, filesOf, openHost, packBundle, quietLog } from '../../support/policy-rig.ts'
+import { allowedInput, builtinsPolicyBytes, defaultPolicyBytes, filesOf, openHost, packBundle, quietLog } from '../../support/policy-rig.ts'
 import { constant, forever, wasmModule } from '../../support/wasm-module.ts'
 
 /** The default policy with more in its manifest. */
@@ -30,6 +30,13 @@ describe('self-tests', () => {
 
   it('that come out otherwise are named', () => {
     refused([deny, { ...deny, effect: 'allow' }], /selftest 1: countersign\/decision says deny, its author "allow"/)
+  })
+
+  it('hold without an operator’s settings, which may refuse more', () => {
+    const settings = { freeze: [{ from: 0, until: 4_000_000_000_000, effects: ['read'], effect: 'deny', reason: 'all year' }] }
+    const host = openHost(defaultPolicyBytes, { settings })
+    expect(host.evaluate('countersign/decision', JSON.stringify(allowedInput()))).toMatchObject({ effect: 'deny' })
+    host.close()
   })
 
   it('hold at least one deny', () => {
