@@ -1,6 +1,6 @@
 /** What a policy may call: the builtins that the compiled module has itself, and those that the host lends it. */
 
-import { builtins } from '../src/decide/builtins.ts'
+import { builtins } from '../src/decide/builtins/table.ts'
 
 /** Compiled into every module, by the table in the compiler's wasm target; linear-time patterns among them. */
 const native = `

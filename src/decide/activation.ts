@@ -1,7 +1,8 @@
 /** What a bundle must pass before it judges. Every fault is a BundleFault, and whatever was in force stays in force. */
 
 import { readAnswer } from './answer.ts'
-import { builtins } from './builtins.ts'
+import { whyRefused } from './builtins/refused.ts'
+import { builtins } from './builtins/table.ts'
 import type { Bundle } from './bundle/bundle.ts'
 import { BundleFault } from './bundle/fault.ts'
 import { isUnder } from './bundle/manifest.ts'
@@ -31,7 +32,10 @@ export function makeFirst(bundle: Bundle, mould: Mould): PolicyInstance {
   const { major, minor, asked, entrypoints } = instance
   if (major !== 1 || minor < 2 || minor > 3) throw new BundleFault(`policy.wasm speaks ABI ${major}.${minor}; 1.2 and 1.3 are known`)
   const unknown = asked.filter((name) => !Object.hasOwn(builtins, name))
-  if (unknown.length > 0) throw new BundleFault(`the policy calls ${quoted(unknown)}, which the host does not lend to policy`)
+  if (unknown.length > 0) {
+    const reasons = unknown.map((name) => `${quoted([name])} (${whyRefused(name) ?? 'unknown here'})`)
+    throw new BundleFault(`the policy calls ${reasons.join(', ')}, which the host does not lend to policy`)
+  }
   const missing = needed.filter((entrypoint) => !entrypoints.has(entrypoint))
   if (missing.length > 0) throw new BundleFault(`the policy does not answer ${missing.join(', ')}`)
   for (const entrypoint of [...entrypoints.keys(), ...bundle.manifest.entrypoints]) checkEntrypoint(bundle, entrypoint, entrypoints)

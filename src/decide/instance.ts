@@ -2,7 +2,8 @@
 
 import opa from '@open-policy-agent/opa-wasm'
 import { mostAnswer } from './answer.ts'
-import { builtins, type Builtin, type Evaluation } from './builtins.ts'
+import type { Builtin, Evaluation } from './builtins/builtin.ts'
+import { builtins } from './builtins/table.ts'
 import { KeptValues, type Kept } from './kept.ts'
 import { readTerm } from './term.ts'
 
@@ -181,7 +182,7 @@ export class PolicyInstance implements Evaluation {
     const address = this.#exports.opa_malloc(bytes.length)
     this.#refresh()
     this.#bytes.set(bytes, address)
-    return this.#exports.opa_json_parse(address, bytes.length)
+    return this.#exports.opa_value_parse(address, bytes.length)
   }
 }
 
@@ -191,7 +192,7 @@ interface Exports {
   builtins(): number
   entrypoints(): number
   opa_malloc(bytes: number): number
-  opa_json_parse(address: number, bytes: number): number
+  opa_value_parse(address: number, bytes: number): number
   opa_json_dump(value: number): number
   opa_value_dump(value: number): number
   opa_heap_ptr_get(): number
@@ -215,6 +216,7 @@ export const exported = {
   opa_malloc: 'function',
   opa_json_parse: 'function',
   opa_json_dump: 'function',
+  opa_value_parse: 'function',
   opa_value_dump: 'function',
   opa_heap_ptr_get: 'function',
   opa_heap_ptr_set: 'function',

@@ -1,12 +1,13 @@
 /** `sprintf` as the policy language has it: Go's `fmt.Sprintf` over a number, a string, or the printed form of anything else. */
 
+import { BuiltinLimit, bounds } from './builtins/builtin.ts'
 import { formatVerb, type Directive, type Operand } from './format-verb.ts'
 import { printTerm, type Term } from './term.ts'
 
 const bare: Directive = { literal: false, sharp: false, zero: false, plus: false, minus: false, space: false, width: null, precision: null }
 
 /**
- * Formats as Go does, mistakes included: `%!d(string=a)`, `%!d(MISSING)`, `%!(EXTRA int64=1)`. Never throws.
+ * Formats as Go does, mistakes included: `%!d(string=a)`, `%!d(MISSING)`, `%!(EXTRA int64=1)`. Throws BuiltinLimit when the text grows too long.
  */
 export function sprintf(format: string, terms: readonly Term[]): string {
   return new Printer(format, terms.map(operand)).print()
@@ -33,6 +34,7 @@ class Printer {
       if (percent === -1) break
       this.#at = percent + 1
       this.#verb()
+      if (this.#out.length > bounds.formatted) throw new BuiltinLimit(`sprintf gives ${bounds.formatted} characters at most`)
     }
     const extra = this.#operands.slice(this.#next)
     if (!this.#reordered && extra.length > 0) this.#out += `%!(EXTRA ${extra.map(labelled).join(', ')})`

@@ -51,6 +51,15 @@ export function printTerm(term: Term): string {
   }
 }
 
+/** The term as the engine reads it: `readTerm` of it is the term again. */
+export function writeTerm(term: Term): string {
+  if (term.kind === 'string') return JSON.stringify(term.value)
+  if (term.kind === 'array') return `[${term.items.map(writeTerm).join(',')}]`
+  if (term.kind === 'set') return term.items.length === 0 ? 'set()' : `{${term.items.map(writeTerm).join(',')}}`
+  if (term.kind === 'object') return `{${term.entries.map(([key, value]) => `${writeTerm(key)}:${writeTerm(value)}`).join(',')}}`
+  return printTerm(term)
+}
+
 const escapes: Readonly<Record<string, string>> = {
   '\u0007': '\\a',
   '\b': '\\b',

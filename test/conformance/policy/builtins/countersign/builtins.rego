@@ -1,8 +1,8 @@
 # Calls the builtin that the input names, so that every builtin of the host is reached through a compiled module.
-# JSON has no sets: an argument `{"set": [...]}` becomes one.
+# JSON has no sets: an argument `{"set": [...]}` becomes one, and a set that is given becomes that again, in order.
 package countersign
 
-decision := {"effect": "deny", "gives": [given | given := gives]}
+decision := {"effect": "deny", "gives": [shown(given) | given := gives]}
 
 task := {"effect": "deny", "over": stalled}
 
@@ -19,9 +19,23 @@ value(given) := {item | some item in given.set} if is_array(given.set)
 
 value(given) := given if not is_array(object.get({"given": given}, ["given", "set"], null))
 
+shown(given) := {"set": sort(given)} if is_set(given)
+
+shown(given) := given if not is_set(given)
+
 gives := base64url.encode_no_pad(args[0]) if input.call == "base64url.encode_no_pad"
 
+gives := crypto.hmac.equal(args[0], args[1]) if input.call == "crypto.hmac.equal"
+
+gives := crypto.hmac.sha256(args[0], args[1]) if input.call == "crypto.hmac.sha256"
+
+gives := crypto.hmac.sha512(args[0], args[1]) if input.call == "crypto.hmac.sha512"
+
 gives := crypto.sha256(args[0]) if input.call == "crypto.sha256"
+
+gives := glob.quote_meta(args[0]) if input.call == "glob.quote_meta"
+
+gives := graph.reachable_paths(args[0], args[1]) if input.call == "graph.reachable_paths"
 
 gives := hex.decode(args[0]) if input.call == "hex.decode"
 
@@ -29,7 +43,25 @@ gives := hex.encode(args[0]) if input.call == "hex.encode"
 
 gives := indexof_n(args[0], args[1]) if input.call == "indexof_n"
 
+gives := io.jwt.decode(args[0]) if input.call == "io.jwt.decode"
+
+gives := json.patch(args[0], args[1]) if input.call == "json.patch"
+
+gives := net.cidr_contains_matches(args[0], args[1]) if input.call == "net.cidr_contains_matches"
+
+gives := net.cidr_expand(args[0]) if input.call == "net.cidr_expand"
+
+gives := net.cidr_is_valid(args[0]) if input.call == "net.cidr_is_valid"
+
+gives := net.cidr_merge(args[0]) if input.call == "net.cidr_merge"
+
+gives := numbers.range_step(args[0], args[1], args[2]) if input.call == "numbers.range_step"
+
 gives := object.subset(args[0], args[1]) if input.call == "object.subset"
+
+gives := semver.compare(args[0], args[1]) if input.call == "semver.compare"
+
+gives := semver.is_valid(args[0]) if input.call == "semver.is_valid"
 
 gives := sprintf(args[0], [arg | some given in args[1]; arg := value(given)]) if input.call == "sprintf"
 
@@ -39,7 +71,35 @@ gives := strings.any_suffix_match(args[0], args[1]) if input.call == "strings.an
 
 gives := strings.count(args[0], args[1]) if input.call == "strings.count"
 
+gives := strings.split_n(args[0], args[1], args[2]) if input.call == "strings.split_n"
+
+gives := time.add_date(args[0], args[1], args[2], args[3]) if input.call == "time.add_date"
+
+gives := time.clock(args[0]) if input.call == "time.clock"
+
+gives := time.date(args[0]) if input.call == "time.date"
+
+gives := time.diff(args[0], args[1]) if input.call == "time.diff"
+
+gives := time.format(args[0]) if input.call == "time.format"
+
 gives := time.now_ns() - time.now_ns() if input.call == "time.now_ns"
+
+gives := time.parse_duration_ns(args[0]) if input.call == "time.parse_duration_ns"
+
+gives := time.parse_ns(args[0], args[1]) if input.call == "time.parse_ns"
+
+gives := time.parse_rfc3339_ns(args[0]) if input.call == "time.parse_rfc3339_ns"
+
+gives := time.weekday(args[0]) if input.call == "time.weekday"
+
+gives := units.parse(args[0]) if input.call == "units.parse"
+
+gives := units.parse_bytes(args[0]) if input.call == "units.parse_bytes"
+
+gives := uri.is_valid(args[0]) if input.call == "uri.is_valid"
+
+gives := uri.parse(args[0]) if input.call == "uri.parse"
 
 gives := urlquery.decode(args[0]) if input.call == "urlquery.decode"
 
@@ -48,6 +108,8 @@ gives := urlquery.decode_object(args[0]) if input.call == "urlquery.decode_objec
 gives := urlquery.encode(args[0]) if input.call == "urlquery.encode"
 
 gives := urlquery.encode_object(args[0]) if input.call == "urlquery.encode_object"
+
+gives := uuid.parse(args[0]) if input.call == "uuid.parse"
 
 # Two values for one rule: the engine aborts.
 gives := 1 if input.call == "conflict"
