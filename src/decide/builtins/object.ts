@@ -12,8 +12,10 @@ function subset(whole: Term, part: Term): string | undefined {
   if (whole.kind !== 'array') return undefined
   if (part.kind === 'array') return String(within(whole, part))
   if (part.kind !== 'set') return undefined
-  const there = new Set(whole.items.map(printTerm))
-  return String(whole.items.length > 0 && part.items.every((item) => there.has(printTerm(item))))
+  // The real engine counts an item of the list each time it comes.
+  const wanted = new Set(part.items.map(printTerm))
+  const found = whole.items.filter((item) => wanted.has(printTerm(item))).length
+  return String(whole.items.length > 0 && found >= part.items.length)
 }
 
 function within(whole: Term, part: Term): boolean {
