@@ -50,7 +50,7 @@ describe('docs/builtins.md', () => {
   it('lists what is lent, with the bounds that hold', () => {
     expect(lent.map(([name]) => name)).toEqual(Object.keys(builtins).sort())
     const said = new Map(lent.map(([name = '', note = '']) => [name, note]))
-    const numbers = (name: string): string[] => (said.get(name) ?? '').match(/\d[\d,]+(?= )/g) ?? []
+    const numbers = (name: string): string[] => (said.get(name) ?? '').match(/\d{1,3}(?:,\d{3})+/g) ?? []
     const written = (...most: number[]): string[] => most.map((one) => one.toLocaleString('en-US'))
     expect(numbers('net.cidr_expand')).toEqual(written(bounds.addresses))
     expect(numbers('net.cidr_contains_matches')).toEqual(written(bounds.pairs))
