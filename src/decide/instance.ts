@@ -192,6 +192,7 @@ interface Exports {
   builtins(): number
   entrypoints(): number
   opa_malloc(bytes: number): number
+  opa_json_parse(address: number, bytes: number): number
   opa_value_parse(address: number, bytes: number): number
   opa_json_dump(value: number): number
   opa_value_dump(value: number): number
