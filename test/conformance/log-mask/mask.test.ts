@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { maskSpoken, type Spoken } from '../../../src/record/mask.ts'
 import { applyMaskRules, readMaskRules } from '../../../src/record/mask-rules.ts'

@@ -70,7 +70,7 @@ describe('approve', () => {
     const asked = sketchDecision(undefined, { effect: 'ask', reasons: [reason('who')] })
     expect(refusalOf(() => approve(denied)).code).toBe('decide.denied')
     expect(refusalOf(() => approve(asked)).code).toBe('approve.required')
-    approve(sketchDecision())
+    void approve(sketchDecision())
     expect(counted).toEqual([denied, asked])
     expect(book.requests).toHaveLength(1)
   })
