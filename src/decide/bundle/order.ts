@@ -13,6 +13,8 @@ export interface Order {
 /** What is remembered of the bundles that were in force. It has to outlive the process, or a restart forgets it. */
 export interface Seen {
   readonly order: Order | null
+  /** The latest `iat` of their signatures, epoch ms; absent while none said when it was made. */
+  readonly issued?: number
   /** `content` of the bundle in force. */
   readonly digest: string
   /** `content` of those before it, oldest first; at most 256. */
@@ -37,7 +39,9 @@ export function orderOf(bundle: Bundle): Order | null {
  * 1. What is in force now may come again, unless it is signed earlier and the signature is all that orders it.
  * 2. Orders of one kind: a lower one is refused, and an equal one with other content.
  * 3. After a bundle with a serial, one without is refused: a serial that could be left out would order nothing.
- * 4. Whatever the orders, content that was superseded is refused.
+ * 4. Orders of two kinds cannot be compared. The times of the signatures can: one that was made earlier is refused, or whoever once named
+ *    revisions otherwise could be given any bundle of that time.
+ * 5. Whatever the orders, content that was superseded is refused.
  */
 export function refuseBackwards(next: Bundle, seen: Seen | null): void {
   if (seen === null) return
@@ -51,6 +55,10 @@ export function refuseBackwards(next: Bundle, seen: Seen | null): void {
   if (seen.order?.kind === 'serial' && order?.kind !== 'serial') {
     throw new BundleFault(`the bundle has no metadata.countersign.serial; the one in force has ${seen.order.value}`)
   }
+  const issued = next.signature?.issued ?? null
+  if (!same && order !== null && order.kind !== seen.order?.kind && issued !== null && issued < (seen.issued ?? 0)) {
+    throw new BundleFault('the bundle was signed before the one in force, and nothing else tells which of them is older')
+  }
   if (!same && seen.superseded.includes(next.content)) throw new BundleFault('the bundle was in force before and was superseded')
 }
 
@@ -58,7 +66,9 @@ export function refuseBackwards(next: Bundle, seen: Seen | null): void {
 export function succeeded(seen: Seen | null, bundle: Bundle): Seen {
   const order = orderOf(bundle)
   const digest = bundle.content
-  if (seen === null) return { order, digest, superseded: [] }
+  const latest = Math.max(bundle.signature?.issued ?? -1, seen?.issued ?? -1)
+  const issued = latest === -1 ? {} : { issued: latest }
+  if (seen === null) return { order, ...issued, digest, superseded: [] }
   const before = seen.digest === digest ? seen.superseded : [...seen.superseded, seen.digest]
-  return { order, digest, superseded: before.filter((one) => one !== digest).slice(-mostSuperseded) }
+  return { order, ...issued, digest, superseded: before.filter((one) => one !== digest).slice(-mostSuperseded) }
 }

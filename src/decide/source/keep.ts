@@ -176,9 +176,10 @@ function isStored(value: unknown): value is Stored {
 }
 
 function isSeen(value: unknown): value is Seen {
-  const { order, digest, superseded } = Object(value) as Record<string, unknown>
+  const { order, issued, digest, superseded } = Object(value) as Record<string, unknown>
   const names = Array.isArray(superseded) && superseded.every((one) => typeof one === 'string')
-  return names && typeof digest === 'string' && (order === null || isOrder(order))
+  const dated = issued === undefined || Number.isSafeInteger(issued)
+  return names && dated && typeof digest === 'string' && (order === null || isOrder(order))
 }
 
 function isOrder(value: unknown): value is Order {

@@ -87,6 +87,16 @@ describe('the order of bundles', () => {
     fails(numbered, after(numbered, dated), /superseded/)
   })
 
+  it('[Countersign: bundle order] goes by the times of the signatures where the kinds differ', () => {
+    const numbered = made({ revision: '7', iat: 20 })
+    fails(made({ revision: 'v6', iat: 10, says: 'y' }), after(numbered), /signed before/)
+    fails(made({ serial: 3, iat: 10, says: 'y' }), after(numbered), /signed before/)
+    passes(made({ revision: 'v8', iat: 30, says: 'y' }), after(numbered))
+    passes(made({ serial: 3, iat: 30, says: 'y' }), after(numbered))
+    // one in between that did not say when it was made forgets nothing
+    fails(made({ revision: 'v6', iat: 10, says: 'y' }), after(numbered, made({ revision: '8', says: 'z' })), /signed before/)
+  })
+
   it('[Countersign: bundle order] does not leave a serial behind', () => {
     const seen = after(made({ says: 'old' }), made({ serial: 7 }))
     for (const next of [made({ says: 'y' }), made({ revision: '9', says: 'y' }), made({ iat: 9, says: 'y' })])
