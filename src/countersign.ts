@@ -17,7 +17,7 @@ export interface Stages {
   readonly match: (call: Call, task: Task) => Target | Promise<Target>
   /** Synchronous by type: nobody can hide I/O in policy. */
   readonly decide: (question: Question) => Decision
-  readonly approve: (decision: Decision) => Permit | Promise<Permit>
+  readonly approve: (decision: Decision, entry: Pick<Entry, 'rejudged'>) => Permit | Promise<Permit>
   readonly credential: (permit: Permit) => Lease | null | Promise<Lease | null>
   readonly forward: (permit: Permit, lease: Lease | null) => Promise<Outcome>
   /** The call is over: it is no longer counted or registered as open work. */
@@ -40,7 +40,7 @@ export async function countersign(call: Call, stages: Stages): Promise<void> {
     const task = entry.tasked(await stages.task(call, caller)) // known, live, bound to this caller; or refused
     const target = entry.matched(await stages.match(call, task)) // the body is read only now, and only if it is judged
     const decision = entry.decided(stages.decide({ call, caller, task, target }))
-    const permit = entry.permitted(await stages.approve(decision)) // deny throws; allow mints
+    const permit = entry.permitted(await stages.approve(decision, entry)) // deny throws; allow mints
     await entry.commit() // the decision is written before anything leaves; cannot write ⇒ refuse
     const lease = entry.leased(await stages.credential(permit))
     const outcome = await stages.forward(permit, lease)

@@ -6,8 +6,13 @@ import { Refusal } from '../refusal.ts'
 import type { Oblige } from './oblige.ts'
 import { StaleFacts } from './swap.ts'
 
-/** A promise only where something is obliged that takes time. */
-export type Approve = (decision: Decision) => Permit | Promise<Permit>
+/** A promise only where something is obliged that takes time. `entry`: told of each decision that takes the place of the one before. */
+export type Approve = (decision: Decision, entry?: Rejudged) => Permit | Promise<Permit>
+
+/** What keeps the record of the call: a refusal has to stand beside the decision that it came of. */
+export interface Rejudged {
+  rejudged(decision: Decision): void
+}
 
 export interface ApproveOptions {
   /** `Permit.mint`: the only door to a permit. */
@@ -32,7 +37,7 @@ const mostRejudged = 5
  * What is obliged for a refusal too is done before the permit or the refusal comes out.
  */
 export function makeApprove({ mint, swap, oblige, rejudge, refused }: ApproveOptions): Approve {
-  return (first) => {
+  return (first, entry) => {
     let decision = first
     for (let again = 0; ; again++) {
       let permit: Permit
@@ -46,6 +51,7 @@ export function makeApprove({ mint, swap, oblige, rejudge, refused }: ApproveOpt
       } catch (error) {
         if (error instanceof StaleFacts && rejudge !== undefined && again < mostRejudged) {
           decision = rejudge(first.question)
+          entry?.rejudged(decision)
           continue
         }
         return refuse(error instanceof StaleFacts ? unsettled(error) : error, oblige.fulfil(decision))

@@ -85,6 +85,10 @@ export class CallEntry implements Entry {
     return (this.#decision = decision)
   }
 
+  rejudged(decision: Decision): void {
+    this.#decision = decision
+  }
+
   /** The permit carries the final decision: after a hold it is not the first one. */
   permitted(permit: Permit): Permit {
     this.#stageMs.approve = this.#mark()

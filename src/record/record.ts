@@ -14,6 +14,8 @@ export interface Entry {
   tasked(task: Task): Task
   matched(target: Target): Target
   decided(decision: Decision): Decision
+  /** Facts changed before the permit, and this decision counts instead. */
+  rejudged(decision: Decision): void
   permitted(permit: Permit): Permit
   /** Resolves when the decision line is in the ledger (and the state it rests on is written); rejects with `record.failed`. */
   commit(): Promise<void>

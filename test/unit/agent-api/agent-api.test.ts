@@ -36,6 +36,7 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
       tasked: refuseAll,
       matched: refuseAll,
       decided: refuseAll,
+      rejudged: refuseAll,
       permitted: refuseAll,
       commit: refuseAll,
       leased: refuseAll,

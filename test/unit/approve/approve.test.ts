@@ -130,8 +130,11 @@ describe('approve', () => {
       swap,
       rejudge: () => sketchDecision(undefined, { facts: book.facts, effect: 'deny', reasons: [reason('no longer')] }),
     })
-    expect(refusalOf(() => approve(seen))).toMatchObject({ code: 'decide.denied', reasons: ['no longer'] })
+    const told: Decision[] = []
+    const refusal = refusalOf(() => approve(seen, { rejudged: (decision) => told.push(decision) }))
+    expect(refusal).toMatchObject({ code: 'decide.denied', reasons: ['no longer'] })
     expect(book.facts.task.version).toBe(1)
+    expect(told.map(({ effect }) => effect)).toEqual(['deny'])
   })
 
   it('judges again five times and no more', () => {

@@ -262,6 +262,23 @@ describe('a refused call', () => {
     })
   })
 
+  test('that was judged again stands beside what policy said last', async () => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const question = sketchQuestion({ call: rig.call() })
+    const entry = recorder.call(question.call)
+    entry.identified(question.caller)
+    entry.tasked(question.task)
+    entry.matched(question.target)
+    entry.decided(sketchDecision(question))
+    entry.rejudged(sketchDecision(question, { effect: 'deny' }))
+    await entry.refuse(new Refusal('decide.denied'))
+    expect(rig.ofKind('refusal')[0]).toMatchObject({
+      result: { effect: 'deny' },
+      custom: { countersign: { effect: 'deny', code: 'decide.denied' } },
+    })
+  })
+
   test('keeps neither its query nor the text of a bug', async () => {
     const rig = rigged()
     const recorder = await rig.open()
