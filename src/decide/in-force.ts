@@ -9,6 +9,8 @@ export interface Policy {
   readonly revision: string
   /** SHA-256 of the bundle, hex. */
   readonly digest: string
+  /** `content` of the bundle: packed or signed anew it is the same policy. */
+  readonly content: string
   /** What the engine is made of besides the bundle, as text. */
   readonly made: string
   /** Path or URL. */
@@ -46,7 +48,7 @@ export interface PolicyFault {
 
 /** For admin status, metrics and readiness. */
 export interface PolicyStatus {
-  readonly policy: Omit<Policy, 'engine' | 'made'> | null
+  readonly policy: Omit<Policy, 'engine' | 'made' | 'content'> | null
   readonly mark: string | null
   /** Epoch ms. */
   readonly confirmed: number | null
@@ -105,12 +107,13 @@ export class PolicyInForce {
 
   /**
    * Puts a policy into force, with the mark of its source. The one before lets go of what it keeps ready; calls that it judged keep it.
-   * The same bundle again is not a change: its new origin and validity count, the engine stays.
+   * The same content again is not a change, however it was packed or signed: its new origin and validity count, the engine and the name
+   * that its decisions stand under stay. So who serves bundles cannot have all open work judged again as often as he likes.
    */
   take(next: Policy, validity: Validity | null, mark: string | null): void {
     const before = this.#policy
-    const same = before !== null && before.digest === next.digest && before.made === next.made
-    this.#policy = same ? { ...next, engine: before.engine, activated: before.activated } : next
+    const same = before !== null && before.content === next.content && before.made === next.made
+    this.#policy = same ? { ...next, engine: before.engine, revision: before.revision, activated: before.activated } : next
     this.#validity = validity
     this.#fault = null
     this.#mark = mark
@@ -161,6 +164,6 @@ export class PolicyInForce {
   }
 }
 
-function shown({ engine: _engine, made: _made, ...rest }: Policy): Omit<Policy, 'engine' | 'made'> {
+function shown({ engine: _engine, made: _made, content: _content, ...rest }: Policy): Omit<Policy, 'engine' | 'made' | 'content'> {
   return rest
 }

@@ -64,13 +64,24 @@ export async function admit(
   }
   const bundle = await step('bundle', () => readContent(content, verification()))
   revision = bundle.revision
-  const { signature, digest } = bundle
+  const { signature, digest, content: said } = bundle
   if (signature !== null) await step('backwards', () => refuseBackwards(bundle, seen))
   const signedUntil = await step('age', () => believedUntil(bundle, options))
-  const same = present !== null && present.digest === digest && present.made === made
+  const same = present !== null && present.content === said && present.made === made
   const engine = same ? present.engine : await step('activation', () => open(bundle))
   const signedBy = signature?.keyId ?? null
-  const policy = { engine, revision, digest, made, source: place, kept, signedBy, order: orderOf(bundle), activated: clock() }
+  const policy = {
+    engine,
+    revision,
+    digest,
+    content: said,
+    made,
+    source: place,
+    kept,
+    signedBy,
+    order: orderOf(bundle),
+    activated: clock(),
+  }
   return { policy, signedUntil, seen: succeeded(seen, bundle) }
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { PolicyInForce, type Policy, type Validity } from '../../../src/decide/in-force.ts'
 import { makeSigner } from '../../support/bundle-signer.ts'
@@ -134,6 +135,21 @@ test('a clock that is put back does not lose what is kept of a path, which has n
   }
 })
 
+test('the same content, packed anew each time, is put into force once', async () => {
+  await using rig = new FeedRig()
+  const bytes = edition({ number: 1, signer: rig.signer })
+  rig.file('p.tar.gz', bytes)
+  await rig.start({ path: 'p.tar.gz' })
+  const engine = rig.inForce.engine()
+  for (const level of [1, 2, 3]) {
+    rig.file('p.tar.gz', gzipSync(gunzipSync(bytes), { level }))
+    await rig.look()
+  }
+  expect(rig.revisions).toEqual(['r1'])
+  expect(rig.faults).toEqual([])
+  expect(rig.inForce.engine()).toBe(engine)
+})
+
 describe('the policy in force', () => {
   test('is swapped whole: who is told sees the next in force, and the one before is let go of after that', () => {
     const inForce = new PolicyInForce()
@@ -142,6 +158,7 @@ describe('the policy in force', () => {
       engine: { revision, answers: () => true, evaluate: () => revision, close: () => void seen.push(`close ${revision}`) },
       revision,
       digest: revision,
+      content: revision,
       made: '',
       source: 'test',
       kept: false,
@@ -174,7 +191,7 @@ describe('the policy in force', () => {
     const engine = { revision: 'a', answers: () => true, evaluate: () => null, close: () => undefined }
     inForce.watch({ changed: () => undefined, failed: () => undefined, stale: (_, reason) => void told.push(reason) })
     inForce.take(
-      { engine, revision: 'a', digest: 'a', made: '', source: 's', kept: false, signedBy: null, order: null, activated: 1 },
+      { engine, revision: 'a', digest: 'a', content: 'a', made: '', source: 's', kept: false, signedBy: null, order: null, activated: 1 },
       validity,
       null,
     )
