@@ -36,13 +36,7 @@ export interface CallEnd {
 
 /** The decision line of a permitted call, masked by the policy that judged it. */
 export function decisionPart(form: OpaForm, facts: CallFacts, masking: Masking): Part {
-  const { id } = facts.call
-  return spokenPart(
-    form,
-    facts,
-    { id, path: 'decision', kind: 'decision', rank: 'known', own: `,"kind":"decision"${known(facts)}` },
-    masking,
-  )
+  return spokenPart(form, facts, { path: 'decision', kind: 'decision', rank: 'known', refusal: null }, masking)
 }
 
 /** The outcome line: same `decision_id`, what was observed, and the lease. */
@@ -50,7 +44,7 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   const { call, caller, task, target, lease } = facts
   const { outcome, refusal } = end
   const who = (caller === null ? '' : callerText(caller)) + (task === null ? '' : taskText(task))
-  const what = target === null ? '' : targetText(target)
+  const what = target === null ? '' : targetText(target, hiding.has(call))
   const code = refusal === null ? '' : refusedText(refusal)
   const sent = outcome.sentSha256 === undefined ? '' : `,"sent_sha256":"${outcome.sentSha256}"`
   const seen =
@@ -66,29 +60,60 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
 
 /** The only line of a call that ended before its decision was written; `masking.engine` masks what was never judged. */
 export function refusalPart(form: OpaForm, facts: CallFacts, refusal: Refusal, masking: Masking): Part {
-  const { call, caller, decision } = facts
-  const named = facts.task === null && call.address.task !== null ? `,"task_named":${quote(call.address.task, 128)}` : ''
-  const own = `,"kind":"refusal"${known(facts)}${named}${refusedText(refusal)}`
+  const { caller, decision } = facts
   const rank = caller === null ? 'unknown' : 'known'
-  return spokenPart(form, facts, { id: call.id, path: decision === null ? 'refusal' : 'decision', kind: 'refusal', rank, own }, masking)
+  return spokenPart(form, facts, { path: decision === null ? 'refusal' : 'decision', kind: 'refusal', rank, refusal }, masking)
 }
 
 /** What a line says besides what policy may mask. */
-interface Own extends Pick<Part, 'id' | 'kind' | 'rank'> {
+interface Own extends Pick<Part, 'kind' | 'rank'> {
   readonly path: string
-  /** Members under `custom.countersign`. */
-  readonly own: string
+  readonly refusal: Refusal | null
 }
 
-function spokenPart(form: OpaForm, facts: CallFacts, { id, path, kind, rank, own }: Own, masking: Masking): Part {
+/** What is said again under `custom.countersign`, and masked there too. */
+interface Hidden {
+  readonly resource: boolean
+  readonly reasons: boolean
+}
+
+const nothing: Hidden = { resource: false, reasons: false }
+
+/** Calls whose resource was masked: their outcome does not tell it either. */
+const hiding = new WeakSet<Call>()
+
+function spokenPart(form: OpaForm, facts: CallFacts, of: Own, masking: Masking): Part {
   const { call, decision, stages } = facts
+  const { id } = call
+  const { path, kind, rank } = of
   const time = form.stamp()
   const headOf = (spoken: Spoken): string => form.head(id, path, spokenText(call, decision, spoken), time)
   const whole = decision === null ? asked(call) : judged(decision)
   const engine = decision === null ? masking.engine() : decision.engine
-  const spoken = maskSpoken(whole, (said) => `${headOf(said)}${own.slice(1)}}}}`, engine, masking)
+  const open = ownText(facts, of, nothing)
+  const spoken = maskSpoken(whole, (said) => `${headOf(said)}${open.slice(1)}}}}`, engine, masking)
+  const hidden = spoken === whole ? nothing : hiddenBy(spoken)
+  if (hidden.resource) hiding.add(call)
+  const own = hidden === nothing ? open : ownText(facts, of, hidden)
   const withheld = spoken.withheld ? ',"masking":"failed"' : ''
   return { kind, id, rank, head: headOf(spoken), tail: `${own}${withheld},"stages":${stages}}}}` }
+}
+
+/** Members under `custom.countersign`. */
+function ownText(facts: CallFacts, { kind, refusal }: Own, hidden: Hidden): string {
+  const { task, call } = facts
+  const own = `,"kind":"${kind}"${known(facts, hidden)}`
+  if (refusal === null) return own
+  const named = task === null && call.address.task !== null ? `,"task_named":${quote(call.address.task, 128)}` : ''
+  return `${own}${named}${refusedText(refusal, hidden.reasons)}`
+}
+
+/** The reasons that an agent was given are those of the result. */
+function hiddenBy({ erased, masked, withheld }: Spoken): Hidden {
+  const under = (place: string): boolean =>
+    withheld || [erased, masked].some((paths) => paths.some((path) => place === path || place.startsWith(`${path}/`)))
+  const within = [erased, masked].some((paths) => paths.some((path) => path.startsWith('/result/reasons/')))
+  return { resource: under('/input/tool/resource'), reasons: within || under('/result/reasons') }
 }
 
 function judged({ question, inputText, resultText }: Decision): Spoken {
@@ -118,12 +143,12 @@ function from(call: Call): string {
   return `${trace === null ? '' : `,"trace_id":"${trace}"`},"requested_by":${quoteAgain(call.peer)}`
 }
 
-function known(facts: CallFacts): string {
+function known(facts: CallFacts, hidden: Hidden): string {
   const { call, caller, task, target, decision } = facts
   let text = remembered(listeners, call.listener, ({ name }) => `,"listener":${quote(name, 128)}`)
   if (caller !== null) text += callerText(caller)
   if (task !== null) text += taskText(task) + agentText(task.agent)
-  if (target !== null) text += targetText(target) + bodyText(target)
+  if (target !== null) text += targetText(target, hidden.resource) + bodyText(target)
   if (decision !== null) text += decisionText(decision)
   return text
 }
@@ -166,12 +191,12 @@ const taskText = (task: Task): string =>
     return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}`
   })
 
-function targetText(target: Target): string {
+function targetText(target: Target, hidden: boolean): string {
   const route = remembered(routes, target.route, ({ name, to, tls }) => {
     return `,"route":${quote(name)},"downstream":${quote(tls?.ids[0] ?? to.authority, 2048)}`
   })
   const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
-  return `${route}${tool},"resource":${target.resource === null ? 'null' : quote(target.resource)}`
+  return `${route}${tool},"resource":${target.resource === null || hidden ? 'null' : quote(target.resource)}`
 }
 
 function bodyText(target: Target): string {
@@ -192,8 +217,8 @@ function decisionText(decision: Decision): string {
   return `,"effect":"${effect}"${seen},"rules":${quoteAll([...rules])},"controls":${quoteAll([...controls].sort(), 128)}`
 }
 
-function refusedText(refusal: Refusal): string {
-  const reasons = refusal.reasons.length === 0 ? '' : `,"reasons":${quoteAll(refusal.reasons, 16)}`
+function refusedText(refusal: Refusal, hidden = false): string {
+  const reasons = refusal.reasons.length === 0 || hidden ? '' : `,"reasons":${quoteAll(refusal.reasons, 16)}`
   const detail = refusal.detail === null ? '' : `,"detail":${quote(refusal.detail, 1024)}`
   // only the kind of the cause: its text may quote a provider, a secret or hostile bytes
   const cause = refusal.cause instanceof Error ? `,"cause":${quote(refusal.cause.name, 64)}` : ''

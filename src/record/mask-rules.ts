@@ -1,4 +1,7 @@
-/** The path rules of OPA's `system/log/mask`, to the letter: what they name goes from an event, or is replaced in it. */
+/**
+ * The path rules of OPA's `system/log/mask`: what they name goes from an event, or is replaced in it. To the letter, but that a key which
+ * percent-encoding changes is found all the same: OPA leaves it, and what it holds, in the line.
+ */
 
 /** The maskable parts of an event, as values; a part that is not there is `undefined`. */
 export interface Maskable {
@@ -15,9 +18,16 @@ export interface MaskOutcome {
 interface MaskRule {
   readonly op: 'remove' | 'upsert'
   readonly part: keyof Maskable | 'nd_builtin_cache'
-  /** Percent-encoded once more, as OPA compares them: a key that percent-encoding changes is never found. */
-  readonly keys: readonly string[]
+  readonly keys: readonly Key[]
   readonly value: unknown
+}
+
+/** One segment of a path. */
+interface Key {
+  /** Percent-encoded once more, as OPA compares it and as it is listed. */
+  readonly encoded: string
+  /** That, as it was written, and decoded: an agent names its query parameters as it likes, `%2F` is a slash in one. */
+  readonly spellings: readonly string[]
 }
 
 /**
@@ -41,7 +51,20 @@ function maskRule(path: string, op: MaskRule['op'], value: unknown): MaskRule {
   const [part, ...keys] = path.slice(1).split('/')
   if (part !== 'input' && part !== 'result' && part !== 'nd_builtin_cache') throw new Error('a path into what may not be masked')
   for (const key of keys) if (/%(?![0-9a-fA-F]{2})/.test(key)) throw new Error('a path with a broken escape')
-  return { op, part, keys: keys.map(escapeSegment), value }
+  return { op, part, keys: keys.map(keyOf), value }
+}
+
+function keyOf(segment: string): Key {
+  const encoded = escapeSegment(segment)
+  return { encoded, spellings: [...new Set([encoded, segment, decoded(segment)])] }
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
 }
 
 /** As Go's `url.PathEscape`: in a segment only these stand for themselves. */
@@ -58,54 +81,38 @@ export function applyMaskRules(rules: readonly MaskRule[], event: Maskable): Mas
   for (const { op, part, keys, value } of rules) {
     // nothing that policy calls here gives another answer the next time, so no event has this part
     if (part === 'nd_builtin_cache' || event[part] === undefined) continue
-    const done = op === 'remove' ? remove(event, [part, ...keys]) : upsert(event, [part, ...keys], structuredClone(value))
-    if (done) (op === 'remove' ? erased : masked).push(`/${[part, ...keys].join('/')}`)
+    const path = [keyOf(part), ...keys]
+    if (changed(event, path, op, value)) (op === 'remove' ? erased : masked).push(`/${path.map(({ encoded }) => encoded).join('/')}`)
   }
   return { erased, masked }
 }
 
-function remove(from: object, path: readonly string[]): boolean {
-  const key = path.at(-1) ?? ''
-  const parent = walk(from, path.slice(0, -1), false)
-  if (Array.isArray(parent)) {
-    const at = indexOf(key, parent.length)
-    if (at !== null) parent.splice(at, 1)
-    return at !== null
+/** Removes or replaces what stands at the path below `node`; false when nothing does. Members that are to be replaced are made, items never. */
+function changed(node: unknown, [key, ...rest]: readonly Key[], op: MaskRule['op'], value: unknown): boolean {
+  if (key === undefined) return false
+  if (Array.isArray(node)) {
+    const at = indexOf(key.encoded, node.length)
+    if (at === null) return false
+    if (rest.length > 0) return changed(node[at], rest, op, value)
+    node.splice(at, 1, ...(op === 'remove' ? [] : [structuredClone(value)]))
+    return true
   }
-  if (!isMembers(parent) || !Object.hasOwn(parent, key)) return false
-  return Reflect.deleteProperty(parent, key)
-}
-
-function upsert(into: object, path: readonly string[], value: unknown): boolean {
-  const key = path.at(-1) ?? ''
-  const parent = walk(into, path.slice(0, -1), true)
-  if (Array.isArray(parent)) {
-    const at = indexOf(key, parent.length)
-    if (at !== null) parent[at] = value
-    return at !== null
+  if (!isMembers(node)) return false
+  const there = key.spellings.filter((name) => Object.hasOwn(node, name))
+  if (there.length === 0 && op === 'upsert') {
+    define(node, key.encoded, {})
+    there.push(key.encoded)
   }
-  if (!isMembers(parent)) return false
-  define(parent, key, value)
-  return true
-}
-
-/** What stands at a path; with `make`, members that are missing on the way are made. Undefined when the path leads nowhere. */
-function walk(from: unknown, path: readonly string[], make: boolean): unknown {
-  let node = from
-  for (const key of path) {
-    if (Array.isArray(node)) {
-      const at = indexOf(key, node.length)
-      if (at === null) return undefined
-      node = node[at]
-    } else if (isMembers(node)) {
-      if (!Object.hasOwn(node, key)) {
-        if (!make) return undefined
-        define(node, key, {})
-      }
-      node = node[key]
-    } else return undefined
+  let done = false
+  for (const name of there) {
+    if (rest.length > 0) done = changed(node[name], rest, op, value) || done
+    else {
+      if (op === 'remove') Reflect.deleteProperty(node, name)
+      else define(node, name, structuredClone(value))
+      done = true
+    }
   }
-  return node
+  return done
 }
 
 function isMembers(value: unknown): value is Record<string, unknown> {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
+import type { Decision } from '../../../src/decide/decide.ts'
+import type { Entry } from '../../../src/record/record.ts'
 import type { EntrySummary } from '../../../src/record/entry.ts'
 import { verifyLedger } from '../../../src/record/verify.ts'
 import { sketchDecision, sketchOutcome, sketchOwnLease, sketchPermit } from '../../support/decision.ts'
@@ -370,6 +372,43 @@ describe('a policy that masks', () => {
     expect(line).toMatchObject({ input: { v: 1 }, erased: ['/input/secret'] })
     expect(rig.text()).not.toContain('hunter2')
     expect((await verifyLedger(rig.dir, recorder.publicKey())).ok).toBe(true)
+  })
+
+  test.each([
+    ['/input/tool/resource', null, ['not theirs']],
+    ['/input', null, ['not theirs']],
+    ['/result/reasons', 'customer:42', undefined],
+    [{ op: 'upsert', path: '/result/reasons/0/message_agent', value: '***' }, 'customer:42', undefined],
+    [{ op: 'upsert', path: '/input/tool/resource', value: '***' }, null, ['not theirs']],
+    [7, null, undefined],
+  ])('does not say again beside them what it masked in input and result: %j', async (rule, resource, reasons) => {
+    const rig = rigged()
+    const recorder = await rig.open()
+    const decided = (): Decision => {
+      const question = sketchQuestion({ call: rig.call(), target: sketchTarget() })
+      return sketchDecision(question, {
+        engine: hides([rule]),
+        inputText: '{"v":1,"tool":{"resource":"customer:42"}}',
+        resultText: '{"v":1,"reasons":[{"message_agent":"not theirs"}]}',
+      })
+    }
+    const judged = (decision: Decision): Entry => {
+      const { call, caller, task, target } = decision.question
+      const entry = recorder.call(call)
+      entry.identified(caller)
+      entry.tasked(task)
+      entry.matched(target)
+      entry.decided(decision)
+      return entry
+    }
+    await judged(decided()).refuse(new Refusal('decide.denied', { reasons: ['not theirs'] }))
+    const permitted = judged(decided())
+    await permitted.commit()
+    permitted.close(sketchOutcome())
+    await recorder.close()
+    const said = [...rig.ofKind('refusal'), ...rig.ofKind('decision'), ...rig.ofKind('outcome')].map(({ custom }) => custom.countersign)
+    expect(said.map((one) => one['resource'])).toEqual([resource, resource, resource])
+    expect(said[0]?.['reasons']).toEqual(reasons)
   })
 
   test('masks a refusal that came before any judgement by the policy in force, and withholds it when there is none', async () => {
