@@ -7,9 +7,10 @@ import data.countersign.lib
 # title: The verdict on an answer
 # description: >-
 #   Takes the input of an answer that came back (rego/schemas/response.json) and gives decision v1: allow or deny, and what it obliges to.
-#   There is nobody to ask about an answer that is there already. One that is refused obliges to nothing.
+#   There is nobody to ask about an answer that is there already. One that is refused obliges to the same: where observe mode lets
+#   it pass, what it holds counts as read.
 # entrypoint: true
-response := object.union(lib.decision(_response_effect, _response_denials), {"obligations": _response_obligations})
+response := object.union(lib.decision(_response_effect, _response_denials), {"obligations": sort(answer.obligations)})
 
 _response_effect := lib.effect(_response_denials, set(), _response_holds)
 
@@ -18,10 +19,6 @@ default _response_holds := false
 _response_holds if answer.holds
 
 _response_denials := answer.deny | _response_unexplained
-
-_response_obligations := sort(answer.obligations) if _response_effect == "allow"
-
-_response_obligations := [] if _response_effect != "allow"
 
 # METADATA
 # title: Nothing allowed the answer

@@ -136,6 +136,20 @@ test('classes that an answer names count as read before the agent has it, and th
   expect(running.sidecar.foundation.state.facts('t_none', agentId).caller.sensitivity).toHaveProperty('personal')
 })
 
+test('what an answer names counts as read where a watched rule alone would have refused it', async () => {
+  await using crm = await saying([['/customer', [200, { 'content-type': 'text/html', 'x-classification': 'personal' }, '<p>Ada</p>']]])
+  await using mail = await TestUpstream.start()
+  await using running = await Running.start(
+    company(crm, mail, { answer: 'json' }, { modes: [{ rule: 'answer.not-judged', mode: 'observe' }] }),
+  )
+  expect(await get(running, '/crm/customer')).toMatchObject({ status: 200, text: '<p>Ada</p>' })
+  expect(await get(running, '/mail/messages', { method: 'POST', body: '{}' })).toMatchObject({
+    status: 403,
+    json: { code: 'decide.denied' },
+  })
+  expect(mail.seen).toEqual([])
+})
+
 test.each(['head', 'json', null])(
   '[AARM 2026-03-26 §R2.2] an unlabelled answer counts as the worst where that was chosen: answer %s',
   async (how) => {

@@ -48,6 +48,10 @@ mask contains {"op": "upsert", "path": "/input/request/path", "value": _hidden} 
 
 mask contains {"op": "upsert", "path": "/input/request/segments", "value": [_hidden]} if _address_in_path
 
+mask contains {"op": "upsert", "path": "/input/tool/resource", "value": _hidden} if {
+	regex.match(_address, input.input.tool.resource)
+}
+
 _address_in_path if {
 	some segment in input.input.request.segments
 	regex.match(_address, segment)

@@ -30,6 +30,11 @@ test_an_address_in_a_path_is_masked if {
 	places({"segments": ["customers", "ada@acme.example"]}) == {"/input/request/path", "/input/request/segments"}
 }
 
+test_an_address_in_the_name_of_a_resource_is_masked if {
+	tool := {"resource": "customer:ada@acme.example"}
+	{place.path | some place in log.mask with input as {"input": {"tool": tool}}} == {"/input/tool/resource"}
+}
+
 test_what_tells_nothing_stays if {
 	places({"query": {"page": ["2"]}, "segments": ["customers", "42"]}) == set()
 }
