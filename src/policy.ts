@@ -10,6 +10,7 @@ import { stampOf } from './config/reload.ts'
 import type { Bundle } from './decide/bundle/bundle.ts'
 import { readKey, type Verification } from './decide/bundle/key.ts'
 import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
+import { readApart } from './decide/source/apart.ts'
 import { Feed, type FeedOptions } from './decide/source/feed.ts'
 import { urlSource } from './decide/source/http.ts'
 import { Keep } from './decide/source/keep.ts'
@@ -57,6 +58,7 @@ export function openFeed(
     keep: keepOf(bundle, loaded),
     maxAge: bundle.url === undefined ? null : (bundle.max_age ?? usualMaxAge),
     signedWithin: bundle.signed_within ?? null,
+    ...(bundle.url === undefined ? {} : { read: readApart }),
   }
   return { rests, feed: new Feed(options) }
 }

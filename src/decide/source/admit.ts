@@ -12,6 +12,8 @@ export interface AdmitOptions {
   readonly place: string
   /** What bundles are verified with, read anew each time; null: unsigned ones are taken on purpose. Throws when a key cannot be used. */
   readonly verification: () => Verification | null
+  /** Reads and verifies a bundle; absent: here and now, while nothing else runs. The signal ends it. */
+  readonly read?: (content: Content, trust: Verification | null, signal: AbortSignal) => Promise<Bundle>
   /** Compiles and tries a bundle. Throws or rejects when it may not judge. */
   readonly open: (bundle: Bundle) => Policy['engine'] | Promise<Policy['engine']>
   /** What an engine is made of besides its bundle, as text: with other settings the same bundle is another policy. */
@@ -43,16 +45,20 @@ export class Rejected extends Error {
 /** A signer's clock may be ahead by so many ms. */
 const tolerableAhead = 60_000
 
+/** When it comes. */
+export interface Moment {
+  readonly seen: Seen | null
+  readonly kept: boolean
+  readonly present: Policy | null
+  readonly signal: AbortSignal
+}
+
 /**
  * Verifies a bundle, holds it against those before it (`seen`), and makes its engine; `present`, the policy in force, lends its own when it
  * is the same. `kept`: it was on our disk. Rejects with Rejected.
  */
-export async function admit(
-  options: AdmitOptions,
-  content: Content,
-  { seen, kept, present }: { readonly seen: Seen | null; readonly kept: boolean; readonly present: Policy | null },
-): Promise<Admitted> {
-  const { place, verification, open, made, clock } = options
+export async function admit(options: AdmitOptions, content: Content, { seen, kept, present, signal }: Moment): Promise<Admitted> {
+  const { place, verification, read, open, made, clock } = options
   const sha256 = digestOf(content)
   let revision: string | null = null
   const step = async <Value>(reason: PolicyFault['reason'], work: () => Value | Promise<Value>): Promise<Value> => {
@@ -62,7 +68,7 @@ export async function admit(
       throw new Rejected({ reason, message: reasonOf(error), sha256, revision, source: place }, error)
     }
   }
-  const bundle = await step('bundle', () => readContent(content, verification()))
+  const bundle = await step('bundle', () => (read ?? readHere)(content, verification(), signal))
   revision = bundle.revision
   const { signature, digest, content: said } = bundle
   if (signature !== null) await step('backwards', () => refuseBackwards(bundle, seen))
@@ -94,7 +100,7 @@ export function digestOf(content: Content): string {
   return hash.digest('hex')
 }
 
-function readContent(content: Content, trust: Verification | null): Bundle {
+function readHere(content: Content, trust: Verification | null): Bundle {
   return content.form === 'packed' ? readBundle(content.bytes, trust) : readFiles(content.files, trust)
 }
 

@@ -232,7 +232,8 @@ export class Feed {
     const { source, inForce } = this.#options
     // before it begins, the engine in force is another feed's, which may let go of it
     const present = this.#begun ? inForce.policy : null
-    return admit({ ...this.#options, place: source.place }, content, { seen: this.#seen, kept, present })
+    const signal = AbortSignal.any([this.#stop.signal, this.#turn.signal])
+    return admit({ ...this.#options, place: source.place }, content, { seen: this.#seen, kept, present, signal })
   }
 
   #swap(ready: Ready): void {

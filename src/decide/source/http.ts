@@ -1,6 +1,7 @@
 /** Bundles from a server that speaks OPA's bundle protocol; any static file server does. */
 
-import { gunzipSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
 import { mostPacked, reasonOf, SourceFault, type BundleSource, type Known, type Sight } from './source.ts'
 
 /** The head of an answer, and its body while it comes. */
@@ -120,7 +121,7 @@ async function received(options: UrlOptions, turn: Turn, answer: Answer, adopted
   turn.long = options.longPoll !== null && (answer.header('content-type') ?? '').split(';')[0]?.trim().toLowerCase() === bundleType
   const bytes = await bodyOf(answer)
   if (bytes.length === 0) throw new SourceFault('the server answered with nothing in it')
-  return { is: 'new', content: { form: 'packed', bytes: decoded(bytes, answer.header('content-encoding')) }, mark: etagOf(answer) }
+  return { is: 'new', content: { form: 'packed', bytes: await decoded(bytes, answer.header('content-encoding')) }, mark: etagOf(answer) }
 }
 
 /** Null for one that could not be sent back as it is. */
@@ -150,16 +151,18 @@ function tooLarge(): SourceFault {
  * A bundle is gzip itself. A server that calls that a coding of the exchange sends it once packed, one that really codes sends it twice:
  * undoing the coding must leave a packed bundle, else it was none.
  */
-function decoded(bytes: Uint8Array, coding: string | null): Uint8Array {
+async function decoded(bytes: Uint8Array, coding: string | null): Promise<Uint8Array> {
   if (coding === null || coding === 'identity') return bytes
   if (coding !== 'gzip' && coding !== 'x-gzip')
     throw new SourceFault(`the server codes its answer as ${coding.slice(0, 32)}, which it was not asked to`)
   try {
-    const inner = gunzipSync(bytes, { maxOutputLength: mostUnpackedOnce })
+    const inner = await unpacked(bytes, { maxOutputLength: mostUnpackedOnce })
     return inner[0] === 0x1f && inner[1] === 0x8b ? inner : bytes
   } catch (error) {
     throw new SourceFault('the server says its answer is gzip, and it is not', { cause: error })
   }
 }
 
+/** Off this thread. */
+const unpacked = promisify(gunzip)
 const mostUnpackedOnce = 64 * 1024 * 1024
