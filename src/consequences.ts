@@ -17,6 +17,7 @@ import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
 import { makeReading, type Reading } from './rejudge.ts'
 import type { AgentRegistry } from './task/agents.ts'
+import { named } from './task/sensitivity.ts'
 import type { Standing } from './verdict.ts'
 
 /** What policy obliges to besides the permit, for a call and for its answer. */
@@ -84,8 +85,10 @@ export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOp
     readJson,
     raise: (decision, classes) => {
       const { id, caller } = decision.question.task.row
-      read(decision, state.facts(id, caller), classes)
-      return state.raise(id, caller, classes)
+      const facts = state.facts(id, caller)
+      const counted = named(facts, classes, unclassified)
+      read(decision, facts, counted)
+      return state.raise(id, caller, counted)
     },
     // an answer is there or refused by now
     fulfil: ({ question, effect }, obligations) => unwaited(on, oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })),

@@ -20,6 +20,25 @@ export function isMore({ task, caller }: Facts, data: readonly string[], now: nu
   return false
 }
 
+/** Classes that answers may make a caller know by name. Policy sees 64 of one call, and those that tools name must have room. */
+const mostNamed = 32
+
+/**
+ * Those of `classes` that a caller with these facts can be told by name, and `rest` where there are others: an upstream that labels its
+ * answers anew each time must not fill what policy sees of its caller, or no call of that caller could be judged.
+ */
+export function named({ task, caller }: Facts, classes: readonly string[], rest: string): readonly string[] {
+  const known = new Set([...task.sensitivity, ...Object.keys(caller.sensitivity)])
+  const kept: string[] = []
+  for (const name of classes) {
+    if (name === 'public' || known.has(name) || known.size < mostNamed) {
+      known.add(name)
+      kept.push(name)
+    } else if (!kept.includes(rest)) kept.push(rest)
+  }
+  return kept
+}
+
 /** The classes read so far with those of one more call: sorted, the same list when nothing is new. */
 export function withRead(read: readonly string[], data: readonly string[]): readonly string[] {
   let after: string[] | null = null

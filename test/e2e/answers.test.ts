@@ -136,6 +136,26 @@ test('classes that an answer names count as read before the agent has it, and th
   expect(running.sidecar.foundation.state.facts('t_none', agentId).caller.sensitivity).toHaveProperty('personal')
 })
 
+test('an upstream that names new classes in each answer does not take its agent from it', async () => {
+  const flood = Array.from({ length: 10 }, (_, page): [string, [number, Record<string, string>, string]] => [
+    `/page/${page}`,
+    [200, { 'x-classification': Array.from({ length: 12 }, (__, at) => `c${page}-${at}`).join(',') }, '{}'],
+  ])
+  await using crm = await saying(flood)
+  await using mail = await TestUpstream.start()
+  await using running = await Running.start(company(crm, mail, { answer: 'head' }))
+  const pages = await Promise.all(flood.map(([path]) => get(running, `/crm${path}`)))
+  expect(pages.map(({ status }) => status)).toEqual(flood.map(() => 200))
+  expect((await get(running, '/crm/page/1')).status).toBe(200)
+  expect(await get(running, '/mail/messages', { method: 'POST', body: '{}' })).toMatchObject({
+    status: 403,
+    json: { code: 'decide.denied' },
+  })
+  const { sensitivity } = running.sidecar.foundation.state.facts('t_none', agentId).caller
+  expect(Object.keys(sensitivity)).toContain('unclassified')
+  expect(Object.keys(sensitivity)).toHaveLength(33)
+})
+
 test('what an answer names counts as read where a watched rule alone would have refused it', async () => {
   await using crm = await saying([['/customer', [200, { 'content-type': 'text/html', 'x-classification': 'personal' }, '<p>Ada</p>']]])
   await using mail = await TestUpstream.start()

@@ -23,6 +23,11 @@ const tolerableStepBack = 2000
 export class Age {
   readonly #maxAge: number | null
   readonly #signedUntil: number | null
+  /** Ms that its signature had left when this began. */
+  readonly #signedLeft: number
+  readonly #born = performance.now()
+  /** Once too old it stays so, wherever the clock goes. */
+  #signedLongAgo = false
   readonly #clock: () => number
   #confirmed: number
   /** Sum of the steps forward, ms. */
@@ -36,6 +41,7 @@ export class Age {
     const now = clock()
     this.#maxAge = maxAge
     this.#signedUntil = signedUntil
+    this.#signedLeft = signedUntil === null ? Number.POSITIVE_INFINITY : signedUntil - now
     this.#clock = clock
     this.#confirmed = confirmed
     this.#base = confirmed - now > tolerableStepBack ? Number.POSITIVE_INFINITY : Math.max(atLeast, now - confirmed, 0)
@@ -67,7 +73,9 @@ export class Age {
   /** Why it may not judge any more; null while it may. */
   lapsed(): string | null {
     if (this.#maxAge !== null && this.since() > this.#maxAge) return 'its source has not confirmed it for longer than max_age'
-    if (this.#signedUntil !== null && this.#clock() >= this.#signedUntil) return 'its signature is older than signed_within'
+    if (this.#signedUntil !== null)
+      this.#signedLongAgo ||= this.#clock() >= this.#signedUntil || performance.now() - this.#born >= this.#signedLeft
+    if (this.#signedLongAgo) return 'its signature is older than signed_within'
     return null
   }
 }

@@ -196,6 +196,9 @@ describe('signed_within', () => {
     expect(rig.judge()).toBe('r1')
     rig.now += 2000
     expect(() => rig.judge()).toThrow('signed_within')
+    rig.now -= 3000
+    expect(() => rig.judge()).toThrow('signed_within')
+    rig.now += 3000
     await rig.look()
     expect(() => rig.judge()).toThrow('signed_within')
     const refused: readonly (readonly [Uint8Array, RegExp])[] = [
