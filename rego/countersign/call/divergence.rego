@@ -40,14 +40,14 @@ _on_course(most) if {
 
 deny contains lib.finding_as(_divergence_escalates, "deny", {"denials": _strays}) if {
 	wanted := data.countersign.settings.divergence
-	wanted.effect == "deny"
+	not _asks(wanted)
 	lib.concerns(wanted, input)
-	not _on_course(wanted.denials)
+	not _on_course(object.get(wanted, "denials", 0))
 }
 
 ask contains lib.finding_as(_divergence_escalates, "ask", {"denials": _strays}) if {
 	wanted := data.countersign.settings.divergence
-	wanted.effect == "ask"
+	_asks(wanted)
 	lib.concerns(wanted, input)
-	not _on_course(wanted.denials)
+	not _on_course(object.get(wanted, "denials", 0))
 }

@@ -4,6 +4,13 @@ import data.countersign.lib
 
 # Calls that are each in order and together are not. Off until `decide.settings` names an order.
 
+# Settings may come with a bundle, and then nobody has looked at them. A row that leaves something out is not silent for it: it denies,
+# whatever its effect is spelt as, at any time and at once.
+
+_asks(row) if row.effect == "ask"
+
+_named(row, member) := object.get(row, member, null)
+
 # METADATA
 # title: Calls that are unsafe in this order
 # description: >-
@@ -28,16 +35,16 @@ import data.countersign.lib
 #   remediation: Do the two parts in tasks of their own, or change the chain in `decide.settings.chains`.
 _sequence_chain := rego.metadata.rule()
 
-deny contains lib.finding_as(_sequence_chain, "deny", {"chain": row.id}) if {
+deny contains lib.finding_as(_sequence_chain, "deny", {"chain": _named(row, "id")}) if {
 	some row in data.countersign.settings.chains
-	row.effect == "deny"
-	lib.chain(input, row.steps, row.within)
+	not _asks(row)
+	lib.chain(input, row.steps, object.get(row, "within", null))
 }
 
-ask contains lib.finding_as(_sequence_chain, "ask", {"chain": row.id}) if {
+ask contains lib.finding_as(_sequence_chain, "ask", {"chain": _named(row, "id")}) if {
 	some row in data.countersign.settings.chains
-	row.effect == "ask"
-	lib.chain(input, row.steps, row.within)
+	_asks(row)
+	lib.chain(input, row.steps, object.get(row, "within", null))
 }
 
 # METADATA
@@ -63,7 +70,7 @@ ask contains lib.finding_as(_sequence_chain, "ask", {"chain": row.id}) if {
 #   remediation: Make the call that is needed first in the same task, or change `decide.settings.after`.
 _sequence_needs := rego.metadata.rule()
 
-_lacking(row) := [pattern | some pattern in row.needs; not _came_before(pattern, row.within)]
+_lacking(row) := [pattern | some pattern in row.needs; not _came_before(pattern, object.get(row, "within", null))]
 
 _came_before(pattern, within) if {
 	within == null
@@ -72,17 +79,17 @@ _came_before(pattern, within) if {
 
 _came_before(pattern, within) if lib.after_within(input, pattern, within)
 
-deny contains lib.finding_as(_sequence_needs, "deny", {"id": row.id, "lacking": lacking}) if {
+deny contains lib.finding_as(_sequence_needs, "deny", {"id": _named(row, "id"), "lacking": lacking}) if {
 	some row in data.countersign.settings.after
-	row.effect == "deny"
+	not _asks(row)
 	lib.matches(row.tool, input.tool.name)
 	lacking := _lacking(row)
 	count(lacking) > 0
 }
 
-ask contains lib.finding_as(_sequence_needs, "ask", {"id": row.id, "lacking": lacking}) if {
+ask contains lib.finding_as(_sequence_needs, "ask", {"id": _named(row, "id"), "lacking": lacking}) if {
 	some row in data.countersign.settings.after
-	row.effect == "ask"
+	_asks(row)
 	lib.matches(row.tool, input.tool.name)
 	lacking := _lacking(row)
 	count(lacking) > 0
@@ -111,17 +118,17 @@ ask contains lib.finding_as(_sequence_needs, "ask", {"id": row.id, "lacking": la
 #   remediation: Make this call in a task of its own, or change `decide.settings.after`.
 _sequence_forbids := rego.metadata.rule()
 
-deny contains lib.finding_as(_sequence_forbids, "deny", {"id": row.id, "after": before}) if {
+deny contains lib.finding_as(_sequence_forbids, "deny", {"id": _named(row, "id"), "after": before}) if {
 	some row in data.countersign.settings.after
-	row.effect == "deny"
+	not _asks(row)
 	lib.matches(row.tool, input.tool.name)
 	before := [pattern | some pattern in row.forbids; not lib.before(input, pattern)]
 	count(before) > 0
 }
 
-ask contains lib.finding_as(_sequence_forbids, "ask", {"id": row.id, "after": before}) if {
+ask contains lib.finding_as(_sequence_forbids, "ask", {"id": _named(row, "id"), "after": before}) if {
 	some row in data.countersign.settings.after
-	row.effect == "ask"
+	_asks(row)
 	lib.matches(row.tool, input.tool.name)
 	before := [pattern | some pattern in row.forbids; not lib.before(input, pattern)]
 	count(before) > 0
@@ -155,6 +162,6 @@ _early(calls) if input.sequence.step < calls
 ask contains lib.finding(_sequence_first_seen, {"tool": object.get(input, ["tool", "name"], null)}) if {
 	wanted := data.countersign.settings.first_seen
 	lib.concerns(wanted, input)
-	not _early(wanted.after)
+	not _early(object.get(wanted, "after", 0))
 	lib.first_seen(input)
 }

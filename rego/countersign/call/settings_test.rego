@@ -15,6 +15,24 @@ test_without_settings_every_rule_that_needs_one_is_off if {
 	count(call.deny | call.ask) == 0 with input as sample.call
 }
 
+# Settings of a bundle, which nobody has looked at.
+
+test_a_row_that_leaves_something_out_denies if {
+	called := sample.changed(sample.mail, steps({"crm.list": [2, 9], "vault.read": [1, 1]}))
+	said({"chains": [{"steps": ["crm.*", "mail.*"]}]}, called) == {"deny sequence.chain"}
+	said({"after": [{"tool": "mail.*", "needs": ["orders.check"]}]}, called) == {"deny sequence.needs"}
+	said({"after": [{"tool": "mail.*", "forbids": ["vault.*"]}]}, called) == {"deny sequence.forbids"}
+	said({"freeze": [{"effects": ["send"]}]}, called) == {"deny change.freeze"}
+	said({"freeze": [{"effects": ["send"], "effect": "ask"}]}, called) == {"ask change.freeze"}
+	said({"hours": [{"tools": ["mail.*"]}]}, called) == {"deny hours.closed"}
+	said({"tiers": [{"effects": ["send"], "effect": "block"}]}, called) == {"deny autonomy.tier"}
+	said({"divergence": {}}, strayed({})) == {"deny divergence.escalates"}
+	said({"first_seen": {}}, called) == {"ask sequence.first-seen"}
+	secret := sample.changed(sample.mail, {"task": {"sensitivity": ["secret"]}, "tool": {"accepts": ["secret"]}})
+	said({"secrets": {"tools": ["vault.*"]}}, secret) == {"deny secrets.egress"}
+	said({"secrets": {"classes": ["secret"]}}, secret) == {"deny secrets.egress"}
+}
+
 # Order
 
 chains(effect) := {"chains": [{"id": "export", "steps": ["crm.*", "files.export", "mail.*"], "within": null, "effect": effect}]}

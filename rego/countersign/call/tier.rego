@@ -27,12 +27,12 @@ _autonomy_tier := rego.metadata.rule()
 
 deny contains lib.finding_as(_autonomy_tier, "deny", {"autonomy": object.get(input, ["agent", "autonomy"], null)}) if {
 	some row in data.countersign.settings.tiers
-	row.effect == "deny"
+	not _asks(row)
 	lib.concerns(row, input)
 }
 
 ask contains lib.finding_as(_autonomy_tier, "ask", {"autonomy": object.get(input, ["agent", "autonomy"], null)}) if {
 	some row in data.countersign.settings.tiers
-	row.effect == "ask"
+	_asks(row)
 	lib.concerns(row, input)
 }

@@ -4,6 +4,8 @@ import data.countersign.lib
 
 # Times that somebody named. `context.now` is epoch ms; the host writes zones out as offsets from UTC, with their changes of clocks.
 
+_never := 9007199254740991
+
 # METADATA
 # title: Nothing is changed during a freeze
 # description: >-
@@ -27,18 +29,18 @@ import data.countersign.lib
 #   remediation: Wait until the freeze is over, or change `decide.settings.freeze`.
 _change_freeze := rego.metadata.rule()
 
-deny contains lib.finding_as(_change_freeze, "deny", {"until": row.until, "reason": row.reason}) if {
+deny contains lib.finding_as(_change_freeze, "deny", {"until": _named(row, "until"), "reason": _named(row, "reason")}) if {
 	some row in data.countersign.settings.freeze
-	row.effect == "deny"
+	not _asks(row)
 	lib.concerns(row, input)
-	lib.during(input, row.from, row.until)
+	lib.during(input, object.get(row, "from", 0), object.get(row, "until", _never))
 }
 
-ask contains lib.finding_as(_change_freeze, "ask", {"until": row.until, "reason": row.reason}) if {
+ask contains lib.finding_as(_change_freeze, "ask", {"until": _named(row, "until"), "reason": _named(row, "reason")}) if {
 	some row in data.countersign.settings.freeze
-	row.effect == "ask"
+	_asks(row)
 	lib.concerns(row, input)
-	lib.during(input, row.from, row.until)
+	lib.during(input, object.get(row, "from", 0), object.get(row, "until", _never))
 }
 
 # METADATA
@@ -65,14 +67,14 @@ _hours_closed := rego.metadata.rule()
 
 deny contains lib.finding_as(_hours_closed, "deny", {"now": object.get(input, ["context", "now"], null)}) if {
 	some row in data.countersign.settings.hours
-	row.effect == "deny"
+	not _asks(row)
 	lib.concerns(row, input)
 	lib.closed(input, row)
 }
 
 ask contains lib.finding_as(_hours_closed, "ask", {"now": object.get(input, ["context", "now"], null)}) if {
 	some row in data.countersign.settings.hours
-	row.effect == "ask"
+	_asks(row)
 	lib.concerns(row, input)
 	lib.closed(input, row)
 }

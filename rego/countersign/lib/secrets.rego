@@ -22,7 +22,7 @@ secret_labelled(secrets, call) if any_matches(secrets.tools, call.tool.name)
 
 secret_labelled(secrets, call) if {
 	some class in call.tool.data
-	class in secrets.classes
+	class in object.get(secrets, "classes", ["secret"])
 }
 
 # METADATA
@@ -30,9 +30,9 @@ secret_labelled(secrets, call) if {
 secret_free(secrets, call) if {
 	is_array(call.task.sensitivity)
 	every class in call.task.sensitivity {
-		not class in secrets.classes
+		not class in object.get(secrets, "classes", ["secret"])
 	}
-	every pattern in secrets.tools {
+	every pattern in object.get(secrets, "tools", []) {
 		before(call, pattern)
 	}
 }
