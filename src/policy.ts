@@ -7,9 +7,8 @@ import { usualMaxAge, usualPoll, type BundleConfig } from './config/bundle.ts'
 import type { Loaded } from './config/load.ts'
 import { policyData } from './config/policy-data.ts'
 import { stampOf } from './config/reload.ts'
-import type { Bundle } from './decide/bundle/bundle.ts'
 import { readKey, type Verification } from './decide/bundle/key.ts'
-import { openPolicy, type PolicyHost, type PolicyOptions } from './decide/module.ts'
+import { openPolicyApart, type PolicyOptions } from './decide/module.ts'
 import { readApart } from './decide/source/apart.ts'
 import { Feed, type FeedOptions } from './decide/source/feed.ts'
 import { urlSource } from './decide/source/http.ts'
@@ -44,7 +43,8 @@ export function openFeed(
   const rests = restsOn(loaded)
   if (previous !== null && previous.rests === rests) return previous
   const { clock, log, policy: inForce } = on
-  const base = { inForce, clock, log, made: madeWith(loaded), open: (read: Bundle) => openCompiled(read, hostOptions(loaded, on)) }
+  const open: FeedOptions['open'] = (read, trial) => openPolicyApart(read, hostOptions(loaded, on), trial)
+  const base = { inForce, clock, log, made: madeWith(loaded), open }
   if (bundle === undefined) {
     const source = pathSource({ kind: 'shipped', path: shipped, stamp: stampOf, poll: null })
     return { rests, feed: new Feed({ ...base, source, verification: () => null, keep: null, maxAge: null, signedWithin: null }) }
@@ -124,11 +124,4 @@ function restsOn(loaded: Loaded): string {
   // the secret of an HMAC is among them
   const read = files.map((file) => hash('sha256', readFileSync(resolve(folder, file))))
   return JSON.stringify([madeWith(loaded), bundle ?? null, bundle === undefined ? null : [folder, config.task.state.path], read])
-}
-
-/** Compiles off this thread first: the engine knows the code of bytes that it has compiled, so that opening them then takes no time. */
-async function openCompiled(bundle: Bundle, options: PolicyOptions): Promise<PolicyHost> {
-  // what is wrong with a module is told by whoever opens it
-  await WebAssembly.compile(bundle.wasm).catch(() => null)
-  return openPolicy(bundle, options)
 }

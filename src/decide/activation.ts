@@ -10,6 +10,7 @@ import { Overdue, within } from './deadline.ts'
 import { entrypoints as known, type Entrypoint } from './engine.ts'
 import { exported, PolicyInstance, type Mould } from './instance.ts'
 import { checkForm } from './module-form.ts'
+import { readSelfTests, runSelfTests } from './selftest.ts'
 import { worstInputs } from './worst-case.ts'
 
 const needed: readonly Entrypoint[] = ['countersign/decision', 'countersign/task']
@@ -26,8 +27,19 @@ export function activate(bundle: Bundle): WebAssembly.Module {
   return module
 }
 
+/** Makes an instance that has shown what it answers: that it denies what it must, and that its self-tests come out as they say. */
+export function makeTried(bundle: Pick<Bundle, 'manifest' | 'data'>, mould: Mould): PolicyInstance {
+  const { manifest, data } = bundle
+  const instance = makeFirst(bundle, mould)
+  checkAnswers(instance)
+  // what its author knows of it holds without an operator's settings, which may refuse more
+  const own = mould.data === data ? instance : makeFirst(bundle, { ...mould, data })
+  runSelfTests(readSelfTests(manifest), (entrypoint, input) => ask(own, entrypoint, input))
+  return instance
+}
+
 /** Makes an instance and checks what only an instance can tell: ABI, builtins, entrypoints. */
-export function makeFirst(bundle: Bundle, mould: Mould): PolicyInstance {
+function makeFirst(bundle: Pick<Bundle, 'manifest'>, mould: Mould): PolicyInstance {
   const instance = attempt('the policy cannot be instantiated', () => new PolicyInstance(mould))
   const { major, minor, asked, entrypoints } = instance
   if (major !== 1 || minor < 2 || minor > 3) throw new BundleFault(`policy.wasm speaks ABI ${major}.${minor}; 1.2 and 1.3 are known`)
@@ -43,14 +55,14 @@ export function makeFirst(bundle: Bundle, mould: Mould): PolicyInstance {
 }
 
 /** Gives the document that an instance answers. Throws BundleFault when there is none after `ms`. */
-export function ask(instance: PolicyInstance, entrypoint: string, input: string, ms = patience): unknown {
+function ask(instance: PolicyInstance, entrypoint: string, input: string, ms = patience): unknown {
   const number = instance.entrypoints.get(entrypoint)
   if (number === undefined) throw new BundleFault(`the policy does not answer ${entrypoint}`)
   return attempt(`${entrypoint} cannot judge ${input.slice(0, 64)}`, () => readAnswer(instance.evaluate(number, input)), ms)
 }
 
 /** An input that says nothing must be denied. */
-export function checkAnswers(instance: PolicyInstance): void {
+function checkAnswers(instance: PolicyInstance): void {
   for (const entrypoint of needed) {
     for (const input of ['{}', '{"v":1}']) {
       const document = ask(instance, entrypoint, input)
@@ -67,7 +79,7 @@ const mostRuns = 4
  * Nothing can interrupt an evaluation on the path, so the largest inputs are tried before they come: every entrypoint that may be
  * asked, on time of this thread. Gives the longest of them, ms. The memory of the instances stays large, so each has one of its own.
  */
-export function checkCost(bundle: Bundle, mould: Mould, budgetMs: number): number {
+export function checkCost(bundle: Pick<Bundle, 'manifest'>, mould: Mould, budgetMs: number): number {
   let longest = 0
   for (const entrypoint of known) {
     for (const input of worstInputs(entrypoint)) {
@@ -120,7 +132,7 @@ function checkRoots(bundle: Bundle): void {
   }
 }
 
-function checkEntrypoint(bundle: Bundle, name: string, answered: ReadonlyMap<string, number>): void {
+function checkEntrypoint(bundle: Pick<Bundle, 'manifest'>, name: string, answered: ReadonlyMap<string, number>): void {
   if (!/^[a-z0-9_]+(?:\/[a-z0-9_]+)+$/.test(name))
     throw new BundleFault(`${quoted([name])} is not the name of an entrypoint: [a-z0-9_/] is`)
   if (!isUnder(bundle.manifest.roots, name.split('/')))

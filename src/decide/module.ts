@@ -1,6 +1,6 @@
 /** The policy host: activates a bundle, keeps an instance ready, and answers the path synchronously. */
 
-import { activate, ask, checkAnswers, checkCost, makeFirst } from './activation.ts'
+import { activate, checkCost, makeTried } from './activation.ts'
 import { readAnswer } from './answer.ts'
 import type { Bundle } from './bundle/bundle.ts'
 import { BundleFault } from './bundle/fault.ts'
@@ -8,9 +8,9 @@ import { isUnder } from './bundle/manifest.ts'
 import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
 import { encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
-import { readSelfTests, runSelfTests } from './selftest.ts'
 import { digestSettings, withSettings, type Settings } from './settings.ts'
 import { standingAt, standingPlace, withoutStanding } from './standing.ts'
+import { measureApart } from './trial.ts'
 import { Watch } from './watch.ts'
 
 /** What a host is opened with. */
@@ -33,7 +33,7 @@ const usualPages = 1024
 
 const usualBudgetMs = 50
 
-/** Digests of a bundle and its settings → the budget it kept. Written by `openPolicy` alone: a reload must not stall the path to measure again. */
+/** Digests of a bundle and its settings → the budget it kept. Written by `measured` alone: what was measured is not measured again. */
 const affordable = new Map<string, number>()
 
 /** Memory is never given back, so an instance that grew this far is retired after its evaluation. */
@@ -54,11 +54,37 @@ interface Activated {
   readonly settingsDigest: string | null
 }
 
+/** A bundle whose form was checked, before it is run. */
+interface Prepared extends Omit<Activated, 'instance'> {
+  readonly budgetMs: number
+  /** Digests of the bundle and its settings. */
+  readonly tried: string
+}
+
 /**
  * Activates a bundle: checks its roots, interface, builtins and entrypoints, that it denies what it must, that its self-tests come
- * out as they say, and that its worst case is short. Throws BundleFault; what is running goes on then.
+ * out as they say, and that its worst case is short, which holds this thread up for as long as that takes to measure. Throws
+ * BundleFault; what is running goes on then.
  */
 export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
+  return open(prepare(bundle, options), options)
+}
+
+/**
+ * The same for a proxy at work: the module is compiled and tried on other threads first, so that calls are judged meanwhile, and opened
+ * on this one when it passed. `trial` ends the trial; null: nobody calls yet, so this thread measures, which is done sooner. Rejects with
+ * BundleFault, or with the reason of `trial`.
+ */
+export async function openPolicyApart(bundle: Bundle, options: PolicyOptions, trial: AbortSignal | null): Promise<PolicyHost> {
+  // the engine knows the code of bytes that it has compiled; what is wrong with a module is told by whoever opens it
+  await WebAssembly.compile(bundle.wasm).catch(() => null)
+  const prepared = prepare(bundle, options)
+  const { mould, budgetMs } = prepared
+  if (trial !== null && !isMeasured(prepared)) measured(prepared, await measureApart(bundle, mould, { budgetMs, signal: trial }), options)
+  return open(prepared, options)
+}
+
+function prepare(bundle: Bundle, options: PolicyOptions): Prepared {
   const { settings, log, clock } = options
   const settingsDigest = settings === undefined ? null : digestSettings(settings)
   if (settings !== undefined && !isUnder(bundle.manifest.roots, ['countersign', 'settings']))
@@ -71,19 +97,24 @@ export function openPolicy(bundle: Bundle, options: PolicyOptions): PolicyHost {
     clock,
     print: (text) => log.info({ text: text.slice(0, 1024) }, 'policy printed'),
   }
-  const instance = makeFirst(bundle, mould)
-  checkAnswers(instance)
-  // what its author knows of it holds without an operator's settings, which may refuse more
-  const own = settings === undefined ? instance : makeFirst(bundle, { ...mould, data: bundle.data })
-  runSelfTests(readSelfTests(bundle.manifest), (entrypoint, input) => ask(own, entrypoint, input))
-  const budgetMs = options.budgetMs ?? usualBudgetMs
-  const measured = `${bundle.digest} ${settingsDigest}`
-  if ((affordable.get(measured) ?? Infinity) > budgetMs) {
-    const longest = checkCost(bundle, mould, budgetMs)
-    log.info({ revision: bundle.revision, ms: Math.ceil(longest), budget: budgetMs }, 'the longest evaluation of policy was measured')
-    affordable.set(measured, budgetMs)
-  }
-  return new PolicyHost({ bundle, mould, instance, settingsDigest }, options)
+  return { bundle, mould, settingsDigest, budgetMs: options.budgetMs ?? usualBudgetMs, tried: `${bundle.digest} ${settingsDigest}` }
+}
+
+function open(prepared: Prepared, options: PolicyOptions): PolicyHost {
+  const { bundle, mould, budgetMs } = prepared
+  const instance = makeTried(bundle, mould)
+  if (!isMeasured(prepared)) measured(prepared, checkCost(bundle, mould, budgetMs), options)
+  return new PolicyHost({ ...prepared, instance }, options)
+}
+
+function isMeasured({ tried, budgetMs }: Prepared): boolean {
+  return (affordable.get(tried) ?? Infinity) <= budgetMs
+}
+
+/** Remembers that the longest evaluation, ms, was within the budget. */
+function measured({ bundle, tried, budgetMs }: Prepared, longest: number, { log }: PolicyOptions): void {
+  log.info({ revision: bundle.revision, ms: Math.ceil(longest), budget: budgetMs }, 'the longest evaluation of policy was measured')
+  affordable.set(tried, budgetMs)
 }
 
 export class PolicyHost implements Engine {

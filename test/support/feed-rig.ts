@@ -75,6 +75,16 @@ export class FeedRig implements AsyncDisposable {
     await this.#feed?.feed.look()
   }
 
+  /** Another source may come in its place. */
+  async hold(): Promise<void> {
+    await this.#feed?.feed.hold()
+  }
+
+  /** It did not come. */
+  release(): void {
+    this.#feed?.feed.release()
+  }
+
   /** The process ends and another begins: what is in memory is gone. */
   async end(): Promise<void> {
     await this.#feed?.feed.close()

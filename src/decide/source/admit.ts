@@ -14,8 +14,8 @@ export interface AdmitOptions {
   readonly verification: () => Verification | null
   /** Reads and verifies a bundle; absent: here and now, while nothing else runs. The signal ends it. */
   readonly read?: (content: Content, trust: Verification | null, signal: AbortSignal) => Promise<Bundle>
-  /** Compiles and tries a bundle. Throws or rejects when it may not judge. */
-  readonly open: (bundle: Bundle) => Policy['engine'] | Promise<Policy['engine']>
+  /** Compiles and tries a bundle. Throws or rejects when it may not judge. `trial` ends it; null: nobody calls yet. */
+  readonly open: (bundle: Bundle, trial: AbortSignal | null) => Policy['engine'] | Promise<Policy['engine']>
   /** What an engine is made of besides its bundle, as text: with other settings the same bundle is another policy. */
   readonly made: string
   /** Oldest signature that is believed, ms; null: any. */
@@ -50,14 +50,17 @@ export interface Moment {
   readonly seen: Seen | null
   readonly kept: boolean
   readonly present: Policy | null
+  /** Whether there may be calls, which must not wait for a trial. */
+  readonly called: boolean
   readonly signal: AbortSignal
 }
 
 /**
  * Verifies a bundle, holds it against those before it (`seen`), and makes its engine; `present`, the policy in force, lends its own when it
- * is the same. `kept`: it was on our disk. Rejects with Rejected.
+ * is the same. `kept`: it was on our disk. Rejects with Rejected, also when `signal` ends it.
  */
-export async function admit(options: AdmitOptions, content: Content, { seen, kept, present, signal }: Moment): Promise<Admitted> {
+export async function admit(options: AdmitOptions, content: Content, moment: Moment): Promise<Admitted> {
+  const { seen, kept, present, called, signal } = moment
   const { place, verification, read, open, made, clock } = options
   const sha256 = digestOf(content)
   let revision: string | null = null
@@ -74,7 +77,7 @@ export async function admit(options: AdmitOptions, content: Content, { seen, kep
   if (signature !== null) await step('backwards', () => refuseBackwards(bundle, seen))
   const signedUntil = await step('age', () => believedUntil(bundle, options))
   const same = present !== null && present.content === said && present.made === made
-  const engine = same ? present.engine : await step('activation', () => open(bundle))
+  const engine = same ? present.engine : await step('activation', () => open(bundle, called ? signal : null))
   const signedBy = signature?.keyId ?? null
   const policy = {
     engine,

@@ -54,7 +54,7 @@ export class Feed {
   /** A reload that may be rejected says nothing of what is in force. */
   #quiet = false
   #begun = false
-  /** Ends the look under way. */
+  /** Ends the look under way, and the trial of what it saw. */
   #turn = new AbortController()
   #held = false
   #notedAt = 0
@@ -215,6 +215,7 @@ export class Feed {
 
   async #adopt(content: Content, mark: Mark): Promise<void> {
     const sha256 = digestOf(content)
+    const { signal } = this.#turn
     try {
       const { policy, signedUntil, seen } = await this.#activate(content, false)
       this.#stop.signal.throwIfAborted()
@@ -222,7 +223,8 @@ export class Feed {
       const age = new Age({ maxAge, confirmed: clock(), atLeast: 0, signedUntil, clock })
       this.#ready = { policy, age, mark, seen, content }
     } catch (error) {
-      this.#refused = { mark, sha256 }
+      // a trial that was ended says nothing of the bundle
+      if (!signal.aborted) this.#refused = { mark, sha256 }
       throw error
     }
     this.#swap(this.#ready)
@@ -233,7 +235,8 @@ export class Feed {
     // before it begins, the engine in force is another feed's, which may let go of it
     const present = this.#begun ? inForce.policy : null
     const signal = AbortSignal.any([this.#stop.signal, this.#turn.signal])
-    return admit({ ...this.#options, place: source.place }, content, { seen: this.#seen, kept, present, signal })
+    const moment = { seen: this.#seen, kept, present, called: this.#begun || this.#quiet, signal }
+    return admit({ ...this.#options, place: source.place }, content, moment)
   }
 
   #swap(ready: Ready): void {
