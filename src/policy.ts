@@ -8,6 +8,7 @@ import type { Loaded } from './config/load.ts'
 import { policyData } from './config/policy-data.ts'
 import { stampOf } from './config/reload.ts'
 import { readKey, type Verification } from './decide/bundle/key.ts'
+import type { Engine } from './decide/engine.ts'
 import { openPolicyApart, type PolicyOptions } from './decide/module.ts'
 import { readApart } from './decide/source/apart.ts'
 import { Feed, type FeedOptions } from './decide/source/feed.ts'
@@ -43,7 +44,11 @@ export function openFeed(
   const rests = restsOn(loaded)
   if (previous !== null && previous.rests === rests) return previous
   const { clock, log, policy: inForce } = on
-  const open: FeedOptions['open'] = (read, trial) => openPolicyApart(read, hostOptions(loaded, on), trial)
+  const open: FeedOptions['open'] = async (read, trial) => {
+    const host = await openPolicyApart(read, hostOptions(loaded, on), trial)
+    tellUnjudged(host, loaded, log)
+    return host
+  }
   const base = { inForce, clock, log, made: madeWith(loaded), open }
   if (bundle === undefined) {
     const source = pathSource({ kind: 'shipped', path: shipped, stamp: stampOf, poll: null })
@@ -100,6 +105,15 @@ function verifying({ key, keys, scope: asked }: BundleConfig, folder: string): (
     keyId: null,
     scope,
   })
+}
+
+/** Tools that want their answers judged by a policy that cannot: they pass unjudged, and the operator is to know. */
+function tellUnjudged(host: Engine, { config }: Loaded, log: Foundation['log']): void {
+  if (host.answers('countersign/response')) return
+  const tools = Object.values(config.forward.routes).flatMap((route) => route.tools.filter(({ answer }) => answer !== undefined))
+  if (tools.length === 0) return
+  const named = { revision: host.revision, tools: tools.map(({ name }) => name) }
+  log.warn({ code: 'CS1714', ...named }, 'answers are to be judged, and the policy has no entrypoint countersign/response')
 }
 
 /** What an engine is opened with: once for each bundle, for settings that depend on the time. */

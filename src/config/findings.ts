@@ -30,6 +30,7 @@ export const findingCodes = {
   CS1711: 'an evaluation of policy took longer than its budget',
   CS1712: 'no watchdog looks after policy evaluations',
   CS1713: 'an evaluation of policy did not end, so the process was ended',
+  CS1714: 'answers are to be judged, and the policy has no entrypoint for it',
   CS1901: 'a setting weakens protection',
 } as const
 
