@@ -170,7 +170,9 @@ export class PolicyHost implements Engine {
     try {
       const instance = (this.#instance ??= this.#spares.pop() ?? new PolicyInstance(this.#mould))
       this.#watch.begin(asked.code)
-      const results = instance.evaluate(asked.number, input, kept)
+      // masks are done one after the other, in the order that OPA has them in
+      const inOrder = entrypoint === 'system/log/mask'
+      const results = inOrder ? instance.evaluateInOrder(asked.number, input) : instance.evaluate(asked.number, input, kept)
       if (mark > 0 && kept === null) keepStanding(instance, inputText, mark)
       this.#watch.end()
       if (instance.memoryBytes > retiredBytes) this.#drop()

@@ -60,6 +60,19 @@ export function writeTerm(term: Term): string {
   return printTerm(term)
 }
 
+/** The term as JSON, as OPA makes it: a set is a sorted list, and a key that is no string is the text of its JSON. */
+export function jsonOf(term: Term): string {
+  if (term.kind === 'string') return JSON.stringify(term.value)
+  if (term.kind === 'array') return `[${term.items.map(jsonOf).join(',')}]`
+  if (term.kind === 'set') return `[${sorted(term.items).map(jsonOf).join(',')}]`
+  if (term.kind === 'object') return `{${term.entries.map(([key, value]) => `${keyOf(key)}:${jsonOf(value)}`).join(',')}}`
+  return printTerm(term)
+}
+
+function keyOf(key: Term): string {
+  return key.kind === 'string' ? jsonOf(key) : JSON.stringify(jsonOf(key))
+}
+
 const escapes: Readonly<Record<string, string>> = {
   '\u0007': '\\a',
   '\b': '\\b',

@@ -126,7 +126,7 @@ function define(members: Record<string, unknown>, key: string, value: unknown): 
 
 /** As Go's `strconv.Atoi` reads it, within the list. */
 function indexOf(key: string, length: number): number | null {
-  if (!/^[+-]?\d{1,15}$/.test(key)) return null
+  if (!/^[+-]?\d+$/.test(key)) return null
   const at = Number(key)
   return at >= 0 && at < length ? at : null
 }

@@ -32,7 +32,8 @@ export function maskSpoken(spoken: Spoken, event: (spoken: Spoken) => string, en
   if (engine !== null && !engine.answers('system/log/mask')) return spoken
   try {
     if (engine === null) throw new Error('no policy is in force')
-    const rules = readMaskRules(engine.evaluate('system/log/mask', event(spoken)) ?? [])
+    const answer = engine.evaluate('system/log/mask', event(spoken))
+    const rules = answer === undefined ? [] : readMaskRules(answer)
     if (rules.length === 0) return spoken
     const parts: Maskable = {
       input: masking.parse(spoken.input),

@@ -70,8 +70,8 @@ describe('remove', () => {
   })
 
   test('[OPA decision logs §remove] takes an item away and the ones behind it move up', () => {
-    const { input, erased } = masked('/input/request/query/token/0', '/input/request/query/token/0', '/input/list/0/1')
-    expect(erased).toEqual(['/input/request/query/token/0', '/input/request/query/token/0', '/input/list/0/1'])
+    const { input, erased } = masked('/input/request/query/token/0', '/input/request/query/token/00', '/input/list/0/0000000000000000001')
+    expect(erased).toEqual(['/input/request/query/token/0', '/input/request/query/token/00', '/input/list/0/0000000000000000001'])
     expect(input).toMatchObject({ request: { query: { token: ['c'] } }, list: [[1], { k: 'v' }] })
   })
 
@@ -141,7 +141,7 @@ describe('a line', () => {
     const thrown = engine(() => {
       throw new Error('aborted')
     })
-    for (const broken of [thrown, engine(() => 'x'), engine(() => ['/labels']), null])
+    for (const broken of [thrown, engine(() => 'x'), engine(() => null), engine(() => ['/labels']), null])
       expect(maskSpoken(spoken, () => '{}', broken, masking)).toEqual(gone)
   })
 
