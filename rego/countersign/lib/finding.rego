@@ -7,16 +7,19 @@ package countersign.lib
 # description: >-
 #   What one rule found. `meta` is the rule's annotation, which stands on a constant of its own: the compiler builds
 #   annotations before the body of the rule that asks for them, so every call would pay for every rule. `detail` is
-#   for the operator's record only, the agent reads nothing but the `message` of the annotation.
+#   for the operator's record only, the agent reads nothing but the `message` of the annotation. What an annotation
+#   does not say is taken at its worst: a rule that is told of poorly refuses all the same.
 finding(meta, detail) := {
-	"rule": meta.custom.id,
-	"severity": meta.custom.severity,
-	"effect": meta.custom.effect,
-	"observable": meta.custom.observable,
-	"controls": controls(meta.custom.frameworks),
-	"message_agent": meta.custom.message,
+	"rule": _told(meta, "id", "policy.unnamed"),
+	"severity": _told(meta, "severity", "critical"),
+	"effect": _told(meta, "effect", "deny"),
+	"observable": _told(meta, "observable", false),
+	"controls": controls(_told(meta, "frameworks", {})),
+	"message_agent": _told(meta, "message", "a rule of policy refuses this"),
 	"detail": detail,
 }
+
+_told(meta, name, otherwise) := object.get(meta, ["custom", name], otherwise)
 
 # METADATA
 # description: >-

@@ -52,6 +52,18 @@ test_deny_beats_ask_beats_allow_and_nothing_goes_without_every_condition if {
 
 test_a_finding_without_frameworks_has_no_controls if lib.controls({}) == []
 
+test_a_rule_that_is_told_of_poorly_refuses_all_the_same if {
+	worst := {"severity": "critical", "effect": "deny", "observable": false, "controls": [], "detail": {"a": 1}}
+	said := {"rule": "policy.unnamed", "message_agent": "a rule of policy refuses this"}
+	every meta in [{}, {"custom": {}}, {"title": "t"}] {
+		lib.finding(meta, {"a": 1}) == object.union(worst, said)
+	}
+	lib.finding({"custom": {"id": "acme.mail", "effect": "ask"}}, {"a": 1}) == object.union(
+		object.union(worst, said),
+		{"rule": "acme.mail", "effect": "ask"},
+	)
+}
+
 test_a_decision_carries_its_obligations_in_order if {
 	obligations := {lib.obligation("b", "revoke_leases", {}), lib.obligation("a", "notify", {"to": "ledger", "message": "m"})}
 	lib.obliging("allow", set(), obligations).obligations == [
