@@ -80,8 +80,11 @@ function sourceOf(
   return urlSource({ url, ask, poll: poll ?? usualPoll.url, longPoll: bundle.long_poll ?? null })
 }
 
-/** Named by what was configured: two sources never take up each other's bundle, nor does one a scope that it was not asked for. */
-function keepOf({ url, path = '', scope, persist }: BundleConfig, { config, folder }: Loaded): Keep {
+/**
+ * Where the last good bundle of a configuration is kept, named by what was configured: two sources never take up each other's bundle,
+ * nor does one a scope that it was not asked for.
+ */
+export function keepOf({ url, path = '', scope, persist }: BundleConfig, { config, folder }: Loaded): Keep {
   const place = resolve(folder, persist ?? join(dirname(config.task.state.path), 'policy'))
   return new Keep(place, JSON.stringify({ ...(url === undefined ? { path: resolve(folder, path) } : { url }), scope: scope ?? null }))
 }

@@ -8,7 +8,7 @@ import { traceRules, type Trace } from '../../author/trace.ts'
 import { caseOf, writeCase } from '../../author/write-case.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
 import { explanationText } from './explanation-text.ts'
-import { offNote, openNamed, policyOptions, policyUsage, settingsOf } from './policy-source.ts'
+import { offNote, openNamed, policyInForce, policyOptions, policyUsage, settingsOf } from './policy-source.ts'
 import { recordLines, recordOptions, recordUsage } from './record-source.ts'
 import { outputOf, writeJson } from './table.ts'
 import { traceText } from './trace-text.ts'
@@ -16,7 +16,7 @@ import { traceText } from './trace-text.ts'
 const options = {
   ...recordOptions,
   ...policyOptions,
-  policy: { type: 'string', default: 'default' },
+  policy: { type: 'string' },
   input: { type: 'string' },
   'save-case': { type: 'string' },
   trace: { type: 'boolean', default: false },
@@ -33,7 +33,8 @@ which smallest changes would have made it an allow. Each of those was judged by 
 
   CALL             a decision id: c_01JD…
   --input FILE     a policy input or a stored line, as JSON; - for standard input
-  --policy POLICY  a bundle file, a folder, or the word default (default: default). Give the policy that judged the call
+  --policy POLICY  a bundle file, a folder, or the word default; give the policy that judged the call (default: the one that the
+                   configuration of --config or --settings has in force, else default)
   --save-case FILE write the input and what this policy says as a case for countersign policy test
   --trace          the lines around the rules that fired, which of them held, and with which values (needs opa)
 ${policyUsage}
@@ -55,7 +56,7 @@ or the input cannot be used`,
     const output = outputOf(values.output)
     const given = id === undefined ? await fromFile(values.input ?? '-', invocation) : await fromRecord(id, values, invocation)
     if (given === null) return exit.findings
-    const candidate = await openNamed(values.policy, values, invocation)
+    const candidate = await openNamed(values.policy ?? (await policyInForce(values, invocation.env)), values, invocation)
     const explanation = explained(given.input, candidate, given.entrypoint, given.recorded)
     candidate.close()
     const spoke = explanation.rules.map((rule) => rule.id)

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path'
 import { openCandidate, type BuiltPolicy, type Candidate } from '../../author/candidate.ts'
 import { withoutSetting } from '../../author/catalogue.ts'
+import { AuthorFault } from '../../author/opa.ts'
 import type { Invocation } from '../command.ts'
 
 /** Options of every verb that opens a policy. */
@@ -17,6 +19,29 @@ const year = 365 * 24 * 3_600_000
 /** Opens a policy with the settings that the options name. Throws AuthorFault, BundleFault or ConfigFault. */
 export async function openNamed(word: string | BuiltPolicy, values: Values, { env }: Pick<Invocation, 'env'>): Promise<Candidate> {
   return openCandidate(word, env, await settingsOf(values, env))
+}
+
+/**
+ * The policy that the configuration of the options has in force: the bundle that was kept last, else what lies at its path. The
+ * default where it names none, or there is none. Throws AuthorFault when a server's bundle was never kept, or cannot be read.
+ */
+export async function policyInForce({ config, settings }: Values, env: Invocation['env']): Promise<string | BuiltPolicy> {
+  const file = config ?? settings
+  if (file === undefined) return 'default'
+  const { loadConfig } = await import('../../config/load.ts')
+  const { keepOf } = await import('../../policy.ts')
+  const loaded = loadConfig(file, env)
+  const { bundle } = loaded.config.decide
+  if (bundle === undefined) return 'default'
+  try {
+    const keep = keepOf(bundle, loaded)
+    const content = (await keep.recall()) === null ? null : await keep.bundle()
+    if (content?.form === 'packed') return { name: 'the policy in force', bytes: content.bytes }
+  } catch (error) {
+    throw new AuthorFault(`${error instanceof Error ? error.message : String(error)}: name the policy with --policy`, { cause: error })
+  }
+  if (bundle.path !== undefined) return resolve(loaded.folder, bundle.path)
+  throw new AuthorFault(`no bundle of ${bundle.url} was kept yet: name the policy with --policy`)
 }
 
 /** The settings that the options name, as policy reads them; undefined when they name none. Throws ConfigFault. */
