@@ -3,7 +3,8 @@
 # title: What the record does not keep
 # description: >-
 #   Masks of log events, as OPA applies them: `input` is the event, and what was judged stands under `input.input`. Masks values of a
-#   query that look like secrets, and addresses of people in a query, in the path and in texts of a body.
+#   query that look like secrets, and addresses of people in a query, in the path and the resource that it names, in texts of a body,
+#   and in what rules found.
 package system.log
 
 _hidden := "**masked**"
@@ -50,6 +51,16 @@ mask contains {"op": "upsert", "path": "/input/request/segments", "value": [_hid
 
 mask contains {"op": "upsert", "path": "/input/tool/resource", "value": _hidden} if {
 	regex.match(_address, input.input.tool.resource)
+}
+
+mask contains {"op": "upsert", "path": sprintf("/input/task/intent/resources/%d", [at]), "value": _hidden} if {
+	some at, resource in input.input.task.intent.resources
+	regex.match(_address, resource)
+}
+
+mask contains {"op": "upsert", "path": sprintf("/result/reasons/%d/detail", [at]), "value": {"found": _hidden}} if {
+	some at, reason in input.result.reasons
+	regex.match(_address, json.marshal(reason.detail))
 }
 
 _address_in_path if {

@@ -30,9 +30,15 @@ test_an_address_in_a_path_is_masked if {
 	places({"segments": ["customers", "ada@acme.example"]}) == {"/input/request/path", "/input/request/segments"}
 }
 
-test_an_address_in_the_name_of_a_resource_is_masked if {
-	tool := {"resource": "customer:ada@acme.example"}
-	{place.path | some place in log.mask with input as {"input": {"tool": tool}}} == {"/input/tool/resource"}
+test_an_address_in_a_resource_is_masked_where_it_is_named if {
+	named := {
+		"request": {},
+		"tool": {"resource": "customer:ada@acme.example"},
+		"task": {"intent": {"resources": ["ticket:7", "customer:ada@acme.example"]}},
+	}
+	found := [{"rule": "a", "detail": {}}, {"rule": "b", "detail": {"resource": "customer:ada@acme.example"}}]
+	masked := {one.path | some one in log.mask with input as {"input": named, "result": {"reasons": found}}}
+	masked == {"/input/tool/resource", "/input/task/intent/resources/1", "/result/reasons/1/detail"}
 }
 
 test_what_tells_nothing_stays if {
