@@ -45,6 +45,8 @@ class Teller {
   readonly #options: DemonstrationOptions
   readonly #ports: AgentPorts
   #svids: AgentSvids = { token: '', certificate: { cert: '', key: '', ca: '' } }
+  /** The call that was refused last. */
+  #refused: string | null = null
   #number = 0
   #asTold = true
 
@@ -59,7 +61,8 @@ class Teller {
     const { agent, audience } = this.#company
     this.#svids = await this.#company.svids()
     this.#say('Countersign stands between an agent and every API it calls.', 'bold')
-    this.#say(`Agent    ${agent}\nIdentity a JWT-SVID for ${audience}, by the SPIFFE Workload API\nState    ${this.#company.folder}`)
+    this.#say(`Agent    ${agent}\nIdentity a JWT-SVID for ${audience}, by the SPIFFE Workload API`)
+    this.#say(`Policy   default, revision ${this.#sidecar.foundation.policy.revision}\nState    ${this.#company.folder}`)
     await this.#call(anonymous)
     const opened = await this.#call(opening)
     const task = idOf(opened.body)
@@ -87,6 +90,8 @@ class Teller {
         `curl -s http://127.0.0.1:${ports.get('health')}/metrics | grep ^countersign_calls`,
         `npm run -s cs -- dev-identity mint --socket ${this.#company.workloadApi} --id ${this.#company.agent} --audience ${this.#company.audience}`,
         `npm run -s cs -- task ls ${admin}`,
+        `npm run -s cs -- policy explain ${this.#refused} --logs ${folder}/ledger`,
+        `npm run -s cs -- policy coverage ${admin}`,
         `npm run -s cs -- evidence verify ${folder}/ledger --key ${folder}/ledger/ledger.pub`,
       ].join('\n'),
     )
@@ -116,6 +121,7 @@ class Teller {
     const act = step.path.startsWith('/.countersign/') && seen.status < 300
     for (const line of act ? await this.#events(before) : await this.#decision(seen.call)) this.#options.print(`  ${line}`)
     if (!good) this.#wrong(`expected ${status} ${code ?? ''}`)
+    if (seen.code === 'decide.denied') this.#refused = seen.call
     return seen
   }
 

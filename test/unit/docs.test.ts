@@ -5,6 +5,7 @@ import { parse, stringify } from 'yaml'
 import { rulesPage } from '../../scripts/rules-page.ts'
 import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
+import { decideConfig } from '../../src/config/decide.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { codes } from '../../src/refusal.ts'
 import { faultsOf } from '../support/json-schema.ts'
@@ -49,6 +50,14 @@ describe('every page', () => {
 test('the configuration in the README is the minimal example', () => {
   const [, text = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(read('README.md')) ?? []
   expect(parse(text)).toEqual(parse(read('examples/minimal/countersign.yaml')))
+})
+
+test('the complete example passes check and shows every setting of decide once', () => {
+  const text = read('examples/complete/countersign.yaml')
+  const { config, findings } = parseConfig(text, 'countersign.yaml', { HOOK_SECRET: 'none', OPENAI_KEY: 'none' })
+  expect(findings.filter(({ code }) => code !== 'CS1901')).toEqual([])
+  expect(Object.keys(parse(text).decide).sort()).toEqual(Object.keys(decideConfig.shape).sort())
+  expect(config.forward.routes['crm']?.tools[0]?.answer).toBe('json')
 })
 
 test('the sources on the page of OpenID Connect pass check, all of them in one configuration', () => {
