@@ -10,6 +10,7 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import type { PolicyHost } from '../../src/decide/module.ts'
 import { maskSpoken, type Spoken } from '../../src/record/mask.ts'
+import { Reading } from '../../src/match/json-keys.ts'
 import { applyMaskRules, readMaskRules, type Maskable } from '../../src/record/mask-rules.ts'
 import { openHost } from '../support/policy-rig.ts'
 
@@ -28,10 +29,9 @@ interface Case {
 /** What OPA logged of one case; null: it threw the event away. */
 type Logged = { readonly input?: unknown; readonly result?: unknown; readonly erased?: string[]; readonly masked?: string[] } | null
 
-/** Neither a quote nor an ampersand alone: OPA reads a key of one escaped character as its backslash. */
 const keys = [
-  ...'a|b|token|a b|a%20b|a/b|x~1y|~0|100%|%zz|%2F|é|漢字|\u{1f511}|a"b|a\u2028b|\\|<&>||.|..|0|1|2|-1|-0|+1|01|1e0|0x1| 1|١'.split('|'),
-  ..."$ a&b + : = @ ; , ? # ! ' ( ) * - _ __proto__ constructor toString length".split(' '),
+  ...'a|b|token|a b|a%20b|a/b|x~1y|~0|100%|%zz|%2F|é|漢字|\u{1f511}|"|\u2028|\\|<&>||.|..|0|1|2|-1|-0|+1|01|1e0|0x1| 1|١'.split('|'),
+  ..."$ & + : = @ ; , ? # ! ' ( ) * - _ __proto__ constructor toString length".split(' '),
   '0000000000000000000001',
   '9'.repeat(25),
 ]
@@ -55,9 +55,12 @@ const oddRules = [
   { op: 'remove', path: '/input/a', value: 1, more: true },
 ]
 
+/** As the ledger reads: V8 gives a key that is spelled with escapes the name of another. */
+const parse = (text: string): unknown => new Reading(text).value()
+
 const keepAlive = new Agent({ keepAlive: true, maxSockets: 1 })
 // as they are read from a line: no value is there twice as one
-const cases: readonly Case[] = JSON.parse(JSON.stringify(fc.sample(maskings(), { numRuns: 1200, seed })))
+const cases = parse(JSON.stringify(fc.sample(maskings(), { numRuns: 1200, seed }))) as readonly Case[]
 let scratch = ''
 let server: ChildProcess | null = null
 let host: PolicyHost
@@ -116,14 +119,14 @@ it('a line that the same policy masks in our host says what the event of OPA say
     const spoken: Spoken = { input: textOf(input), result: textOf(result), erased: [], masked: [], withheld: false }
     const event = (said: Spoken): string => `{"path":"countersign/results/${at}","input":${said.input},"result":${said.result}}`
     const said = maskSpoken(spoken, event, host, {
-      parse: (json) => JSON.parse(json) as unknown,
+      parse,
       log: { error: () => undefined },
       engine: () => null,
     })
     const logged = theirs[at] ?? null
     expect(said.withheld, JSON.stringify(cases[at])).toBe(logged === null)
     if (logged === null) continue
-    const ours = { input: JSON.parse(said.input), result: JSON.parse(said.result ?? 'null'), erased: said.erased, masked: said.masked }
+    const ours = { input: parse(said.input), result: parse(said.result ?? 'null'), erased: said.erased, masked: said.masked }
     const wanted = { input: logged.input ?? null, result: logged.result ?? null, erased: logged.erased ?? [], masked: logged.masked ?? [] }
     expect(ours, JSON.stringify(cases[at])).toEqual(wanted)
   }
@@ -184,7 +187,7 @@ async function loggedBy(folder: string): Promise<readonly Logged[]> {
   let failed = 0
   const reading = (async (lines: AsyncIterable<string>) => {
     for await (const line of lines) {
-      const said = JSON.parse(line) as { msg: string; decision_id: string } & NonNullable<Logged>
+      const said = parse(line) as { msg: string; decision_id: string } & NonNullable<Logged>
       if (said.msg === 'Decision Log') events.set(said.decision_id, said)
       else if (said.msg.startsWith('Log event masking failed')) failed++
       if (events.size + failed === cases.length) return
