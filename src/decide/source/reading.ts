@@ -9,7 +9,7 @@ const { bytes, trust } = workerData as Apart
 const own = (part: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(part)
 
 try {
-  const read = readBundle(bytes, trust, () => parentPort?.postMessage('unpacked'))
+  const read = readBundle(bytes, trust, () => parentPort?.postMessage('unpacked', []))
   const [wasm, data] = [own(read.wasm), own(read.data)]
   answer({ bundle: { ...read, wasm, data } }, [wasm.buffer, data.buffer])
 } catch (error) {
