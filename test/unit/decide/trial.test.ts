@@ -9,7 +9,7 @@ import { openPolicy, openPolicyApart, type PolicyHost } from '../../../src/decid
 import { measureApart, type TrialOptions } from '../../../src/decide/trial.ts'
 import { edition } from '../../support/bundle-server.ts'
 import { FeedRig } from '../../support/feed-rig.ts'
-import { defaultPolicyBytes, openHost, packBundle, quietLog, type Logged } from '../../support/policy-rig.ts'
+import { allowedInput, defaultPolicyBytes, filesOf, openHost, packBundle, quietLog, type Logged } from '../../support/policy-rig.ts'
 import { constant, forever, wasmModule } from '../../support/wasm-module.ts'
 
 const whenLong = (then: readonly number[]): number[] => [0x20, 0x04, ...constant(1024), 0x4b, 0x04, 0x40, ...then, 0x0b]
@@ -98,6 +98,16 @@ describe('a trial on another thread', () => {
     const answer = '[{"result":{"effect":"allow"}}]'
     const allowing = { '.manifest': '{"roots":["countersign"],"wasm":[]}', 'policy.wasm': wasmModule({ texts: { answer } }) }
     await expect(measure(readBundle(packBundle(allowing)))).rejects.toThrow(/must deny \{\}, it says "allow"/)
+  })
+
+  it('tries what its author says of it without an operator’s settings, as on this thread', async () => {
+    const files = filesOf(defaultPolicyBytes)
+    const manifest = { ...JSON.parse(Buffer.from(files['.manifest'] ?? '').toString()), revision: 'frozen' }
+    const bundle = readBundle(packBundle({ ...files, '.manifest': JSON.stringify(manifest) }))
+    const settings = { freeze: [{ from: 0, until: 4_000_000_000_000, effects: ['read'], effect: 'deny', reason: 'all year' }] }
+    const host = await openPolicyApart(bundle, { clock: () => 1000, log: quietLog(), budgetMs, settings }, never)
+    expect(host.evaluate('countersign/decision', JSON.stringify(allowedInput()))).toMatchObject({ effect: 'deny' })
+    host.close()
   })
 
   it('is refused when its thread is not done in time, and the thread is gone', async () => {
