@@ -18,7 +18,7 @@ export class PolicyFeeds {
     this.#identity = identity
   }
 
-  /** The first source. A server that cannot be had makes nothing fail: nothing judges until it can. Rejects for a path without a good bundle. */
+  /** The first source. A server that cannot be had makes nothing fail: nothing judges until it can. Rejects for a path without a good bundle, and with `record.failed`. */
   async start(loaded: Loaded): Promise<void> {
     const next = openFeed(loaded, this.#on, this.#identity, null)
     this.#current = next
@@ -27,6 +27,8 @@ export class PolicyFeeds {
     } catch (error) {
       throw explained(error)
     }
+    // what cannot be written down must not begin
+    await this.#on.recorder.event({ kind: 'policy.source', by: 'countersign', detail: { source: next.feed.kind } })
     next.feed.begin()
   }
 

@@ -284,7 +284,10 @@ describe('a running sidecar refuses with', () => {
     await using upstream = await TestUpstream.start()
     // a policy that denies as it must and says "alloW" where it allows
     const files = filesOf(defaultPolicyBytes)
-    const bundle = packBundle({ ...files, 'policy.wasm': patched(Buffer.from(files['policy.wasm'] ?? ''), 'allow\0', 'alloW\0') })
+    // and that no longer says of itself what it allows
+    const manifest = JSON.parse(Buffer.from(files['.manifest'] ?? '').toString()) as Record<string, unknown>
+    const bare = { ...files, '.manifest': JSON.stringify({ ...manifest, metadata: {} }) }
+    const bundle = packBundle({ ...bare, 'policy.wasm': patched(Buffer.from(files['policy.wasm'] ?? ''), 'allow\0', 'alloW\0') })
     const path = join(folder, 'policy.tar.gz')
     writeFileSync(path, bundle)
     await using running = await start(upstream.url, {}, { settings: { decide: { bundle: { path, unsafe_unsigned: true } } } })
