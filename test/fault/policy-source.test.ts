@@ -61,7 +61,7 @@ async function company({ away = false } = {}): Promise<Company> {
 function events(running: Running): readonly (readonly [unknown, Readonly<Record<string, unknown>>])[] {
   return running
     .entries()
-    .filter(({ event }) => String(event).startsWith('policy.'))
+    .filter(({ event }) => String(event).startsWith('policy.') && event !== 'policy.source') // which each start says
     .map(({ event, detail }) => [event, detail as Readonly<Record<string, unknown>>])
 }
 
