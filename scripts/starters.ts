@@ -1,31 +1,22 @@
 /** The starters: rules on top of the default policy. Each is formatted, checked, tested, compiled, and holds its recorded cases. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildPolicy, plainly } from '../src/author/build.ts'
+import { openCandidate } from '../src/author/candidate.ts'
+import { readCases, runCase } from '../src/author/cases.ts'
 import { policyData } from '../src/config/policy-data.ts'
 import { loadConfig } from '../src/config/load.ts'
-import { readBundle } from '../src/decide/bundle/bundle.ts'
-import type { Entrypoint } from '../src/decide/engine.ts'
-import { openPolicy } from '../src/decide/module.ts'
 
 /** Runs the compiler in a folder and gives what it printed; throws the complaint when it fails. */
 export type Compiler = (args: readonly string[], complaint: string, cwd: string) => string
-
-/** A recorded call and what must come of it. */
-interface Case {
-  readonly name: string
-  readonly entrypoint: Entrypoint
-  readonly input: unknown
-  readonly expect: { readonly effect: string; readonly rules: readonly string[] }
-}
 
 /** Checks every starter under `rego`; throws at the first that does not hold. Nothing is written. */
 export function checkStarters(rego: string, opa: string, compiler: Compiler): void {
   for (const name of readdirSync(join(rego, 'starters')).sort()) {
     const folder = join(rego, 'starters', name)
     test(name, folder, rego, compiler)
-    const cases = hold(folder, buildPolicy([folder], plainly, opa).bytes)
+    const cases = hold(name, folder, buildPolicy([folder], plainly, opa).bytes)
     console.log(`policy: starter ${name} is formatted, checked, tested, compiled, and holds ${cases} cases`)
   }
 }
@@ -47,31 +38,17 @@ function test(name: string, folder: string, rego: string, compiler: Compiler): v
 }
 
 /** Judges the cases with the settings of the starter's configuration and with none: they must not hang on a setting. */
-function hold(folder: string, bytes: Uint8Array): number {
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
-  const clock = (): number => Date.UTC(2026, 10, 2)
+function hold(name: string, folder: string, bytes: Uint8Array): number {
   const { settings } = loadConfig(join(folder, 'countersign.yaml'), { MODEL_KEY: 'none' }).config.decide
-  const files = existsSync(join(folder, 'cases')) ? readdirSync(join(folder, 'cases')) : []
-  for (const set of [{}, settings === undefined ? {} : { settings: policyData(settings, clock()) }]) {
-    const host = openPolicy(readBundle(bytes), { clock, log, ...set })
+  const { cases } = readCases([join(folder, 'cases')])
+  for (const set of [undefined, settings === undefined ? undefined : policyData(settings, Date.UTC(2026, 10, 2))]) {
+    const candidate = openCandidate({ name, bytes }, {}, set)
     try {
-      for (const file of files) {
-        const one: Case = JSON.parse(readFileSync(join(folder, 'cases', file), 'utf8'))
-        const said = spoken(host.evaluate(one.entrypoint, JSON.stringify(one.input)))
-        const wanted = `${one.expect.effect} ${one.expect.rules.toSorted().join(' ')}`
-        if (said !== wanted) throw new Error(`${join(folder, 'cases', file)}: "${said}" instead of "${wanted}"`)
-      }
+      const wrong = cases.map((one) => runCase(one, candidate)).find(({ ok }) => !ok)
+      if (wrong !== undefined) throw new Error(`${wrong.file}: ${wrong.differences.join('; ')}`)
     } finally {
-      host.close()
+      candidate.close()
     }
   }
-  return files.length
-}
-
-function spoken(decision: unknown): string {
-  const { effect, reasons }: { readonly effect: string; readonly reasons: readonly { readonly rule: string }[] } = Object(decision)
-  return `${effect} ${reasons
-    .map(({ rule }) => rule)
-    .sort()
-    .join(' ')}`
+  return cases.length
 }

@@ -128,10 +128,9 @@ function hostOptions(
   return { clock, log, ...evaluated, ...(decide.settings === undefined ? {} : { settings: policyData(decide.settings, clock()) }) }
 }
 
-/** What an engine is made of besides its bundle: all of `decide` but what each judgement is handed. */
-function madeWith({ config }: Loaded): string {
-  const { bundle: _bundle, mode: _mode, modes: _modes, environment: _environment, ...rest } = config.decide
-  return JSON.stringify(rest)
+/** What an engine is made of besides its bundle: the settings that `hostOptions` takes of the configuration. */
+function madeWith({ config: { decide } }: Loaded): string {
+  return JSON.stringify([decide.evaluation.budget, decide.settings ?? null])
 }
 
 function restsOn(loaded: Loaded): string {

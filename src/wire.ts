@@ -13,7 +13,6 @@ import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
-import type { Modes } from './decide/mode.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
@@ -61,7 +60,7 @@ export interface Wiring {
  */
 export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = null): Wiring {
   const { clock, log } = on
-  const { decide } = loaded.config
+  const { mode, modes, environment, evaluation } = loaded.config.decide
   const trust = openTrust(loaded, on, previous)
   const open: { close(): unknown }[] = trust === previous?.trust ? [] : [trust]
   const kept = <Part extends { close(): unknown }>(part: Part): Part => {
@@ -72,8 +71,8 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const slow = makeSlow({ budget: decide.evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
-    const setting = { engine: () => on.policy.engine(), slow, log, ...modesOf(loaded), environment: decide.environment, clock }
+    const slow = makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
+    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
@@ -196,10 +195,6 @@ function observed(forward: Forward, state: State): Stages['forward'] {
       },
     )
   }
-}
-
-function modesOf({ config: { decide } }: Loaded): Modes {
-  return decide.modes.length === 0 ? { mode: decide.mode } : { mode: decide.mode, modes: decide.modes }
 }
 
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */

@@ -1,6 +1,7 @@
 import { createReadStream, statSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fits } from '../decide/mode.ts'
 import { tail } from '../record/tail.ts'
 import { parseDuration } from '../duration.ts'
 import { AdminFault, adminOptions, adminUsage, askAdmin, findAdmin, type AdminAccess } from './admin-client.ts'
@@ -136,8 +137,7 @@ function filter(values: Values): (line: LogLine) => boolean {
 }
 
 function like(wanted: string | undefined, values: readonly string[]): boolean {
-  if (wanted === undefined) return true
-  return values.some((value) => (wanted.endsWith('*') ? value.startsWith(wanted.slice(0, -1)) : value === wanted))
+  return wanted === undefined || values.some((value) => fits(wanted, value))
 }
 
 function moment(text: string | undefined, option: string): number | null {

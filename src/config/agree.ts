@@ -1,4 +1,5 @@
 import { bundleSource } from './bundle.ts'
+import { fits } from '../decide/mode.ts'
 import { claimedBy } from '../identify/registry.ts'
 import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
@@ -236,8 +237,7 @@ const registered: Check = ({ task, forward }, place) => {
         ),
       )
     for (const [at, tool] of agent.intent.tools.entries()) {
-      const stem = tool.endsWith('*') ? tool.slice(0, -1) : null
-      if (!known.some((name) => (stem === null ? name === tool : name.startsWith(stem))))
+      if (!known.some((name) => fits(tool, name)))
         found.push(place('CS1401', 'warning', [...path, 'intent', 'tools', at], `no route has a tool "${tool}"`))
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { fits } from '../decide/mode.ts'
 import type { Finding } from './findings.ts'
 import type { Place } from './load.ts'
 import type { Config } from './schema.ts'
@@ -46,8 +47,4 @@ export function modeFindings({ decide, forward, task }: Config, place: Place): F
       found.push(place('CS1401', 'warning', [...path, 'agent'], `no agent is registered as "${agent}"`))
     return found
   })
-}
-
-function fits(pattern: string, name: string): boolean {
-  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }

@@ -45,6 +45,7 @@ function covers({ agent, tool, risk, rule: named }: ModeException, { caller, tas
   return agent === undefined || agent === task.agent.id || fits(agent, caller.id)
 }
 
-function fits(pattern: string, name: string): boolean {
+/** Whether a name is the pattern, or begins with what stands before the `*` that ends it. */
+export function fits(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }

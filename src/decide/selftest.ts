@@ -1,7 +1,7 @@
 /** What a bundle says of itself: inputs whose effect its author knows, tried before it judges. */
 
 import { BundleFault } from './bundle/fault.ts'
-import type { Manifest } from './bundle/manifest.ts'
+import { isRecord, type Manifest } from './bundle/manifest.ts'
 import { readResult } from './result.ts'
 
 /** One line of `metadata.countersign.selftest` in a manifest. */
@@ -62,8 +62,4 @@ function effectOf(entrypoint: string, document: unknown): string {
   } catch {
     return 'no well-formed decision'
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

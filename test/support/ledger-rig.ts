@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterEach } from 'vitest'
 import type { Call } from '../../src/listen/call.ts'
 import { idSource } from '../../src/id.ts'
+import type { Question } from '../../src/decide/decide.ts'
 import type { Entry } from '../../src/record/record.ts'
 import type { LedgerIo } from '../../src/record/ledger-io.ts'
 import { diskIo } from '../../src/record/ledger-io.ts'
@@ -75,13 +76,19 @@ export class LedgerRig {
     return Object.assign(sketchCall(sketch), { id: this.#newId('c') })
   }
 
-  /** Takes an entry through every mark up to (not including) its commit. */
-  judged(recorder: OpenRecorder, call: Call = this.call()): Entry {
-    const entry = recorder.call(call)
-    const question = sketchQuestion({ call, target: sketchTarget() })
+  /** Takes an entry through every mark up to (not including) its decision. */
+  matched(recorder: OpenRecorder, question: Question): Entry {
+    const entry = recorder.call(question.call)
     entry.identified(question.caller)
     entry.tasked(question.task)
     entry.matched(question.target)
+    return entry
+  }
+
+  /** Takes an entry through every mark up to (not including) its commit. */
+  judged(recorder: OpenRecorder, call: Call = this.call()): Entry {
+    const question = sketchQuestion({ call, target: sketchTarget() })
+    const entry = this.matched(recorder, question)
     entry.permitted(sketchPermit(entry.decided(sketchDecision(question))))
     return entry
   }

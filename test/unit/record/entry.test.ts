@@ -268,10 +268,7 @@ describe('a refused call', () => {
     const rig = rigged()
     const recorder = await rig.open()
     const question = sketchQuestion({ call: rig.call() })
-    const entry = recorder.call(question.call)
-    entry.identified(question.caller)
-    entry.tasked(question.task)
-    entry.matched(question.target)
+    const entry = rig.matched(recorder, question)
     entry.decided(sketchDecision(question))
     entry.rejudged(sketchDecision(question, { effect: 'deny' }))
     await entry.refuse(new Refusal('decide.denied'))
@@ -351,10 +348,7 @@ describe('a policy that masks', () => {
     const rig = rigged()
     const recorder = await rig.open()
     const question = sketchQuestion({ call: rig.call() })
-    const entry = recorder.call(question.call)
-    entry.identified(question.caller)
-    entry.tasked(question.task)
-    entry.matched(question.target)
+    const entry = rig.matched(recorder, question)
     entry.permitted(
       sketchPermit(
         entry.decided(
