@@ -1,11 +1,10 @@
 import { resolve } from 'node:path'
+import { authority, type Authority } from './authority.ts'
 import { stateKey, tokenKey } from './config/keys.ts'
 import type { Env, Loaded } from './config/load.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
-import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import { PolicyInForce } from './decide/in-force.ts'
 import type { JudgeTask } from './decide/opening.ts'
-import { Permit } from './decide/permit.ts'
 import type { Entrypoint } from './decide/engine.ts'
 import { markerOf } from './decide/stalled.ts'
 import { startWatchdog, type Watchdog } from './decide/watchdog.ts'
@@ -13,18 +12,13 @@ import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { Reading } from './match/json-keys.ts'
-import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
 import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
 import { openSink } from './record/registry.ts'
-import { makeRejudge, type Rejudge } from './rejudge.ts'
-import { Revoke } from './revoke.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
-import type { Seal } from './state/state.ts'
-import { Tasks } from './task/tasks.ts'
 import type { Standing } from './verdict.ts'
 
 /** Takes one line for the operator: members first, then the sentence. */
@@ -44,20 +38,13 @@ export interface Surroundings {
 }
 
 /** What outlives a configuration: state, ledger, leases, open work. */
-export interface Foundation {
+export interface Foundation extends Authority {
   readonly env: Env
   readonly clock: () => number
   readonly newId: NewId
   readonly log: Log
   readonly state: SqliteState
   readonly recorder: OpenRecorder
-  readonly revoke: Revoke
-  /** To be called whenever a fact that open work rests on has changed. */
-  readonly rejudge: Rejudge
-  readonly tasks: Tasks
-  readonly credential: CredentialStage
-  /** What policy tells, to the ledger and to notifiers. */
-  readonly notices: Notices
   readonly signingKey: SigningKey
   /** `iss` of what Countersign signs. */
   readonly issuer: string
@@ -156,79 +143,4 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
   })
-}
-
-interface AuthorityParts extends LedgerParts {
-  readonly log: Log
-  readonly recorder: OpenRecorder
-  readonly seal: Seal | null
-  readonly issuer: string
-}
-
-/** Tasks, their leases and their open work: parts that end each other; and what policy tells of them. */
-function authority(parts: AuthorityParts): Pick<Foundation, 'revoke' | 'rejudge' | 'tasks' | 'credential' | 'notices'> {
-  const { clock, newId, log, state, recorder, seal, issuer, policy, inForce } = parts
-  const event = (told: LedgerEvent): Promise<void> => {
-    inForce()?.told(told)
-    return recorder.event(told)
-  }
-  const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
-  const revision = (): string => policy.revision
-  const tasks = new Tasks({
-    state,
-    clock,
-    newId,
-    seal,
-    revision,
-    judge: (question) => (inForce() ?? unwired()).judgeTask(question),
-    event,
-    ended: (task, cause, caller) => revoke.taskEnded(task, cause, caller),
-    paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
-  })
-  const credential = makeCredential({
-    providers: new Map(),
-    state,
-    seal,
-    subjectToken: (row) => tasks.subjectToken(row),
-    clock,
-    newId,
-    check: (permit) => Permit.check(permit),
-    event,
-    issued: ({ revision: under, task, caller }) => {
-      if (under !== revision()) void rejudge({ cause: 'policy', task, caller })
-    },
-    log,
-  })
-  const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
-  const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
-}
-
-interface RejudgeParts extends Pick<Foundation, 'revoke' | 'credential'> {
-  readonly revision: () => string
-  readonly event: (event: LedgerEvent) => Promise<void>
-}
-
-/** Judges open work again by the wiring in force, on the state as it is. */
-function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event }: RejudgeParts): Rejudge {
-  const { state, clock, log, inForce } = parts
-  const { book } = credential
-  return makeRejudge({
-    revoke,
-    standing: () => inForce()?.standing ?? null,
-    revision,
-    task: (id) => state.task(id),
-    facts: (task, caller) => state.facts(task, caller),
-    clock,
-    tasksOf: (caller) => (['active', 'paused'] as const).flatMap((each) => state.tasks({ caller, state: each }).map(({ id }) => id)),
-    leases: (tasks) => (tasks === undefined ? book.all() : tasks.flatMap((task) => book.ofTask(task))).map(({ row }) => row),
-    isOut: (lease) => book.has(lease),
-    takeBack: (lease, cause, why) => credential.takeBack(lease, cause, why),
-    event,
-    log,
-  })
-}
-
-function unwired(): never {
-  throw new Error('a task was judged before the stages were wired')
 }

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** What an id names: call, task, lease, approval, event. */
-export type IdKind = 'c' | 't' | 'l' | 'a' | 'e'
+/** What an id names: call, task, lease, approval, event, kill, grant of a hand-off. */
+export type IdKind = 'c' | 't' | 'l' | 'a' | 'e' | 'k' | 'g'
 
 /** Gives a new id such as `c_01JD…`: the kind and a ULID (48 bits of time, 80 of chance), sortable by time. */
 export type NewId = (kind: IdKind) => string

@@ -1,10 +1,6 @@
-import { dirname, resolve } from 'node:path'
-import { makeAdmin } from './admin/admin.ts'
-import { makeHealth } from './admin/health.ts'
-import { localKey } from './admin/local-key.ts'
+import { resolve } from 'node:path'
 import { makeMetrics } from './admin/metrics.ts'
 import { serve, type Serving } from './admin/serve.ts'
-import { personTasks } from './admin/tasks.ts'
 import { placeOf } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
 import { places, sameStanding } from './config/outdated.ts'
@@ -14,6 +10,7 @@ import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
 import type { PolicyFeed } from './policy.ts'
 import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
+import { adminPort, healthPort } from './ports.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { tellStalled } from './stall.ts'
@@ -92,7 +89,7 @@ class House implements Sidecar {
     this.inForce = this.#enforced(this.wiring)
     this.metrics = makeMetrics({
       version,
-      inFlight: () => this.#listening?.inFlight ?? 0,
+      inFlight: () => this.inFlight,
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
       policy: () => foundation.policy.status(),
@@ -128,14 +125,19 @@ class House implements Sidecar {
     await this.#expiry.sweep()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
-    this.#health = await serve(placeOf(loaded.config.listen.health.at), this.#healthPort())
-    this.#admin = await serve(placeOf(loaded.config.admin.at), this.#adminPort())
+    this.#health = await serve(placeOf(loaded.config.listen.health.at), healthPort(this))
+    this.#admin = await serve(placeOf(loaded.config.admin.at), adminPort(this))
     this.#listening = await listen(listenOptions(this.wiring, this.foundation, (call) => this.wiring.handle(call)))
     return this
   }
 
   get ports(): ReadonlyMap<string, number> {
     return new Map([...(this.#listening?.ports ?? []), ['admin', this.#admin?.port ?? 0], ['health', this.#health?.port ?? 0]])
+  }
+
+  /** Calls that have begun and not ended. */
+  get inFlight(): number {
+    return this.#listening?.inFlight ?? 0
   }
 
   notReady(): readonly string[] {
@@ -250,43 +252,6 @@ class House implements Sidecar {
       statusClass: status === null ? null : `${Math.floor(status / 100)}xx`,
       seconds: durationMs / 1000,
       evalSeconds: stageMs.decide === undefined ? null : stageMs.decide / 1000,
-    })
-  }
-
-  #healthPort(): Parameters<typeof serve>[1] {
-    return makeHealth({
-      notReady: () => this.notReady(),
-      metrics: () => this.metrics.text(),
-      jwks: () => this.foundation.signingKey.publicKeys(),
-      ledgerKey: () => this.foundation.recorder.publicKey(),
-      introspect: () => this.wiring.introspect,
-    })
-  }
-
-  #adminPort(): Parameters<typeof serve>[1] {
-    const { loaded } = this.wiring
-    const { state, recorder, tasks } = this.foundation
-    const { admin, task } = loaded.config
-    const file = resolve(loaded.folder, admin.key?.file ?? `${dirname(task.state.path)}/admin.key`)
-    return makeAdmin({
-      key: localKey(file),
-      tasks: personTasks(state, tasks),
-      clearSensitivity: async (caller, by, reason) => {
-        await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
-        state.clearSensitivity(caller)
-      },
-      tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
-      newest: () => recorder.position().seq,
-      status: () => ({
-        ready: this.notReady().length === 0,
-        not_ready: this.notReady(),
-        ports: Object.fromEntries(this.ports),
-        policy: this.foundation.policy.revision,
-        bundle: this.foundation.policy.status(),
-        ledger: { position: recorder.position().seq, key: recorder.publicKey() },
-        calls: this.#listening?.inFlight ?? 0,
-        leases: this.foundation.credential.sizes(),
-      }),
     })
   }
 }

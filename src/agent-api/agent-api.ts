@@ -6,6 +6,9 @@ import { Refusal } from '../refusal.ts'
 import type { Awaitable } from '../state/state.ts'
 import { TaskActs, type Answer, type TaskActsOptions } from './tasks.ts'
 
+/** One kind of thing that agents act on under `/v1/<noun>`; `path` is what follows it. Throws match.unroutable where nothing is. */
+export type AgentNoun = (call: Call, caller: Caller, path: readonly string[]) => Promise<Answer>
+
 export interface AgentApiOptions extends TaskActsOptions {
   readonly identify: (call: Call) => Awaitable<Caller>
   readonly record: Pick<Recorder, 'call'>
@@ -17,13 +20,14 @@ export interface AgentApiOptions extends TaskActsOptions {
  */
 export function makeAgentApi(options: AgentApiOptions): (call: Call) => Promise<void> {
   const tasks = new TaskActs(options)
+  const nouns: Readonly<Record<string, AgentNoun>> = { tasks: (call, caller, path) => tasks.act(call, caller, path) }
   return async (call) => {
     const entry = options.record.call(call)
     try {
       call.admit()
       const caller = entry.identified(await options.identify(call))
       call.occupy(caller.id)
-      send(call, await tasks.act(call, caller, taskPath(call)))
+      send(call, await actOf(call, nouns)(call, caller, call.address.segments.slice(2)))
     } catch (error) {
       call.refuse(await entry.refuse(Refusal.from(error)))
     } finally {
@@ -32,11 +36,12 @@ export function makeAgentApi(options: AgentApiOptions): (call: Call) => Promise<
   }
 }
 
-/** What follows `/v1/tasks` (the address's prefix is `/.countersign`). */
-function taskPath({ address }: Call): readonly string[] {
-  const [version, noun, ...rest] = address.segments
-  if (version !== 'v1' || noun !== 'tasks' || address.query !== null) throw new Refusal('match.unroutable')
-  return rest
+/** Who acts on `/v1/<noun>` (the address's prefix is `/.countersign`). */
+function actOf({ address }: Call, nouns: Readonly<Record<string, AgentNoun>>): AgentNoun {
+  const [version, noun] = address.segments
+  const act = noun !== undefined && Object.hasOwn(nouns, noun) ? nouns[noun] : undefined
+  if (version !== 'v1' || act === undefined || address.query !== null) throw new Refusal('match.unroutable')
+  return act
 }
 
 function send(call: Call, { status, body }: Answer): void {

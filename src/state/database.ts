@@ -19,6 +19,17 @@ const steps: readonly string[] = [
   `
   CREATE TABLE rates (key TEXT PRIMARY KEY, counted TEXT NOT NULL) WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX tasks_by_parent ON tasks (row ->> '$.parent') WHERE row ->> '$.parent' IS NOT NULL;
+  CREATE TABLE registrations (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE grants (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL);
+  CREATE INDEX grants_by_task ON grants (task);
+  CREATE INDEX grants_by_state ON grants (state);
+  CREATE TABLE approvals (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL);
+  CREATE INDEX approvals_by_task ON approvals (task);
+  CREATE INDEX approvals_by_state ON approvals (state);
+  CREATE TABLE kills (id TEXT PRIMARY KEY, lifted INTEGER, row TEXT NOT NULL) WITHOUT ROWID;
+  `,
 ]
 
 export interface DatabaseOptions {

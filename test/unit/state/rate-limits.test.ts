@@ -221,7 +221,9 @@ describe('in the state', () => {
     const path = join(folder, 'state.db')
     try {
       const before = openDatabase({ path, synced: false, wait: 0 })
-      before.exec('DROP TABLE rates; PRAGMA user_version = 1')
+      before.exec(
+        'DROP TABLE rates; DROP TABLE registrations; DROP TABLE grants; DROP TABLE approvals; DROP TABLE kills; DROP INDEX tasks_by_parent; PRAGMA user_version = 1',
+      )
       before.close()
       const state = openSqlite({ path, clock: () => noon })
       const row = sketchRow()

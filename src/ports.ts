@@ -1,0 +1,69 @@
+/** What people and machines of the operator are answered: the admin port and the health port. */
+import { dirname, resolve } from 'node:path'
+import { makeAdmin } from './admin/admin.ts'
+import { callerNoun } from './admin/callers.ts'
+import { makeHealth } from './admin/health.ts'
+import { localKey } from './admin/local-key.ts'
+import type { Noun } from './admin/noun.ts'
+import type { serve } from './admin/serve.ts'
+import { taskNoun } from './admin/tasks.ts'
+import type { Foundation } from './foundation.ts'
+import type { Wiring } from './wire.ts'
+
+type Answers = Parameters<typeof serve>[1]
+
+/** As much of a running sidecar as its ports tell. */
+export interface Told {
+  readonly foundation: Foundation
+  /** In force; a reload replaces it. */
+  readonly wiring: Wiring
+  readonly metrics: { readonly text: () => Promise<string> }
+  readonly ports: ReadonlyMap<string, number>
+  /** Calls that have begun and not ended. */
+  readonly inFlight: number
+  notReady(): readonly string[]
+}
+
+/** Liveness, readiness, metrics and public keys: nothing secret. */
+export function healthPort(told: Told): Answers {
+  return makeHealth({
+    notReady: () => told.notReady(),
+    metrics: () => told.metrics.text(),
+    jwks: () => told.foundation.signingKey.publicKeys(),
+    ledgerKey: () => told.foundation.recorder.publicKey(),
+    introspect: () => told.wiring.introspect,
+  })
+}
+
+/** The admin API. Its key file is made when it is not there. */
+export function adminPort(told: Told): Answers {
+  const { folder, config } = told.wiring.loaded
+  const { recorder, policy, credential } = told.foundation
+  return makeAdmin({
+    key: localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`)),
+    nouns: nounsOf(told.foundation),
+    tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
+    newest: () => recorder.position().seq,
+    status: () => ({
+      ready: told.notReady().length === 0,
+      not_ready: told.notReady(),
+      ports: Object.fromEntries(told.ports),
+      policy: policy.revision,
+      bundle: policy.status(),
+      ledger: { position: recorder.position().seq, key: recorder.publicKey() },
+      calls: told.inFlight,
+      leases: credential.sizes(),
+    }),
+  })
+}
+
+/** One line a noun. */
+function nounsOf({ state, recorder, tasks }: Foundation): Readonly<Record<string, Noun>> {
+  return {
+    tasks: taskNoun(state, tasks),
+    callers: callerNoun(async (caller, { by, reason }) => {
+      await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
+      state.clearSensitivity(caller)
+    }),
+  }
+}
