@@ -3,7 +3,7 @@ import type { Loaded } from './config/load.ts'
 import type { Policy, PolicyWatcher } from './decide/in-force.ts'
 import type { Foundation } from './foundation.ts'
 import type { UpstreamIdentity } from './forward/svid.ts'
-import { openFeed, type PolicyFeed } from './policy.ts'
+import { openFeed, tellUnjudged, type PolicyFeed } from './policy.ts'
 import type { LedgerEvent } from './record/record.ts'
 
 /** Owns the feed of the configuration in force. A source that a new configuration did not change goes on living. */
@@ -51,9 +51,12 @@ export class PolicyFeeds {
    * Puts it into force, in this tick. A source that stays is looked at again instead, for whoever reloads may have replaced what is there;
    * resolves when a path was. Never rejects.
    */
-  swap(next: PolicyFeed): Promise<void> {
+  swap(next: PolicyFeed, loaded: Loaded): Promise<void> {
     const before = this.#current
     if (next === before) {
+      const { policy, log } = this.#on
+      // whoever judges was looked at when it was opened; the tools may be new
+      if (policy.policy !== null) tellUnjudged(policy.policy.engine, loaded, log)
       const looked = next.feed.look()
       return next.feed.kind === 'url' ? Promise.resolve() : looked
     }

@@ -111,7 +111,7 @@ function verifying({ key, keys, scope: asked }: BundleConfig, folder: string): (
 }
 
 /** Tools that want their answers judged by a policy that cannot: they pass unjudged, and the operator is to know. */
-function tellUnjudged(host: Engine, { config }: Loaded, log: Foundation['log']): void {
+export function tellUnjudged(host: Pick<Engine, 'answers' | 'revision'>, { config }: Loaded, log: Foundation['log']): void {
   if (host.answers('countersign/response')) return
   const tools = Object.values(config.forward.routes).flatMap((route) => route.tools.filter(({ answer }) => answer !== undefined))
   if (tools.length === 0) return

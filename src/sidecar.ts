@@ -179,7 +179,7 @@ class House implements Sidecar {
     }
     this.wiring = next
     this.inForce = this.#enforced(next)
-    const looked = this.#feeds.swap(feed)
+    const looked = this.#feeds.swap(feed, loaded)
     if (!sameStanding(loaded.config, before.loaded.config)) this.#judgeAgain('configuration')
     this.foundation.watchdog.setStall(loaded.config.decide.evaluation.stall)
     before.close(next)

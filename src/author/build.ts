@@ -94,8 +94,12 @@ function sourceRevision({ folder, origins }: Composition): string {
 function signingFlags(signing: SigningKey | null, scratch: string): readonly string[] {
   if (signing === null) return []
   const claims = join(scratch, 'claims.json')
-  writeFileSync(claims, JSON.stringify({ keyid: signing.verification.id, ...(signing.scope === null ? {} : { scope: signing.scope }) }))
-  return ['--signing-key', signing.path, '--signing-alg', signing.verification.algorithm, '--claims-file', claims]
+  const { verification, scope, issued } = signing
+  writeFileSync(
+    claims,
+    JSON.stringify({ keyid: verification.id, ...(scope === null ? {} : { scope }), ...(issued === null ? {} : { iat: issued }) }),
+  )
+  return ['--signing-key', signing.path, '--signing-alg', verification.algorithm, '--claims-file', claims]
 }
 
 /** The cases that lie beside the sources of a folder; null when it has none. */

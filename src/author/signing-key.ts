@@ -11,6 +11,8 @@ export interface SigningKey {
   /** Where the compiler reads it. */
   readonly path: string
   readonly scope: string | null
+  /** When the signature says it was made (`iat`), epoch seconds; null: it does not say. */
+  readonly issued: number | null
   /** What verifies what it signs. */
   readonly verification: VerificationKey
 }
@@ -19,11 +21,21 @@ export interface SigningKey {
  * Reads a PEM private key, or the secret of an HMAC when the algorithm is one. Without an algorithm the key says it, as for keys that
  * verify. Throws AuthorFault, which never holds any of the key.
  */
-export function readSigningKey(path: string, id: string, algorithm: string | null, scope: string | null): SigningKey {
+export function readSigningKey(
+  path: string,
+  id: string,
+  said: Pick<SigningKey, 'scope' | 'issued'> & { readonly algorithm: string | null },
+): SigningKey {
+  const { algorithm, scope, issued } = said
   const secret = algorithm?.startsWith('HS') ?? false
   const text = readText(path)
   try {
-    return { path: resolve(path), scope, verification: readKey({ id, algorithm, scope, text: secret ? text : publicText(text, path) }) }
+    return {
+      path: resolve(path),
+      scope,
+      issued,
+      verification: readKey({ id, algorithm, scope, text: secret ? text : publicText(text, path) }),
+    }
   } catch (error) {
     if (!(error instanceof BundleFault)) throw error
     throw new AuthorFault(`${path}: ${error.message}`, { cause: error })

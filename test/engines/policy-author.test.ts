@@ -139,12 +139,16 @@ describe('a build', () => {
     'signed with %s verifies with its key and scope, and with no other',
     (algorithm) => {
       const path = join(folder({ key: privateKey(algorithm) }), 'key')
-      const key = readSigningKey(path, 'acme-1', algorithm, 'production')
+      const key = readSigningKey(path, 'acme-1', { algorithm, scope: 'production', issued: 1_700_000_000 })
       const place = folder(good)
       const { bytes } = buildPolicy([place], { ...plainly, signing: key }, opa)
-      expect(tryBundle(bytes, key.verification).bundle.signature).toMatchObject({ keyId: 'acme-1' })
+      expect(tryBundle(bytes, key.verification).bundle.signature).toMatchObject({ keyId: 'acme-1', issued: 1_700_000_000_000 })
       expect(() => readBundle(bytes, { keys: [key.verification], keyId: null, scope: 'test' })).toThrow(/scope/)
-      const other = readSigningKey(join(folder({ key: privateKey(algorithm) }), 'key'), 'acme-1', algorithm, 'production')
+      const other = readSigningKey(join(folder({ key: privateKey(algorithm) }), 'key'), 'acme-1', {
+        algorithm,
+        scope: 'production',
+        issued: null,
+      })
       expect(() => tryBundle(bytes, other.verification)).toThrow(/does not verify/)
       if (['RS256', 'EdDSA', 'HS256'].includes(algorithm))
         expect(Buffer.compare(bytes, buildPolicy([place], { ...plainly, signing: key }, opa).bytes)).toBe(0)
@@ -154,7 +158,9 @@ describe('a build', () => {
   it('refuses a file that the library has too, a key that is none, and source that does not compile, with its place', () => {
     const twice = folder({ 'countersign/call/data.rego': sound })
     expect(() => buildPolicy([twice], plainly, opa)).toThrow(/is in the library too/)
-    expect(() => readSigningKey(join(twice, 'countersign/call/data.rego'), 'k', null, null)).toThrow(/is not a PEM private key/)
+    expect(() => readSigningKey(join(twice, 'countersign/call/data.rego'), 'k', { algorithm: null, scope: null, issued: null })).toThrow(
+      /is not a PEM private key/,
+    )
     const broken = folder({ [file]: 'package countersign.call\n\nx if nope(1)\n' })
     expect(() => buildPolicy([broken], plainly, opa)).toThrow(`${join(broken, file)}:3: rego_type_error: undefined function nope`)
   })

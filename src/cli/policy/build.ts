@@ -19,6 +19,7 @@ const options = {
   algorithm: { type: 'string' },
   'key-id': { type: 'string' },
   scope: { type: 'string' },
+  'signed-at': { type: 'string' },
   json: { type: 'boolean', default: false },
 } as const
 
@@ -40,6 +41,8 @@ ${libraryUsage}
   --key-id ID      what the sidecar calls the key
   --algorithm A    RS256, PS256, ES256, EdDSA, HS256 … (default: from the key)
   --scope S        what the signature is for
+  --signed-at T    when the signature says it was made: now, or a time such as 2026-11-27T09:00:00Z (default: it does not say). A
+                   sidecar with \`signed_within\` needs it; with a time that is given the same sources still give the same bytes
   --json           print the summary as JSON
 
 examples:
@@ -73,17 +76,24 @@ function serialOf(word: string | undefined): number | null {
   return serial
 }
 
-type Signing = Readonly<Partial<Record<'sign-key' | 'key-id' | 'algorithm' | 'scope', string>>>
+type Signing = Readonly<Partial<Record<'sign-key' | 'key-id' | 'algorithm' | 'scope' | 'signed-at', string>>>
 
 function signingOf(values: Signing): SigningKey | null {
   const { 'sign-key': path, 'key-id': id, algorithm = null, scope = null } = values
   if (path === undefined) {
-    if (id !== undefined || algorithm !== null || scope !== null)
-      throw new UsageFault('--key-id, --algorithm and --scope go with --sign-key')
+    if (id !== undefined || algorithm !== null || scope !== null || values['signed-at'] !== undefined)
+      throw new UsageFault('--key-id, --algorithm, --scope and --signed-at go with --sign-key')
     return null
   }
   if (id === undefined || id === '') throw new UsageFault('give --key-id ID: the sidecar looks the key up by it')
-  return readSigningKey(path, id, algorithm, scope)
+  return readSigningKey(path, id, { algorithm, scope, issued: issuedAt(values['signed-at']) })
+}
+
+function issuedAt(word: string | undefined): number | null {
+  if (word === undefined) return null
+  const at = word === 'now' ? Date.now() : Date.parse(word)
+  if (Number.isNaN(at)) throw new UsageFault('--signed-at takes now, or a time such as 2026-11-27T09:00:00Z')
+  return Math.floor(at / 1000)
 }
 
 function writeBundle(path: string, bytes: Uint8Array): void {
