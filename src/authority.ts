@@ -1,7 +1,7 @@
 /** Tasks, leases and open work, wired to each other: they outlive a configuration. */
-import { Approvals } from './approve/approvals.ts'
-import { makeChainOf } from './approve/chain.ts'
-import { covers } from './approve/objective.ts'
+import type { Approvals } from './approve/approvals.ts'
+import type { Holds } from './approve/hold.ts'
+import { openApprovals } from './approving.ts'
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import type { PolicyInForce } from './decide/in-force.ts'
 import { Permit } from './decide/permit.ts'
@@ -11,12 +11,10 @@ import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
-import { Refusal } from './refusal.ts'
 import { makeRejudge, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
-import { readLine } from './task/intent.ts'
 import { Tasks } from './task/tasks.ts'
 
 export interface AuthorityParts {
@@ -39,6 +37,8 @@ export interface Authority {
   readonly tasks: Tasks
   /** What people are asked and what they answered. */
   readonly approvals: Approvals
+  /** Calls that wait for a person. */
+  readonly holds: Holds
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -61,10 +61,7 @@ export function authority(parts: AuthorityParts): Authority {
     revision,
     judge: (question) => (inForce() ?? unwired()).judgeTask(question),
     event,
-    ended: async (task, cause, caller) => {
-      const cut = revoke.taskEnded(task, cause, caller)
-      await Promise.all([cut, approvals.taskEnded(task, cause)])
-    },
+    ended: (task, cause, caller) => both(revoke.taskEnded(task, cause, caller), approvals.taskEnded(task, cause)),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
   })
   const credential = makeCredential({
@@ -81,37 +78,10 @@ export function authority(parts: AuthorityParts): Authority {
     },
     log,
   })
-  const approvals = approvalsOf(parts, { revoke, credential, event })
+  const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, approvals, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
-}
-
-interface ApprovalParts extends Pick<Authority, 'revoke' | 'credential'> {
-  readonly event: (event: LedgerEvent) => Promise<void>
-}
-
-function approvalsOf(parts: AuthorityParts, { revoke, credential, event }: ApprovalParts): Approvals {
-  const { state, clock, newId, log, inForce } = parts
-  return new Approvals({
-    book: state.approvals,
-    clock,
-    newId,
-    task: (id) => state.task(id),
-    chainOf: makeChainOf((id) => state.task(id)),
-    owners: (caller) => ({ ...inForce()?.standing.agent(caller)?.owners }),
-    event,
-    readLine,
-    log,
-    revoke: async (row) => {
-      revoke.end(({ approval }) => approval?.id === row.id, withdrawn())
-      const { tool, objective, task } = row
-      const lent = credential.book
-        .ofTask(task)
-        .filter((held) => (objective === null ? held.row.tool === tool : covers(objective, held.row.tool)))
-      await Promise.all(lent.map((held) => credential.takeBack(held.row.id, 'approval', {})))
-    },
-  })
+  return { revoke, rejudge, tasks, approvals, holds, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {
@@ -139,8 +109,8 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event 
   })
 }
 
-function withdrawn(): Refusal {
-  return new Refusal('approve.declined', { reasons: ['a person took the approval back'] })
+async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
+  for (const done of await Promise.allSettled([one, other])) if (done.status === 'rejected') throw done.reason
 }
 
 function unwired(): never {

@@ -83,15 +83,19 @@ export class Approvals {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** Asks, or gives what is asked already by the same terms; one asked by other terms is given up. The event is in the ledger when it resolves. */
+  /**
+   * Asks, or gives what is asked already by the same terms; one asked by other terms is given up. Gives it closed when its time has just
+   * passed. The event is in the ledger when it resolves.
+   */
   ask(asking: Asking): Promise<ApprovalRow> {
-    const { task, digest, approvers, quorum, single } = asking
+    const { task, digest } = asking
     return this.#turns.take(`${task.id} ${digest}`, async () => {
       const before = await this.latest({ task: task.id, digest })
-      if (before?.state === 'pending' && before.expires > this.#options.clock()) {
-        if (before.quorum === quorum && before.single === single && same(before.approvers, approvers)) return before
-        await this.#give(before, 'policy asks for other approvers now')
-      } else if (before?.state === 'approved') await this.#give(before, 'policy asks for other approvers now')
+      if (before?.state === 'pending') {
+        if (before.expires <= this.#options.clock()) return (await this.#expire(before)) ?? before
+        if (sameTerms(before, asking)) return before
+      }
+      if (before?.state === 'pending' || before?.state === 'approved') await this.#give(before, 'policy asks for other approvers now')
       return this.#open(asking)
     })
   }
@@ -214,12 +218,13 @@ export class Approvals {
     await this.#tell('approval.withdrawn', closed, 'countersign', { reason, used: closed.used })
   }
 
-  async #expire(row: ApprovalRow): Promise<void> {
+  async #expire(row: ApprovalRow): Promise<ApprovalRow | null> {
     const reason = row.granted === null ? 'nobody answered in time' : 'it was not used up in time'
     const closed = await this.#options.book.close(row.id, 'expired', { at: this.#options.clock(), by: 'clock', reason })
-    if (closed === null) return
+    if (closed === null) return null
     this.#changed(closed)
     await this.#tell('approval.expired', closed, 'clock', { reason, used: closed.used })
+    return closed
   }
 
   #tell(kind: ApprovalEvent['kind'], row: ApprovalRow, by: string, detail: ApprovalEvent['detail']): Promise<void> {
@@ -242,8 +247,11 @@ export function approversOf({ answers }: Pick<ApprovalRow, 'answers'>): readonly
   return answers.filter(({ verdict }) => verdict === 'approve').map(({ by }) => by)
 }
 
-function same(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((one) => others.includes(one))
+function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
+  const named = row.approvers
+  return (
+    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
+  )
 }
 
 function unknown(): ApprovalFault {

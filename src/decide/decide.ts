@@ -52,8 +52,11 @@ export interface Decision {
   readonly approval: {
     readonly approvers: readonly string[]
     readonly quorum: number
-    readonly ttl: number
+    /** How long people may answer, ms; absent: as the configuration says. */
+    readonly ttl?: number
     readonly bind: readonly string[]
+    /** False: it is answered for this one action only. */
+    readonly objective?: boolean
   } | null
   readonly credential: {
     readonly provider?: string
