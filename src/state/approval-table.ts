@@ -30,7 +30,7 @@ export class ApprovalTable implements ApprovalBook {
     )
     this.#get = db.prepare('SELECT row FROM approvals WHERE id = ?')
     this.#list = db.prepare('SELECT row FROM approvals WHERE (?1 IS NULL OR task = ?1) ORDER BY rowid DESC')
-    this.#latest = db.prepare("SELECT row FROM approvals WHERE task = ?1 AND row ->> '$.digest' = ?2 ORDER BY rowid DESC LIMIT 1")
+    this.#latest = db.prepare("SELECT row FROM approvals WHERE row ->> '$.digest' = ?2 AND task = ?1 ORDER BY rowid DESC LIMIT 1")
     for (const { row } of db.prepare("SELECT row FROM approvals WHERE state IN ('pending', 'approved')").all()) {
       const open = decode(row)
       if (open !== null) this.#keep(open)
