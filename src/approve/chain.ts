@@ -35,5 +35,5 @@ export function isParty(parties: readonly string[], names: readonly string[]): b
 }
 
 function bare(name: string): string {
-  return name.replace(/^(person|user|agent):/, '').toLowerCase()
+  return name.replace(/^(person|user|agent):/i, '').toLowerCase()
 }
