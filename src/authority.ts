@@ -1,4 +1,7 @@
 /** Tasks, leases and open work, wired to each other: they outlive a configuration. */
+import type { Approvals } from './approve/approvals.ts'
+import type { Holds } from './approve/hold.ts'
+import { openApprovals } from './approving.ts'
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
 import type { PolicyInForce } from './decide/in-force.ts'
 import { Permit } from './decide/permit.ts'
@@ -32,6 +35,10 @@ export interface Authority {
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
   readonly tasks: Tasks
+  /** What people are asked and what they answered. */
+  readonly approvals: Approvals
+  /** Calls that wait for a person. */
+  readonly holds: Holds
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -54,7 +61,7 @@ export function authority(parts: AuthorityParts): Authority {
     revision,
     judge: (question) => (inForce() ?? unwired()).judgeTask(question),
     event,
-    ended: (task, cause, caller) => revoke.taskEnded(task, cause, caller),
+    ended: (task, cause, caller) => both(revoke.taskEnded(task, cause, caller), approvals.taskEnded(task, cause)),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
   })
   const credential = makeCredential({
@@ -71,9 +78,10 @@ export function authority(parts: AuthorityParts): Authority {
     },
     log,
   })
+  const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  return { revoke, rejudge, tasks, approvals, holds, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {
@@ -99,6 +107,10 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event 
     event,
     log,
   })
+}
+
+async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
+  for (const done of await Promise.allSettled([one, other])) if (done.status === 'rejected') throw done.reason
 }
 
 function unwired(): never {

@@ -1,11 +1,13 @@
 /** What follows a decision besides its permit: what policy obliges to, the judgement of what comes back, whether it still counts, and for how long. */
 
+import { Ask } from './approve/ask.ts'
+import { makeChainOf } from './approve/chain.ts'
 import { makeOblige, type Oblige } from './approve/oblige.ts'
 import { unclassified } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
 import { sameJudges, sameWay } from './config/outdated.ts'
 import { makeJudgeContinue } from './decide/continue.ts'
-import type { DecideOptions } from './decide/decide.ts'
+import type { Decide, Decision, DecideOptions, Question } from './decide/decide.ts'
 import { dutiesOf } from './decide/duties.ts'
 import { makeJudgeAnswer } from './decide/response.ts'
 import type { Answers } from './forward/judging.ts'
@@ -16,7 +18,8 @@ import type { Route } from './match/route.ts'
 import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
 import { makeReading, type Reading } from './rejudge.ts'
-import type { AgentRegistry } from './task/agents.ts'
+import type { TaskRow } from './state/state.ts'
+import type { Agent, AgentRegistry } from './task/agents.ts'
 import { named } from './task/sensitivity.ts'
 import type { Standing } from './verdict.ts'
 
@@ -32,6 +35,35 @@ export function obligeOf({ config }: Loaded, on: Foundation): Oblige {
 /** What other calls of the task hear that wait for a lease: the next one may have a fresh one. */
 function takenBack(): Refusal {
   return new Refusal('credential.unavailable', { retry: 'later', detail: 'policy took the leases of the task back' })
+}
+
+interface AskParts {
+  readonly decide: Decide
+  readonly agents: AgentRegistry
+  readonly refused: (decision: Decision) => void
+}
+
+/** Asks people about what policy does not decide alone. */
+export function askOf({ config }: Loaded, on: Foundation, { decide, agents, refused }: AskParts): Ask {
+  const { approvals, holds, revoke, state, clock } = on
+  return new Ask({
+    approvals,
+    holds,
+    register: (question) => revoke.hold(question),
+    judge: decide,
+    again: (question) => againOf(question, state.task(question.task.row.id), agents.find(question.caller.id)),
+    chainOf: makeChainOf((id) => state.task(id)),
+    clock,
+    setting: config.approve,
+    refused,
+  })
+}
+
+/** What was true of a call before it was held may not be true any more. */
+function againOf(question: Question, row: TaskRow | null, agent: Agent | null): Question {
+  if (row === null || row.ended !== null) throw new Refusal('task.ended')
+  if (agent === null) throw new Refusal('task.agent-not-live', { detail: `no agent is registered for ${question.caller.id}` })
+  return { ...question, task: { row, agent } }
 }
 
 /**

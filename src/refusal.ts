@@ -105,6 +105,15 @@ export const refusalHeaders = ['WWW-Authenticate', 'DPoP-Nonce', 'Retry-After'] 
 
 export type RefusalHeaders = Readonly<Partial<Record<(typeof refusalHeaders)[number], string>>>
 
+/** What the agent may poll, and until when a person may answer. */
+export interface ApprovalHandle {
+  /** `a_…`. */
+  readonly id: string
+  readonly status: string
+  /** ISO 8601. */
+  readonly expires: string
+}
+
 /** What a refusal may carry besides its code. */
 export interface RefusalOptions {
   /** Short sentences that the agent may read: no policy detail, no provider text, no secret. */
@@ -118,6 +127,8 @@ export interface RefusalOptions {
   readonly effect?: Effect | null
   /** Fixed texts, never a quote of what was sent: they go to the agent as they are. */
   readonly headers?: RefusalHeaders
+  /** Of a call that a person was asked about. */
+  readonly approval?: ApprovalHandle | null
 }
 
 export class Refusal extends Error {
@@ -131,6 +142,7 @@ export class Refusal extends Error {
   /** For the record; null when nothing was sent upstream. */
   readonly effect: Effect | null
   readonly headers: RefusalHeaders
+  readonly approval: ApprovalHandle | null
 
   constructor(code: Code, options: RefusalOptions = {}) {
     const row: Row = codes[code]
@@ -145,15 +157,17 @@ export class Refusal extends Error {
     this.detail = options.detail ?? null
     this.effect = options.effect ?? null
     this.headers = options.headers ?? {}
+    this.approval = options.approval ?? null
   }
 
   /** The same refusal, knowing what had been sent by then. */
   after(effect: Effect): Refusal {
-    const { code, reasons, retry, detail, cause, headers } = this
+    const { code, reasons, retry, detail, cause, headers, approval } = this
     return new Refusal(code, {
       reasons,
       retry,
       headers,
+      approval,
       ...(detail === null ? {} : { detail }),
       ...(cause === undefined ? {} : { cause }),
       effect,

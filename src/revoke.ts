@@ -11,13 +11,16 @@ export type RevokeLeases = (task: string, cause: string) => Promise<void>
 
 /**
  * The mirror of the request path: the single register of open work and the single list of what ends it.
- * Today: a task that ended (completed, revoked, expired), a judgement on facts that changed (`rejudge.ts`), and shutdown.
+ * Today: a task that ended (completed, revoked, expired), an approval taken back, a judgement on facts that changed (`rejudge.ts`), and
+ * shutdown.
  */
 export class Revoke {
   /** By call. Written by `open` and `close`. */
   readonly #open = new Map<Call, OpenWork>()
   /** By caller: what an agent has read follows all that it has open. Written by `open` and `close`. */
   readonly #ofCaller = new Map<string, Set<OpenWork>>()
+  /** Calls that wait for a person: there is no permit yet, but whatever would end it ends the wait. Written by `hold`. */
+  readonly #held = new Set<Question>()
   readonly #revokeLeases: RevokeLeases
 
   constructor(revokeLeases: RevokeLeases) {
@@ -44,6 +47,18 @@ export class Revoke {
     if (own?.size === 0) this.#ofCaller.delete(id)
   }
 
+  /** Registers a call that waits for a person; gives what ends that. */
+  hold(question: Question): () => void {
+    this.#held.add(question)
+    return () => void this.#held.delete(question)
+  }
+
+  /** Cuts all that is open or held and that `whose` is true of, at once. */
+  end(whose: (question: Question) => boolean, refusal: Refusal): void {
+    for (const { question } of this.list()) if (whose(question)) question.call.cut(refusal)
+    for (const question of this.#held) if (whose(question)) question.call.cut(refusal)
+  }
+
   isOpen(call: Call): boolean {
     return this.#open.has(call)
   }
@@ -55,19 +70,25 @@ export class Revoke {
 
   /** A task of this caller ended: its open work is cut at once, then its leases are taken back. */
   async taskEnded(task: string, cause: string, caller: string): Promise<void> {
-    for (const { question } of this.list(caller)) {
-      if (question.task.row.id === task) question.call.cut(new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
-    }
+    const ended = new Refusal('task.ended', { reasons: [`the task was ${cause}`] })
+    const of = (question: Question): boolean => question.task.row.id === task
+    for (const { question } of this.list(caller)) if (of(question)) question.call.cut(ended)
+    for (const question of this.#held) if (of(question)) question.call.cut(ended)
     await this.#revokeLeases(task, cause)
   }
 
   /** Shutdown after the drain deadline: whatever is still open is cut. */
   shutdown(): void {
-    for (const { question } of this.list()) question.call.cut(new Refusal('listen.draining'))
+    this.end(() => true, new Refusal('listen.draining'))
   }
 
   /** Number of permits in use, for metrics. */
   get size(): number {
     return this.#open.size
+  }
+
+  /** Number of calls that wait for a person. */
+  get held(): number {
+    return this.#held.size
   }
 }

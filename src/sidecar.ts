@@ -123,6 +123,8 @@ class House implements Sidecar {
     await credential.change(providers)
     await credential.sweep()
     await this.#expiry.sweep()
+    await this.foundation.approvals.sweep()
+    this.foundation.approvals.start()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), healthPort(this))
@@ -203,6 +205,8 @@ class House implements Sidecar {
   async close(): Promise<void> {
     this.#closing = true
     this.#expiry.stop()
+    this.foundation.holds.close()
+    this.foundation.approvals.close()
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
     await this.wiring.forward.close()

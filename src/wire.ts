@@ -27,7 +27,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
+import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -122,7 +122,7 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, set
     task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
     match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
     decide,
-    approve: approveOf(loaded, on, oblige, decide),
+    approve: approveOf(loaded, on, { oblige, decide, agents }),
     credential: (permit) => {
       const { route } = permit.decision.question.target
       if (route.credential !== null) refuseOutdated(loaded, on, route.name, 'minted')
@@ -144,13 +144,18 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
     tasks: on.tasks,
     state: on.state,
     agents: () => agents,
+    approvals: { read: (id) => on.approvals.read(id), holds: on.holds, hold: loaded.config.approve.hold },
     parseJson: (bytes) => readJson(bytes).value,
     verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
   })
 }
 
-/** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */
-function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stages['decide']): Stages['approve'] {
+interface Approving extends Pick<Parts, 'oblige' | 'agents'> {
+  readonly decide: Stages['decide']
+}
+
+/** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. Ask asks. */
+function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents }: Approving): Stages['approve'] {
   const read = readingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
@@ -166,7 +171,8 @@ function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stag
     refuseOutdated(loaded, on, decision.question.target.route.name, 'to mint')
     return Permit.mint(decision, how)
   }
-  return makeApprove({ mint, swap, oblige, rejudge, refused: (decision) => countRefusal(on, decision) })
+  const refused = (decision: Decision): void => countRefusal(on, decision)
+  return makeApprove({ mint, swap, oblige, rejudge: decide, refused, ask: askOf(loaded, on, { decide, agents, refused }) })
 }
 
 /** Tells the task's facts that policy refused. What fails here is told to the operator and changes nothing of the refusal. */

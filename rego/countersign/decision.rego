@@ -20,9 +20,14 @@ decision := object.union(_decision("ask"), {"approval": _approval}) if _effect =
 
 _decision(effect) := lib.labelled(lib.obliging(effect, _findings, call.obligations), call.labels)
 
-_findings := _denials | call.ask
+_findings := _denials | _asks
 
-_effect := lib.effect(_denials, call.ask, _holds)
+_effect := lib.effect(_denials, _asks, _holds)
+
+# What a person still has to answer. An answer never stands against a denial.
+_asks := call.ask if call.approved == false
+
+_asks := set() if call.approved == true
 
 default _holds := false
 
@@ -34,25 +39,22 @@ _holds if {
 
 _denials := (agent.deny | call.deny) | _unexplained
 
-# What the answer of a person is bound to. A change of any of it is another call.
-_approval := {
-	"approvers": [],
-	"quorum": 1,
-	"ttl": 900000,
-	"bind": [
-		"/caller/spiffe_id",
-		"/delegation/root",
-		"/request/body/sha256",
-		"/request/host",
-		"/request/method",
-		"/request/path",
-		"/request/query",
-		"/task/id",
-		"/tool/name",
-		"/tool/resource",
-		"/tool/route",
-	],
-}
+# Who must answer, and what the answer is bound to. A change of any of it is another call.
+_approval := object.union(call.demand, {"objective": call.needs_own == false, "bind": _bound})
+
+_bound := [
+	"/caller/spiffe_id",
+	"/delegation/root",
+	"/request/body/sha256",
+	"/request/host",
+	"/request/method",
+	"/request/path",
+	"/request/query",
+	"/task/id",
+	"/tool/name",
+	"/tool/resource",
+	"/tool/route",
+]
 
 # METADATA
 # title: Nothing allowed it

@@ -35,7 +35,8 @@ test_an_ask_says_what_an_answer_is_bound_to if {
 	sample.rules(decision) == {"risk.high-needs-person"}
 	decision.approval.quorum == 1
 	decision.approval.approvers == []
-	decision.approval.ttl == 900000
+	decision.approval.objective
+	not "ttl" in object.keys(decision.approval)
 	every pointer in ["/caller/spiffe_id", "/request/body/sha256", "/request/query", "/task/id", "/tool/name"] {
 		pointer in decision.approval.bind
 	}
@@ -66,4 +67,19 @@ test_a_reason_carries_controls_and_keeps_its_detail_apart if {
 		"ASI01", "ASI02", "ASI03", "NHI5", "AML.T0053", "AML.M0028",
 		"PR.AA-05", "MAP 3.3", "MANAGE 1.3", "MAESTRO L3", "MAESTRO L6",
 	]
+}
+
+test_an_ask_that_people_answered_is_allowed_and_a_deny_is_not if {
+	asked := sample.changed(sample.call, {"tool": {"risk": "high"}})
+	countersign.decision.effect == "allow" with input as sample.changed(asked, {"approval": sample.approval})
+	refused := countersign.decision with input as sample.changed(asked, {"approval": sample.approval, "tool": {"name": "other"}})
+	refused.effect == "deny"
+	sample.rules(refused) == {"intent.tool"}
+}
+
+test_an_answer_that_does_not_reach_is_asked_again_and_says_for_what if {
+	asked := sample.changed(sample.call, {"tool": {"risk": "critical"}, "approval": sample.changed(sample.approval, {"kind": "objective"})})
+	decision := countersign.decision with input as asked
+	decision.effect == "ask"
+	decision.approval.objective == false
 }

@@ -4,6 +4,8 @@ import type { Call } from '../listen/call.ts'
 import type { Recorder } from '../record/record.ts'
 import { Refusal } from '../refusal.ts'
 import type { Awaitable } from '../state/state.ts'
+import { checkHosting } from '../task/hosting.ts'
+import { approvalNoun, type ApprovalNounOptions } from './approvals.ts'
 import { TaskActs, type Answer, type TaskActsOptions } from './tasks.ts'
 
 /** One kind of thing that agents act on under `/v1/<noun>`; `path` is what follows it. Throws match.unroutable where nothing is. */
@@ -12,6 +14,7 @@ export type AgentNoun = (call: Call, caller: Caller, path: readonly string[]) =>
 export interface AgentApiOptions extends TaskActsOptions {
   readonly identify: (call: Call) => Awaitable<Caller>
   readonly record: Pick<Recorder, 'call'>
+  readonly approvals: ApprovalNounOptions
 }
 
 /**
@@ -20,7 +23,10 @@ export interface AgentApiOptions extends TaskActsOptions {
  */
 export function makeAgentApi(options: AgentApiOptions): (call: Call) => Promise<void> {
   const tasks = new TaskActs(options)
-  const nouns: Readonly<Record<string, AgentNoun>> = { tasks: (call, caller, path) => tasks.act(call, caller, path) }
+  const nouns: Readonly<Record<string, AgentNoun>> = {
+    tasks: (call, caller, path) => tasks.act(call, caller, path),
+    approvals: hosted(options.agents, approvalNoun(options.approvals)),
+  }
   return async (call) => {
     const entry = options.record.call(call)
     try {
@@ -33,6 +39,15 @@ export function makeAgentApi(options: AgentApiOptions): (call: Call) => Promise<
     } finally {
       call.release()
     }
+  }
+}
+
+/** An agent that others run is let in by the same door as for its calls. */
+function hosted(agents: AgentApiOptions['agents'], noun: AgentNoun): AgentNoun {
+  return async (call, caller, path) => {
+    const agent = agents().find(caller.id)
+    if (agent !== null) checkHosting(agent, caller, call)
+    return noun(call, caller, path)
   }
 }
 

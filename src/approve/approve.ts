@@ -4,7 +4,8 @@ import type { Decision, Question } from '../decide/decide.ts'
 import type { Permit, Swap } from '../decide/permit.ts'
 import { Refusal } from '../refusal.ts'
 import type { Oblige } from './oblige.ts'
-import { StaleFacts } from './swap.ts'
+import { unanswered, type Ask } from './ask.ts'
+import { ApprovalGone, StaleFacts } from './swap.ts'
 
 /** A promise only where something is obliged that takes time. `entry`: told of each decision that takes the place of the one before. */
 export type Approve = (decision: Decision, entry?: Rejudged) => Permit | Promise<Permit>
@@ -23,41 +24,84 @@ export interface ApproveOptions {
   readonly rejudge?: (question: Question) => Decision
   /** Counts a refusal by policy among the facts of its task. The refusal stands whatever becomes of that, and waits for nothing. */
   readonly refused?: (decision: Decision) => void
+  /** Asks people. Absent: nobody can be asked. */
+  readonly ask?: Ask
 }
 
-/** How often a call that lost the swap is judged again. */
+/** How often a call that lost the swap is judged again, and how often one that lost its approval to another asks again. */
 const mostRejudged = 5
+const mostAsked = 16
 
 /**
  * Makes the stage. Allow mints in the same tick; the permit carries the decision it was minted from, which is another than the
- * one handed in when facts changed in between and the call was judged again.
+ * one handed in when facts changed in between, or a person answered, and the call was judged again.
  *
- * Throws `decide.denied` for deny and `approve.required` for ask, both with what the agent may read of the reasons, what the
- * swap throws, `decide.unavailable` when the facts changed each time, and `decide.malformed` for an obligation that nobody can fulfil.
+ * Throws `decide.denied` for deny, what `Ask.answered` throws for ask (without one, `approve.required`), what the swap throws,
+ * `decide.unavailable` when the facts changed each time, and `decide.malformed` for an obligation that nobody can fulfil.
  * What is obliged for a refusal too is done before the permit or the refusal comes out.
  */
-export function makeApprove({ mint, swap, oblige, rejudge, refused }: ApproveOptions): Approve {
-  return (first, entry) => {
-    let decision = first
-    for (let again = 0; ; again++) {
-      let permit: Permit
+export function makeApprove(options: ApproveOptions): Approve {
+  const { oblige, ask } = options
+  const permitted = (permit: Permit): Permit | Promise<Permit> => {
+    const done = oblige.fulfil(permit.decision)
+    return done === null ? permit : done.then(() => permit)
+  }
+  const asked = async (first: Decision, asks: Ask, entry: Rejudged | undefined): Promise<Permit> => {
+    const until = asks.until(first.question.call)
+    let asking = first
+    for (let turn = 0; ; turn++) {
+      let decision: Decision
       try {
-        oblige.check(decision)
-        if (decision.effect !== 'allow') {
-          refused?.(decision)
-          throw refusalOf(decision)
-        }
-        permit = mint(decision, swap)
+        if (turn === mostAsked) throw unsettled(new ApprovalGone())
+        decision = await asks.answered(asking, until, (next) => entry?.rejudged((asking = next)))
       } catch (error) {
-        if (error instanceof StaleFacts && rejudge !== undefined && again < mostRejudged) {
-          decision = rejudge(first.question)
-          entry?.rejudged(decision)
-          continue
-        }
-        return refuse(error instanceof StaleFacts ? unsettled(error) : error, oblige.fulfil(decision))
+        return refuse(error, oblige.fulfil(asking))
       }
-      const done = oblige.fulfil(decision)
-      return done === null ? permit : done.then(() => permit)
+      entry?.rejudged(decision)
+      const came = attempt(options, decision, entry)
+      if (!(came instanceof Stopped)) return permitted(came)
+      if (came.why !== null) return refuse(came.why, oblige.fulfil(came.decision))
+      asking = came.decision
+    }
+  }
+  return (first, entry) => {
+    const came = attempt(options, first, entry)
+    if (!(came instanceof Stopped)) return permitted(came)
+    if (came.why !== null || ask === undefined) return refuse(came.why ?? refusalOf(first), oblige.fulfil(came.decision))
+    return asked(came.decision, ask, entry)
+  }
+}
+
+/** A decision that gave no permit: `why` is the refusal, null where a person is to be asked. */
+class Stopped {
+  readonly decision: Decision
+  readonly why: unknown
+
+  constructor(decision: Decision, why: unknown) {
+    this.decision = decision
+    this.why = why
+  }
+}
+
+/** One tick: mints, or says why not. Whoever lost a race for facts or for an approval is judged again. */
+function attempt(
+  { mint, swap, oblige, rejudge, refused, ask }: ApproveOptions,
+  first: Decision,
+  entry: Rejudged | undefined,
+): Permit | Stopped {
+  let decision = first
+  for (let again = 0; ; again++) {
+    try {
+      oblige.check(decision)
+      if (decision.effect === 'allow') return mint(decision, swap)
+      if (decision.effect === 'ask' && ask !== undefined) return new Stopped(decision, null)
+      refused?.(decision)
+      return new Stopped(decision, refusalOf(decision))
+    } catch (error) {
+      if (!(error instanceof StaleFacts || error instanceof ApprovalGone)) return new Stopped(decision, error)
+      if (rejudge === undefined || again === mostRejudged) return new Stopped(decision, unsettled(error))
+      decision = rejudge(error instanceof ApprovalGone ? unanswered(decision.question) : decision.question)
+      entry?.rejudged(decision)
     }
   }
 }
@@ -69,7 +113,7 @@ function refuse(refusal: unknown, done: Promise<void> | null): Promise<never> {
   })
 }
 
-function unsettled(cause: StaleFacts): Refusal {
+function unsettled(cause: StaleFacts | ApprovalGone): Refusal {
   return new Refusal('decide.unavailable', { retry: 'later', detail: cause.message, cause })
 }
 

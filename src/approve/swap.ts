@@ -14,6 +14,14 @@ export class StaleFacts extends Error {
   }
 }
 
+/** The approval of a decision is used up, taken back or too late: the decision must be made again without it. */
+export class ApprovalGone extends Error {
+  constructor() {
+    super('the approval of a decision was gone before its permit was minted')
+    this.name = 'ApprovalGone'
+  }
+}
+
 export interface SwapOptions {
   readonly mint: State['mint']
   /** Why an agent may not act at `now` (owners missing or lapsed, not live); null when it may. For the operator's record. */
@@ -28,7 +36,8 @@ export interface SwapOptions {
 
 /**
  * Makes the swap: re-reads agent and task, then compares the versions that policy saw and swaps them together with step, budget
- * and what the call reads. Throws the refusal of the stage whose fact changed (`task.…`), or StaleFacts.
+ * and what the call reads. The approval that it rests on is used in the same tick. Throws the refusal of the stage whose fact changed
+ * (`task.…`), StaleFacts or ApprovalGone.
  */
 export function makeSwap(options: SwapOptions): Swap {
   return (decision) => {
@@ -50,6 +59,7 @@ export function makeSwap(options: SwapOptions): Swap {
       data,
       debit: duties.debit === null ? target.debit : sum(target.debit, duties.debit),
       ...(duties.limits.length > 0 && { limits: duties.limits }),
+      ...(question.approval !== undefined && { approval: question.approval.id }),
     })
     if (!answer.minted) throw refusalOf(answer)
     options.open?.(decision, data)
@@ -62,8 +72,9 @@ function sum(one: MintRequest['debit'], other: MintRequest['debit']): MintReques
   return both
 }
 
-function refusalOf({ why, detail, wait }: Exclude<MintAnswer, { readonly minted: true }>): Refusal | StaleFacts {
+function refusalOf({ why, detail, wait }: Exclude<MintAnswer, { readonly minted: true }>): Refusal | StaleFacts | ApprovalGone {
   if (why === 'stale') return new StaleFacts()
+  if (why === 'approval') return new ApprovalGone()
   if (wait === undefined) return new Refusal(why, { detail })
   return new Refusal(why, { detail, headers: { 'Retry-After': String(Math.max(1, Math.ceil(wait / 1000))) } })
 }

@@ -116,12 +116,22 @@ export class LogWriter {
     if (downstream) parts.push(this.#paint('gray', `→ ${downstream}`))
     parts.push(...this.#identity(line))
     if (code) parts.push(this.#why(line, code))
+    parts.push(...this.#people(line))
     if (outcome) parts.push(...this.#effect(outcome))
     else if (line.stored.metrics?.timer_rego_query_eval_ns !== undefined)
       parts.push(this.#paint('gray', `${(line.stored.metrics.timer_rego_query_eval_ns / 1e6).toFixed(2)} ms policy`))
     if (this.#wide)
       parts.push(this.#paint('gray', [line.id, line.fields.caller, request?.path ?? '', ...detailOf(line)].filter(Boolean).join('  ')))
     return parts.join('  ')
+  }
+
+  /** Who is asked, or who said yes. */
+  #people({ own }: LogLine): string[] {
+    const { asked, approved_by: by } = own
+    if (asked !== null && typeof asked === 'object' && 'approval' in asked) return [String(asked.approval)]
+    if (!Array.isArray(by)) return []
+    const names = by.map((name) => String(name).replace(/^person:/, '')).join(', ')
+    return [own['break_glass'] === true ? this.#paint('red', `glass broken by ${names}`) : `approved by ${names}`]
   }
 
   /** For whom, and whether the caller was proven by nothing at all, or by more than a token that whoever holds it can use. */

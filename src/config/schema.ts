@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ProviderConfig } from '../credential/registry.ts'
 import { SourceConfig } from '../identify/registry.ts'
+import { approveConfig } from './approve.ts'
 import { decideConfig } from './decide.ts'
 import { forwardConfig } from './forward.ts'
 import { adminConfig, listenConfig } from './listen.ts'
@@ -42,6 +43,7 @@ export const configSchema = z.strictObject({
   identify: identifyConfig,
   task: taskConfig,
   decide: decideConfig.prefault({}),
+  approve: approveConfig.prefault({}),
   credential: credentialConfig.prefault({}),
   forward: forwardConfig,
   record: recordConfig,

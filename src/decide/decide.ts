@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { Facts } from '../state/state.ts'
 import type { Duties } from './duties.ts'
 import type { Engine } from './engine.ts'
@@ -18,6 +19,8 @@ export interface Question {
   readonly caller: Caller
   readonly task: Task
   readonly target: Target
+  /** What people answered about it; absent: nobody was asked, or nobody has answered. */
+  readonly approval?: ApprovalRow
 }
 
 export type DecisionEffect = 'allow' | 'deny' | 'ask' | 'defer'
@@ -49,8 +52,11 @@ export interface Decision {
   readonly approval: {
     readonly approvers: readonly string[]
     readonly quorum: number
-    readonly ttl: number
+    /** How long people may answer, ms; absent: as the configuration says. */
+    readonly ttl?: number
     readonly bind: readonly string[]
+    /** False: it is answered for this one action only. */
+    readonly objective?: boolean
   } | null
   readonly credential: {
     readonly provider?: string

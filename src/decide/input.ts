@@ -7,6 +7,7 @@ import type { Facts, Source, Span, Step, TaskFacts, TaskRow } from '../state/sta
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
+import { approvalText } from './approval-input.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
 import { repeatDigest } from './repeat.ts'
@@ -59,7 +60,7 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const standing = standingText(caller, task)
   const tail =
     `}},${whoText(standing, target, seen)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
-    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":null,"context":${contextText(seen, settingOf(question, setting))}}`
+    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":${approvalText(question.approval)},"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body

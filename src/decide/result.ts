@@ -90,14 +90,18 @@ function reason(value: unknown, place: string): JudgedReason {
 }
 
 function readApproval(value: unknown): NonNullable<Decision['approval']> {
-  const members = closed(value, 'approval', ['approvers', 'quorum', 'ttl', 'bind'])
+  const members = closed(value, 'approval', ['approvers', 'quorum', 'bind'], ['ttl', 'objective'])
   return {
     approvers: list(members['approvers'], 64, 'approval/approvers', (who, at) => pattern(who, printable, at)),
-    quorum: whole(members['quorum'], 1, Number.MAX_SAFE_INTEGER, 'approval/quorum'),
-    ttl: whole(members['ttl'], 1, Number.MAX_SAFE_INTEGER, 'approval/ttl'),
+    quorum: whole(members['quorum'], 1, mostPeople, 'approval/quorum'),
+    ...(members['ttl'] !== undefined && { ttl: whole(members['ttl'], 1, Number.MAX_SAFE_INTEGER, 'approval/ttl') }),
     bind: list(members['bind'], 64, 'approval/bind', (pointer, at) => pattern(pointer, /^(\/([^~/\p{C}]|~[01])*)+$/u, at)),
+    ...(members['objective'] !== undefined && { objective: flag(members['objective'], 'approval/objective') }),
   }
 }
+
+/** Nobody waits for more people than this, and an approval with their names is an input of the next judgement. */
+const mostPeople = 16
 
 function readCredential(value: unknown): NonNullable<Decision['credential']> {
   const { provider, scopes, ttl, audience } = closed(value, 'credential', [], ['provider', 'scopes', 'ttl', 'audience'])

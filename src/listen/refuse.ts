@@ -67,9 +67,19 @@ function problemOf(refusal: Refusal, about: RefusedCall | null): Record<string, 
 }
 
 function factsOf(refusal: Refusal, about: RefusedCall | null): Record<string, unknown> {
-  const { code, title, status, reasons, retry } = refusal
+  const { code, title, status, reasons, retry, approval } = refusal
   const known = about === null ? {} : about.task === null ? { call: about.call } : { call: about.call, task: about.task }
-  return { type: `urn:countersign:refusal:${code}`, title, status, code, ...known, reasons, retry, terminal: retry === 'never' }
+  return {
+    type: `urn:countersign:refusal:${code}`,
+    title,
+    status,
+    code,
+    ...known,
+    reasons,
+    ...(approval !== null && { approval }),
+    retry,
+    terminal: retry === 'never',
+  }
 }
 
 /** Octokit shows `message`; the rest is for whoever looks closer. */
@@ -80,7 +90,8 @@ function gitHub(refusal: Refusal, facts: Record<string, unknown>): Record<string
 
 /** The wrapped form, which both the REST and the query protocols of the AWS SDKs read. */
 function awsXml(refusal: Refusal, about: RefusedCall | null): string {
-  const error = `<Type>Sender</Type><Code>${awsCode(refusal)}</Code><Message>${escapeXml(`${refusal.code}: ${sentence(refusal)}`)}</Message>`
+  const handle = refusal.approval === null ? '' : `; approval ${refusal.approval.id}`
+  const error = `<Type>Sender</Type><Code>${awsCode(refusal)}</Code><Message>${escapeXml(`${refusal.code}: ${sentence(refusal)}${handle}`)}</Message>`
   return `<?xml version="1.0" encoding="UTF-8"?>\n<ErrorResponse><Error>${error}</Error><RequestId>${escapeXml(about?.call ?? '')}</RequestId></ErrorResponse>`
 }
 

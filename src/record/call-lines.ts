@@ -8,6 +8,7 @@ import type { Target } from '../match/match.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { JudgedAnswer, Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { maskSpoken, type Masking, type Spoken } from './mask.ts'
@@ -159,6 +160,7 @@ const tasks = new WeakMap<Task['row'], string>()
 const leases = new WeakMap<Lease, string>()
 const callers = new WeakMap<Caller, string>()
 const agents = new WeakMap<Agent, string>()
+const approvals = new WeakMap<ApprovalRow, string>()
 const routes = new WeakMap<Target['route'], string>()
 const tools = new WeakMap<Target['tool'], string>()
 
@@ -205,8 +207,9 @@ function bodyText(target: Target): string {
 }
 
 function decisionText(decision: Decision): string {
-  const { effect, observed, reasons } = decision
-  const seen = observed === null ? '' : `,"observed":"${observed}"`
+  const { effect, observed, reasons, question } = decision
+  const seen =
+    (observed === null ? '' : `,"observed":"${observed}"`) + (question.approval === undefined ? '' : approvalText(question.approval))
   if (reasons.length === 0) return `,"effect":"${effect}"${seen},"rules":[],"controls":[]`
   const rules = new Set<string>()
   const controls = new Set<string>()
@@ -217,12 +220,26 @@ function decisionText(decision: Decision): string {
   return `,"effect":"${effect}"${seen},"rules":${quoteAll([...rules])},"controls":${quoteAll([...controls].sort(), 128)}`
 }
 
+/** By which answer the call was made, and whose that is. */
+const approvalText = (row: ApprovalRow): string =>
+  remembered(approvals, row, ({ id, answers, objective }) => {
+    const people = answers.filter(({ verdict }) => verdict === 'approve')
+    const broken = people.some(({ breakGlass }) => breakGlass) ? ',"break_glass":true' : ''
+    const kind = objective === null ? 'action' : 'objective'
+    return `,"approval":${quote(id, 64)},"approval_kind":"${kind}","approved_by":${quoteAll(
+      people.map(({ by }) => by),
+      64,
+    )}${broken}`
+  })
+
 function refusedText(refusal: Refusal, hidden = false): string {
   const reasons = refusal.reasons.length === 0 || hidden ? '' : `,"reasons":${quoteAll(refusal.reasons, 16)}`
   const detail = refusal.detail === null ? '' : `,"detail":${quote(refusal.detail, 1024)}`
   // only the kind of the cause: its text may quote a provider, a secret or hostile bytes
   const cause = refusal.cause instanceof Error ? `,"cause":${quote(refusal.cause.name, 64)}` : ''
-  return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${reasons}${detail}${cause}`
+  const { approval } = refusal
+  const asked = approval === null ? '' : `,"asked":{"approval":${quote(approval.id, 64)},"expires":${quote(approval.expires, 64)}}`
+  return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${asked}${reasons}${detail}${cause}`
 }
 
 const leaseText = (lease: Lease): string =>

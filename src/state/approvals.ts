@@ -14,6 +14,15 @@ export interface ApprovalAnswer {
   readonly at: number
   /** Answered outside of who may answer; loud, and recorded. */
   readonly breakGlass: boolean
+  /** For more than the one action; null: for that alone. What is granted is the narrowest that all who approve agree to. */
+  readonly objective: OfferedObjective | null
+}
+
+/** An objective as a person offers it; `ttl` in ms from the answer that grants it. */
+export interface OfferedObjective {
+  readonly tools: readonly string[]
+  readonly calls: number
+  readonly ttl: number
 }
 
 /** An objective: these tools, so many calls, until then; so that people approve what it is for and machines do the steps. */
@@ -40,12 +49,14 @@ export interface Shown {
   readonly destination: string
   readonly method: string
   readonly target: string
+  /** Named pieces of the path, the query decoded, and the headers that the answer is bound to. */
+  readonly parameters: readonly { readonly name: string; readonly value: string }[]
   readonly resource: string | null
   readonly risk: string
   readonly effect: string
   readonly data: readonly string[]
   readonly egress: string
-  /** The judged body, complete, control and bidirectional characters made visible; null when there is none. */
+  /** The judged body, complete, control and bidirectional characters made visible; null when there is none, and once it is closed. */
   readonly body: string | null
   readonly bodySha256: string | null
   /** The last steps of the task and what it has read so far. */
@@ -66,9 +77,9 @@ export interface ApprovalRow {
   readonly state: ApprovalState
   readonly task: string
   readonly caller: string
-  /** The call that asked first; the decision's id. */
+  /** The call that asked first; the decision's id. Empty, like `digest`, `tool` and `route`, when a person granted an objective unasked. */
   readonly call: string
-  /** `sha256:` of what is asked, as DESIGN §4 binds it. */
+  /** `sha256:` of what is asked: `src/approve/digest.ts`. */
   readonly digest: string
   readonly tool: string
   readonly route: string
@@ -76,6 +87,8 @@ export interface ApprovalRow {
   /** `group:…`, `person:…`; empty: any approver of this Countersign. */
   readonly approvers: readonly string[]
   readonly quorum: number
+  /** It is answered for this one action only: no objective covers it. */
+  readonly single: boolean
   /** Nobody of the requesting chain answers: subjects and SPIFFE IDs. */
   readonly excluded: readonly string[]
   /** Policy revision under which it was asked. */
@@ -87,7 +100,16 @@ export interface ApprovalRow {
   readonly objective: Objective | null
   readonly used: number
   readonly answers: readonly ApprovalAnswer[]
+  /** When there were answers enough, epoch ms; null: there never were. */
+  readonly granted: number | null
   readonly closed: { readonly at: number; readonly by: string; readonly reason: string } | null
+}
+
+/** What a call needs an approval for. */
+export interface Wanted {
+  readonly task: string
+  readonly digest: string
+  readonly tool: string
 }
 
 /** Named transactions on approvals. An approval belongs to the sidecar that holds the call. */
@@ -95,21 +117,34 @@ export interface ApprovalBook {
   /** Opens it, or gives the pending one of the same task and digest: asking twice is asking once. */
   open(row: ApprovalRow): Awaitable<ApprovalRow>
   approval(id: string): Awaitable<ApprovalRow | null>
+  /** Newest first; at most `limit` (500). */
   approvals(filter: {
     readonly task?: string
     readonly states?: readonly ApprovalState[]
     readonly limit?: number
   }): Awaitable<readonly ApprovalRow[]>
-  /** One more answer to a pending one, each person once; null when it is not pending. A decline, or the quorum, closes it. */
+  /** The newest that was asked with this task and digest, whatever became of it. */
+  latest(about: Pick<Wanted, 'task' | 'digest'>): Awaitable<ApprovalRow | null>
+  /** How many of a caller are pending. */
+  pending(caller: string): number
+  /**
+   * One more answer to a pending one, each person once; null when it is not pending or the person has answered. A decline closes it, and so
+   * does one approval outside of who may answer; the quorum of different people grants it. Those who use the local key count as one
+   * person: it proves no name.
+   */
   answer(
     id: string,
     answer: ApprovalAnswer,
     grant: { readonly expires: number; readonly objective: Objective | null },
   ): Awaitable<ApprovalRow | null>
-  /** pending or approved → expired or withdrawn; null when it was neither. */
+  /** pending or approved → expired or withdrawn, and redeemed → withdrawn; null when it was none of them. */
   close(id: string, to: 'expired' | 'withdrawn', closed: NonNullable<ApprovalRow['closed']>): Awaitable<ApprovalRow | null>
-  /** The approved, unexpired one that covers this action: by digest, else an objective of the task with this tool. In one tick. */
-  usable(about: { readonly task: string; readonly digest: string; readonly tool: string }, now: number): ApprovalRow | null
+  /** Pending and approved ones whose time has passed. */
+  overdue(now: number): readonly ApprovalRow[]
+  /** The approved, unexpired ones that may cover this action: by digest first, then objectives of the task with this tool. In one tick. */
+  usable(about: Wanted, now: number): readonly ApprovalRow[]
+  /** Whether a call of this task may use it now. */
+  redeemable(id: string, task: string, now: number): boolean
   /** Uses it once, in the tick of the mint; false when another call was faster. Written with the next flush, before anything leaves. */
   redeem(id: string, now: number): boolean
 }

@@ -28,6 +28,7 @@ const steps: readonly string[] = [
   CREATE TABLE approvals (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL);
   CREATE INDEX approvals_by_task ON approvals (task);
   CREATE INDEX approvals_by_state ON approvals (state);
+  CREATE INDEX approvals_by_digest ON approvals (row ->> '$.digest', task);
   CREATE TABLE kills (id TEXT PRIMARY KEY, lifted INTEGER, row TEXT NOT NULL) WITHOUT ROWID;
   `,
 ]

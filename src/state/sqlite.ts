@@ -1,6 +1,7 @@
 /** The embedded state: one process, one SQLite file, and what is live authoritative in memory. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { overBudget } from '../task/budget.ts'
+import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
 import { LeaseTable } from './lease-table.ts'
@@ -48,6 +49,7 @@ export class SqliteState implements State {
   readonly #callers: CallerTable
   readonly #leases: LeaseTable
   readonly #rates: RateTable
+  readonly approvals: ApprovalTable
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #getNote: StatementSync
@@ -60,6 +62,7 @@ export class SqliteState implements State {
     this.#callers = new CallerTable(db, memory)
     this.#leases = new LeaseTable(db)
     this.#rates = new RateTable(db, clocks.clock)
+    this.approvals = new ApprovalTable(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
@@ -155,11 +158,14 @@ export class SqliteState implements State {
     }
     const over = overBudget(row.intent.budget, facts.spent, request.debit)
     if (over !== null) return refused('task.budget', over)
+    if (request.approval !== undefined && !this.approvals.redeemable(request.approval, request.task, request.now))
+      return refused('approval', 'it was used, withdrawn or too late')
     if (request.limits !== undefined) {
       const limited = this.#rates.limited(request)
       if (limited !== null) return { minted: false, why: 'decide.rate-limited', ...limited }
       this.#rates.take(request)
     }
+    if (request.approval !== undefined) this.approvals.redeem(request.approval, request.now)
     this.#tasks.advance(live, request)
     this.#callers.remember(request.caller, request.data, request.now)
     return granted
@@ -214,13 +220,14 @@ export class SqliteState implements State {
   }
 
   flush(): void {
-    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty
+    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty + this.approvals.dirty
     if (dirty === 0) return
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
     this.#tasks.clean()
     this.#callers.clean()
     this.#rates.clean()
+    this.approvals.clean()
   }
 
   /** Flushes and lets go of the file. Idempotent. */
@@ -242,6 +249,7 @@ export class SqliteState implements State {
     this.#tasks.writeDirty()
     this.#callers.writeDirty()
     this.#rates.writeDirty()
+    this.approvals.writeDirty()
   }
 
   #transaction(write: () => void): void {

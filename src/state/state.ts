@@ -2,6 +2,8 @@
  * What tasks, leases, budgets and sensitivity are kept in, as named transactions.
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
+import type { ApprovalBook } from './approvals.ts'
+
 export type Awaitable<T> = T | Promise<T>
 
 export type TaskState = 'pending' | 'active' | 'paused' | 'completed' | 'revoked' | 'expired'
@@ -148,14 +150,16 @@ export interface MintRequest {
   readonly debit: Readonly<Record<string, number>>
   /** The call counts against each of them; absent: against none. */
   readonly limits?: readonly RateLimit[]
+  /** Id of the approval that the decision rests on: used once more, or the mint is refused. */
+  readonly approval?: string
 }
 
 export type MintAnswer =
   | { readonly minted: true }
-  /** `stale`: the facts changed since they were read; judge again. The others are refusal codes. */
+  /** `stale`: the facts changed since they were read; `approval`: it is gone; judge again. The others are refusal codes. */
   | {
       readonly minted: false
-      readonly why: 'stale' | 'task.unknown' | 'task.ended' | 'task.paused' | 'task.budget' | 'decide.rate-limited'
+      readonly why: 'stale' | 'approval' | 'task.unknown' | 'task.ended' | 'task.paused' | 'task.budget' | 'decide.rate-limited'
       readonly detail: string
       /** Ms until the same call may pass, as far as that is known. */
       readonly wait?: number
@@ -223,6 +227,8 @@ export interface State {
   denied(task: string, rules: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>
+
+  readonly approvals: ApprovalBook
 
   // leases
   lease(id: string): Awaitable<LeaseRow | null>

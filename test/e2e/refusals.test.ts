@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { codes, type Code } from '../../src/refusal.ts'
+import { ada, no } from '../support/approval-rig.ts'
 import { certificateFor } from '../support/certificate.ts'
 import { givenDecision, obligation, writeGiven } from '../support/given.ts'
 import { defaultPolicyBytes, filesOf, packBundle, patched } from '../support/policy-rig.ts'
@@ -313,6 +314,39 @@ describe('a running sidecar refuses with', () => {
     expect(upstream.seen).toEqual([])
   })
 
+  test('approve.declined', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url, { tools: [anyTool('api.any', { risk: 'critical' })] })
+    const { id } = (await call(running)).json['approval'] as { id: string }
+    await running.sidecar.foundation.approvals.answer(id, ada, no())
+    const answer = await call(running)
+    expectRefusal(running, answer, 'approve.declined')
+    expect(answer.json).toMatchObject({ reasons: ['a person declined it'], approval: { id } })
+    expect(answer.text).not.toMatch(/ada|month/)
+    expect(running.entries().filter(({ event }) => event === 'approval.opened')).toHaveLength(1)
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('approve.expired', async () => {
+    await using upstream = await TestUpstream.start()
+    const time = { now: Date.now() }
+    const settings = { approve: { ttl: '10s' } }
+    await using running = await start(
+      upstream.url,
+      { tools: [anyTool('api.any', { risk: 'critical' })] },
+      { settings, clock: () => time.now },
+    )
+    const { id } = (await call(running)).json['approval'] as { id: string }
+    time.now += 10_000
+    expectRefusal(running, await call(running), 'approve.expired', { retry: 'later', after: '60' })
+    expect(running.entries().filter(({ event }) => event === 'approval.expired')).toMatchObject([{ by: 'clock', detail: { approval: id } }])
+    time.now += 60_000
+    const answer = await call(running)
+    expectRefusal(running, answer, 'approve.required', { decision: 'ask', retry: 'after-approval' })
+    expect(answer.json['approval']).not.toMatchObject({ id })
+    expect(upstream.seen).toEqual([])
+  })
+
   test('credential.unavailable', async () => {
     await using upstream = await TestUpstream.start()
     const providers = { api: oauth(await deadUrl()) }
@@ -424,7 +458,7 @@ describe('a running sidecar refuses with', () => {
 })
 
 describe('a refusal of a route is worded as', () => {
-  const refusing = async (refusals: string): Promise<Answered & { readonly call: string }> => {
+  const refusing = async (refusals: string): Promise<Answered & { readonly call: string; readonly approval: string }> => {
     await using upstream = await TestUpstream.start()
     await using running = await start(upstream.url, { refusals, tools: [anyTool('api.any', { risk: 'critical' })] })
     const answer = await call(running)
@@ -432,13 +466,19 @@ describe('a refusal of a route is worded as', () => {
     expect(running.entries().find((line) => line.id === id)).toMatchObject({ kind: 'refusal', code: 'approve.required' })
     expect(answer.status).toBe(403)
     expect(answer.headers['countersign-decision']).toBe('ask')
-    return { ...answer, call: id }
+    const [approval] = await running.sidecar.foundation.approvals.list({})
+    return { ...answer, call: id, approval: approval?.id ?? 'none' }
   }
 
   test('problem', async () => {
     const answer = await refusing('problem')
     expect(answer.headers['content-type']).toBe('application/problem+json')
-    expect(answer.json).toMatchObject({ code: 'approve.required', title: 'A person must approve this', call: answer.call })
+    expect(answer.json).toMatchObject({
+      code: 'approve.required',
+      title: 'A person must approve this',
+      call: answer.call,
+      approval: { id: answer.approval },
+    })
   })
 
   test('json-rpc', async () => {
@@ -447,7 +487,11 @@ describe('a refusal of a route is worded as', () => {
     expect(answer.json).toMatchObject({
       jsonrpc: '2.0',
       id: null,
-      error: { code: -32001, message: 'A person must approve this', data: { code: 'approve.required', call: answer.call } },
+      error: {
+        code: -32001,
+        message: 'A person must approve this',
+        data: { code: 'approve.required', call: answer.call, approval: { id: answer.approval } },
+      },
     })
   })
 
@@ -455,7 +499,9 @@ describe('a refusal of a route is worded as', () => {
     const answer = await refusing('aws-xml')
     expect(answer.headers['content-type']).toBe('application/xml')
     expect(answer.text).toContain('<Code>AccessDenied</Code>')
-    expect(answer.text).toContain('approve.required: A person must approve this; a call of this risk needs a person')
+    expect(answer.text).toContain(
+      `approve.required: A person must approve this; a call of this risk needs a person; approval ${answer.approval}`,
+    )
     expect(answer.text).toContain(`<RequestId>${answer.call}</RequestId>`)
   })
 
@@ -467,6 +513,7 @@ describe('a refusal of a route is worded as', () => {
       documentation_url: 'urn:countersign:refusal:approve.required',
       status: '403',
       call: answer.call,
+      approval: { id: answer.approval },
     })
   })
 })

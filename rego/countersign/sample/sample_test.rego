@@ -39,6 +39,12 @@ call := {
 	"context": {"now": 1000, "mode": "enforce", "policy_revision": "r", "environment": "test"},
 }
 
+# A person said yes to one call.
+approval := {
+	"id": "a_1", "kind": "action", "by": ["person:ada"], "groups": {"person:ada": ["group:approvers"]}, "quorum": 1,
+	"break_glass": false, "asked": 500, "at": 900, "expires": 1500, "used": 0, "calls": 1, "revision": "r",
+}
+
 # The same agent mails a partner that may receive internal data.
 mail := changed(call, {
 	"tool": {

@@ -46,6 +46,7 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
       tasks: rig.tasks,
       state: rig.state,
       agents: () => rig.registry,
+      approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },
       parseJson: (bytes) => readJson(bytes).value,
       verifySubject: (token) => (token.reveal() === 'good-token' ? { subject: 'u1', issuer: 'https://login.acme.example' } : null),
       identify: () => {

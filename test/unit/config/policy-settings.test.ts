@@ -35,6 +35,7 @@ const everything = {
   divergence: {},
   customer_facing: { tools: ['mail.*'] },
   tiers: [{ autonomy: ['bounded'], risks: ['medium'], egress: ['public'] }],
+  approvals: { who: [{ risks: ['high'], approvers: ['group:finance'], quorum: 2, ttl: '30m' }], single: ['customer.needs-person'] },
   secrets: { routes: ['vault'] },
   taint: {
     decay: { personal: '1h' },

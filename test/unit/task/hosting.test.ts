@@ -57,6 +57,7 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
     ['POST', '/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ/pause'],
     ['POST', '/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ/resume'],
     ['POST', '/v1/tasks/t_01JDZZZZZZZZZZZZZZZZZZZZZZ/complete'],
+    ['GET', '/v1/approvals/a_01JDZZZZZZZZZZZZZZZZZZZZZZ'],
   ])('is refused by its own API too: %s %s', async (method, target) => {
     const rig = taskRig()
     const refused: Refusal[] = []
@@ -71,6 +72,7 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
       tasks: rig.tasks,
       state: rig.state,
       agents: () => agentRegistry([agent]),
+      approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },
       parseJson: (bytes) => readJson(bytes).value,
       verifySubject: () => null,
       identify: () => sketchCaller(),

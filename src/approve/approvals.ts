@@ -1,0 +1,259 @@
+/** What people are asked and what they answer: each turn is an event in the ledger. */
+import type { NewId } from '../id.ts'
+import type { ApprovalBook, ApprovalRow, OfferedObjective, Wanted } from '../state/approvals.ts'
+import type { Awaitable, TaskRow } from '../state/state.ts'
+import { checkAnswer, checkChain, type Answering, type Approver } from './answering.ts'
+import type { ChainOf } from './chain.ts'
+import { ApprovalFault } from './fault.ts'
+import { granted, offered } from './objective.ts'
+import { grantedRow, pendingRow, type Asking } from './rows.ts'
+import { shownGrant } from './shown.ts'
+import { Turns } from './turns.ts'
+
+/** An event of an approval, as the ledger takes it. */
+export interface ApprovalEvent {
+  readonly kind: `approval.${'opened' | 'answered' | 'approved' | 'declined' | 'expired' | 'withdrawn' | 'granted' | 'break-glass'}`
+  readonly task: string
+  readonly caller: string
+  readonly by: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+export interface ApprovalsOptions {
+  readonly book: ApprovalBook
+  /** Epoch ms. */
+  readonly clock: () => number
+  readonly newId: NewId
+  readonly task: (id: string) => Awaitable<TaskRow | null>
+  readonly chainOf: ChainOf
+  /** Who answers for a workload, by role. */
+  readonly owners: (caller: string) => Readonly<Record<string, string>>
+  /** Resolves when the event is in the ledger; rejects with `record.failed`. */
+  readonly event: (event: ApprovalEvent) => Promise<void>
+  /** Takes back what it allowed: open work is cut at once, then leases are taken back. */
+  readonly revoke: (row: ApprovalRow) => Promise<void>
+  /** The text, when it is one line that is safe to show; else null. */
+  readonly readLine: (value: unknown, longest: number) => string | null
+  readonly log: { error(fields: object, message: string): void }
+}
+
+const longestReason = 500
+
+/**
+ * The verbs. What widens (an approval, a grant) is in the ledger before it is true; what narrows (a decline, an end) is true before it is in
+ * the ledger. One answer to one approval after the other; an end waits for none of them.
+ */
+export class Approvals {
+  readonly #options: ApprovalsOptions
+  readonly #listeners = new Set<(row: ApprovalRow) => void>()
+  /** By approval id, or by task and digest. */
+  readonly #turns = new Turns()
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: ApprovalsOptions) {
+    this.#options = options
+  }
+
+  list(filter: Parameters<ApprovalBook['approvals']>[0]): Awaitable<readonly ApprovalRow[]> {
+    return this.#options.book.approvals(filter)
+  }
+
+  read(id: string): Awaitable<ApprovalRow | null> {
+    return this.#options.book.approval(id)
+  }
+
+  /** The newest of this task and digest, whatever became of it. */
+  latest(about: Pick<Wanted, 'task' | 'digest'>): Awaitable<ApprovalRow | null> {
+    return this.#options.book.latest(about)
+  }
+
+  /** What may cover a call, in this tick: that for the action itself first. */
+  usable(about: Wanted): readonly ApprovalRow[] {
+    return this.#options.book.usable(about, this.#options.clock())
+  }
+
+  /** How many of a caller wait for people. */
+  pending(caller: string): number {
+    return this.#options.book.pending(caller)
+  }
+
+  /** Called with each row that opens or changes, after it did; channels and held calls listen. Gives what ends that. */
+  watch(listener: (row: ApprovalRow) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  /**
+   * Asks, or gives what is asked already by the same terms; one asked by other terms is given up. Gives it closed when its time has just
+   * passed. The event is in the ledger when it resolves.
+   */
+  ask(asking: Asking): Promise<ApprovalRow> {
+    const { task, digest } = asking
+    return this.#turns.take(`${task.id} ${digest}`, async () => {
+      const before = await this.latest({ task: task.id, digest })
+      if (before?.state === 'pending') {
+        if (before.expires <= this.#options.clock()) return (await this.#expire(before)) ?? before
+        if (sameTerms(before, asking)) return before
+      }
+      if (before?.state === 'pending' || before?.state === 'approved') await this.#give(before, 'policy asks for other approvers now')
+      return this.#open(asking)
+    })
+  }
+
+  /** Takes a person's answer. Throws ApprovalFault, or `record.failed`. */
+  answer(id: string, by: Approver, answer: Answering): Promise<ApprovalRow> {
+    return this.#turns.take(id, async () => {
+      const row = await this.#answerable(id, by, answer)
+      const tools = answer.objective === undefined ? [] : ((await this.#options.task(row.task))?.intent.tools ?? [])
+      const objective = answer.objective === undefined ? null : offered(answer.objective, row, tools)
+      const { verdict, reason, breakGlass = false } = answer
+      const at = this.#options.clock()
+      const given = { by: by.name, method: by.method, groups: by.groups, verdict, reason, at, breakGlass, objective }
+      if (breakGlass) await this.#tell('approval.break-glass', row, by.name, { verdict, reason, approvers: row.approvers })
+      const answered = (): Promise<void> => this.#tell('approval.answered', row, by.name, { ...given, quorum: row.quorum })
+      if (verdict === 'approve') await answered()
+      const expires = at + (row.expires - row.opened)
+      const after = await this.#options.book.answer(id, given, { expires, objective: granted([...row.answers, given], at) })
+      if (after === null) throw new ApprovalFault('closed', 'it was closed in the meantime')
+      this.#changed(after)
+      if (verdict === 'decline') await answered()
+      await this.#settled(after, by)
+      return after
+    })
+  }
+
+  /** A person takes an approval back, answered or not: what it allowed ends now. Throws ApprovalFault, or `record.failed`. */
+  async withdraw(id: string, by: Approver, reason: string): Promise<ApprovalRow> {
+    this.#checkReason(reason)
+    const { book, clock, revoke } = this.#options
+    if ((await book.approval(id)) === null) throw unknown()
+    const row = await book.close(id, 'withdrawn', { at: clock(), by: by.name, reason })
+    if (row === null) throw new ApprovalFault('closed', 'it was closed before')
+    this.#changed(row)
+    const told = this.#tell('approval.withdrawn', row, by.name, { reason, method: by.method, used: row.used })
+    for (const one of await Promise.allSettled([revoke(row), told])) if (one.status === 'rejected') throw one.reason
+    return row
+  }
+
+  /** A person grants an objective to a live task before any call asked. Throws ApprovalFault, or `record.failed`. */
+  async grant(task: string, objective: OfferedObjective, by: Approver, reason: string): Promise<ApprovalRow> {
+    this.#checkReason(reason)
+    const { book, clock, newId, chainOf, owners } = this.#options
+    const row = await this.#options.task(task)
+    if (row === null || row.ended !== null) throw new ApprovalFault('unknown', 'there is no such live task')
+    const chain = chainOf(row)
+    checkChain(chain.parties, by)
+    const asked = offered(objective, { tool: '', single: false }, row.intent.tools)
+    const { name, method, groups } = by
+    const answer = { by: name, method, groups, verdict: 'approve', reason, at: clock(), breakGlass: false, objective: asked } as const
+    const open = grantedRow(newId('a'), row, shownGrant(row, asked, chain.parties, owners(row.caller)), chain.parties, answer)
+    await this.#tell('approval.granted', open, name, { reason, method, groups, objective: open.objective })
+    const opened = await book.open(open)
+    this.#changed(opened)
+    return opened
+  }
+
+  /** The task ended: nobody answers for it any more, and nothing of what was granted is left. */
+  async taskEnded(task: string, cause: string): Promise<void> {
+    for (const row of await this.list({ task, states: ['pending', 'approved'] })) await this.#give(row, `the task was ${cause}`)
+  }
+
+  /** Ends what is overdue. */
+  async sweep(): Promise<void> {
+    const { book, clock } = this.#options
+    await Promise.all(book.overdue(clock()).map((row) => this.#expire(row)))
+  }
+
+  /** Sweeps until closed; its timer keeps no process alive. */
+  start(every = 1000): void {
+    this.#timer ??= setInterval(() => {
+      this.sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'an approval could not be ended'))
+    }, every).unref()
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#timer = null
+  }
+
+  async #open(asking: Asking): Promise<ApprovalRow> {
+    const { book, clock, newId, chainOf } = this.#options
+    const { call, digest, tool, route, approvers, quorum, revision, task } = asking
+    const row = pendingRow(newId('a'), asking, chainOf(task).parties, clock())
+    await this.#tell('approval.opened', row, row.caller, { call, digest, tool, route, approvers, quorum, expires: row.expires, revision })
+    const open = await book.open(row)
+    this.#changed(open)
+    return open
+  }
+
+  async #answerable(id: string, by: Approver, answer: Answering): Promise<ApprovalRow> {
+    const { book, clock } = this.#options
+    const row = await book.approval(id)
+    if (row === null) throw unknown()
+    this.#checkReason(answer.reason)
+    if (row.state === 'pending' && row.expires <= clock()) {
+      await this.#expire(row)
+      throw new ApprovalFault('closed', 'its time has passed')
+    }
+    checkAnswer(row, by, answer)
+    return row
+  }
+
+  async #settled(row: ApprovalRow, by: Approver): Promise<void> {
+    const { state, expires, objective } = row
+    if (state !== 'approved' && state !== 'declined') return
+    await this.#tell(`approval.${state}`, row, by.name, { expires, objective, by: approversOf(row) })
+  }
+
+  #checkReason(reason: unknown): void {
+    if (this.#options.readLine(reason, longestReason) === null)
+      throw new ApprovalFault('reason', `say why, in one line of 1 to ${longestReason} characters`)
+  }
+
+  /** Countersign gives it up itself. */
+  async #give(row: ApprovalRow, reason: string): Promise<void> {
+    const closed = await this.#options.book.close(row.id, 'withdrawn', { at: this.#options.clock(), by: 'countersign', reason })
+    if (closed === null) return
+    this.#changed(closed)
+    await this.#tell('approval.withdrawn', closed, 'countersign', { reason, used: closed.used })
+  }
+
+  async #expire(row: ApprovalRow): Promise<ApprovalRow | null> {
+    const reason = row.granted === null ? 'nobody answered in time' : 'it was not used up in time'
+    const closed = await this.#options.book.close(row.id, 'expired', { at: this.#options.clock(), by: 'clock', reason })
+    if (closed === null) return null
+    this.#changed(closed)
+    await this.#tell('approval.expired', closed, 'clock', { reason, used: closed.used })
+    return closed
+  }
+
+  #tell(kind: ApprovalEvent['kind'], row: ApprovalRow, by: string, detail: ApprovalEvent['detail']): Promise<void> {
+    return this.#options.event({ kind, task: row.task, caller: row.caller, by, detail: { approval: row.id, ...detail } })
+  }
+
+  #changed(row: ApprovalRow): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(row)
+      } catch (error) {
+        this.#options.log.error({ err: error, approval: row.id }, 'whoever watches approvals failed')
+      }
+    }
+  }
+}
+
+/** Who said yes. */
+export function approversOf({ answers }: Pick<ApprovalRow, 'answers'>): readonly string[] {
+  return answers.filter(({ verdict }) => verdict === 'approve').map(({ by }) => by)
+}
+
+function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
+  const named = row.approvers
+  return (
+    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
+  )
+}
+
+function unknown(): ApprovalFault {
+  return new ApprovalFault('unknown', 'there is no such approval')
+}

@@ -1,0 +1,87 @@
+/** What an approver sees. Countersign writes it from the request, never the model; what came from the agent stands in it whole, and visible. */
+import type { Decision } from '../decide/decide.ts'
+import type { Call } from '../listen/call.ts'
+import type { Route } from '../match/route.ts'
+import type { OfferedObjective, Shown } from '../state/approvals.ts'
+import type { Facts, Step, TaskRow } from '../state/state.ts'
+import { visible } from './visible.ts'
+
+/** `parties`: who stands behind the task, from its root. */
+export function shownCall({ question, facts, refusedBy }: Decision, parties: readonly string[]): Shown {
+  const { call, task, target } = question
+  const { route, tool, resource, body } = target
+  const destination = `${route.to.origin}${route.to.basePath}`
+  return {
+    title: `${tool.name}: ${call.method} at ${route.to.authority}`,
+    ...whose(task.row, task.agent.id, parties),
+    tool: tool.name,
+    route: route.name,
+    destination,
+    method: call.method,
+    target: visible(call.address.target),
+    parameters: parameters(call, target.params, route),
+    resource: resource === null ? null : visible(resource),
+    risk: tool.risk,
+    effect: tool.effect,
+    data: tool.data,
+    egress: tool.egress,
+    body: body.bytes === null ? null : visible(Buffer.from(body.bytes).toString('utf8'), true),
+    bodySha256: body.sha256,
+    steps: facts.task.last.map(stepLine),
+    sensitivity: read(facts),
+    reasons: refusedBy.map(({ rule, severity, controls, message_agent: message }) => ({ rule, severity, controls, message })),
+    owners: { ...task.agent.owners, ...(route.owner !== null && { route: route.owner }) },
+  }
+}
+
+/** Of an objective that a person grants unasked: there is no call yet. */
+export function shownGrant(row: TaskRow, { tools, calls }: OfferedObjective, parties: readonly string[], owners: Shown['owners']): Shown {
+  return {
+    title: `an objective: ${calls} calls of ${tools.join(', ')}`,
+    ...whose(row, row.agent, parties),
+    tool: tools.join(', '),
+    route: '',
+    destination: '',
+    method: '',
+    target: '',
+    parameters: [],
+    resource: null,
+    risk: '',
+    effect: '',
+    data: row.intent.data,
+    egress: row.intent.egress.join(', '),
+    body: null,
+    bodySha256: null,
+    steps: [],
+    sensitivity: [],
+    reasons: [],
+    owners,
+  }
+}
+
+function whose(row: TaskRow, agent: string, parties: readonly string[]): Pick<Shown, 'purpose' | 'agent' | 'caller' | 'human' | 'chain'> {
+  const human = row.onBehalfOf === null ? null : visible(row.onBehalfOf.subject)
+  return { purpose: visible(row.intent.purpose), agent, caller: row.caller, human, chain: parties.map((party) => visible(party)) }
+}
+
+/** Whatever of the request may steer the upstream besides path and body. */
+function parameters(call: Call, params: Readonly<Record<string, string>>, route: Route): Shown['parameters'] {
+  const found: { readonly name: string; readonly value: string }[] = []
+  const add = (name: string, value: string): void => void found.push({ name: visible(name), value: visible(value) })
+  for (const [name, value] of Object.entries(params)) add(`path ${name}`, value)
+  for (const [name, value] of new URLSearchParams(call.address.query ?? '')) add(`query ${name}`, value)
+  for (const name of ['content-type', 'content-encoding', ...route.selects]) {
+    const value = call.header(name)
+    if (value !== undefined) add(`header ${name}`, value)
+  }
+  return found
+}
+
+function stepLine({ tool, effect, egress }: Step): string {
+  return `${tool} (${effect}, ${egress})`
+}
+
+/** What the task, and its caller before it, have read. */
+function read({ task, caller }: Facts): readonly string[] {
+  return [...new Set([...task.sensitivity, ...Object.keys(caller.sensitivity)])].sort()
+}
