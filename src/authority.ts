@@ -5,6 +5,8 @@ import { Permit } from './decide/permit.ts'
 import type { InForce, Log } from './foundation.ts'
 import type { NewId } from './id.ts'
 import { Notices } from './notify/notices.ts'
+import { Covering, killed } from './kill/covering.ts'
+import { Kills } from './kill/kills.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
@@ -33,6 +35,9 @@ export interface Authority {
   readonly rejudge: Rejudge
   readonly tasks: Tasks
   readonly credential: CredentialStage
+  readonly kills: Kills
+  /** What each call, task and lease may be stopped by. */
+  readonly covering: Covering
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
 }
@@ -44,6 +49,7 @@ export function authority(parts: AuthorityParts): Authority {
     inForce()?.told(told)
     return recorder.event(told)
   }
+  const covering = coveringOf(parts)
   const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
   const revision = (): string => policy.revision
   const tasks = new Tasks({
@@ -52,7 +58,11 @@ export function authority(parts: AuthorityParts): Authority {
     newId,
     seal,
     revision,
-    judge: (question) => (inForce() ?? unwired()).judgeTask(question),
+    judge: (question) => {
+      const stopped = covering.party(question.caller.id, question.agent, question.id === undefined ? null : state.task(question.id))
+      if (stopped !== null) throw stopped
+      return (inForce() ?? unwired()).judgeTask(question)
+    },
     event,
     ended: (task, cause, caller) => revoke.taskEnded(task, cause, caller),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
@@ -71,18 +81,46 @@ export function authority(parts: AuthorityParts): Authority {
     },
     log,
   })
-  const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
+  const rejudge = rejudgeOf(parts, { revoke, credential, covering, revision, event })
+  const kills = killsOf(parts, { revoke, credential, tasks, covering, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  return { revoke, rejudge, tasks, credential, kills, covering, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
-interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {
+/** Looks up what stands now: agents of the configuration in force, tasks as they are. */
+function coveringOf({ state, inForce }: AuthorityParts): Covering {
+  return new Covering({ kills: state.kills, task: (id) => state.task(id), agent: (caller) => inForce()?.standing.agent(caller) ?? null })
+}
+
+interface KillParts extends Pick<Authority, 'revoke' | 'credential' | 'tasks' | 'covering'> {
+  readonly event: (event: LedgerEvent) => Promise<void>
+}
+
+function killsOf({ state, clock, newId, inForce, log }: AuthorityParts, { revoke, credential, tasks, covering, event }: KillParts): Kills {
+  const every = { limit: Number.MAX_SAFE_INTEGER }
+  return new Kills({
+    kills: state.kills,
+    covering,
+    clock,
+    newId,
+    cut: (kill, covered) => revoke.killed(kill, covered, killed(kill)),
+    liveTasks: () => (['pending', 'active', 'paused'] as const).flatMap((each) => state.tasks({ state: each, ...every })),
+    endTask: (row, by, cause) => tasks.revoke(row, by, cause),
+    leases: () => credential.book.all().map(({ row }) => row),
+    place: (row) => inForce()?.standing.again.lease(row) ?? null,
+    takeBack: (lease, cause) => credential.takeBack(lease, cause, {}),
+    event,
+    log,
+  })
+}
+
+interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential' | 'covering'> {
   readonly revision: () => string
   readonly event: (event: LedgerEvent) => Promise<void>
 }
 
 /** Judges open work again by the wiring in force, on the state as it is. */
-function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event }: RejudgeParts): Rejudge {
+function rejudgeOf(parts: AuthorityParts, { revoke, credential, covering, revision, event }: RejudgeParts): Rejudge {
   const { state, clock, log, inForce } = parts
   const { book } = credential
   return makeRejudge({
@@ -91,6 +129,7 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event 
     revision,
     task: (id) => state.task(id),
     facts: (task, caller) => state.facts(task, caller),
+    stopped: covering,
     clock,
     tasksOf: (caller) => (['active', 'paused'] as const).flatMap((each) => state.tasks({ caller, state: each }).map(({ id }) => id)),
     leases: (tasks) => (tasks === undefined ? book.all() : tasks.flatMap((task) => book.ofTask(task))).map(({ row }) => row),

@@ -122,6 +122,7 @@ class House implements Sidecar {
     notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
+    await this.foundation.kills.resume()
     await this.#expiry.sweep()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
@@ -205,6 +206,7 @@ class House implements Sidecar {
     this.#expiry.stop()
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
+    await this.foundation.kills.settled()
     await this.wiring.forward.close()
     await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
     await this.#judged

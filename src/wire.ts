@@ -114,13 +114,26 @@ interface Parts {
 /** One line a stage. */
 function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, forward }: Parts): Stages {
   const { config } = loaded
-  const { state, clock } = on
+  const { state, clock, covering } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   return {
     record: (call) => on.recorder.call(call),
     identify: makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }),
-    task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
-    match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
+    task: makeTask({
+      state,
+      agents: () => agents,
+      tasks: on.tasks,
+      killed: (caller, agent, row) => covering.party(caller, agent, row),
+      clock,
+    }),
+    match: makeMatch({
+      routes,
+      judgedBody: config.listen.limits.judged_body,
+      stopped: (task, route, tool) => {
+        const stopped = covering.matched(task, route, tool)
+        if (stopped !== null) throw stopped
+      },
+    }),
     decide,
     approve: approveOf(loaded, on, oblige, decide),
     credential: (permit) => {
@@ -141,6 +154,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
   return makeAgentApi({
     identify: stages.identify,
     record: on.recorder,
+    killed: ({ id }) => on.covering.party(id, agents.find(id), null),
     tasks: on.tasks,
     state: on.state,
     agents: () => agents,
@@ -155,6 +169,7 @@ function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stag
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
+    killed: (question) => on.covering.call(question),
     repeat: repeatDigest,
     clock: on.clock,
     open: (decision, reads) => {

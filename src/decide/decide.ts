@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { Facts } from '../state/state.ts'
 import type { Duties } from './duties.ts'
 import type { Engine } from './engine.ts'
@@ -18,6 +19,8 @@ export interface Question {
   readonly caller: Caller
   readonly task: Task
   readonly target: Target
+  /** What a person answered to it, where somebody was asked. */
+  readonly approval?: ApprovalRow
 }
 
 export type DecisionEffect = 'allow' | 'deny' | 'ask' | 'defer'

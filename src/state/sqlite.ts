@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { overBudget } from '../task/budget.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
+import { KillTable } from './kill-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { RateTable } from './rate-table.ts'
 import { endStates, TaskTable, type Clocks } from './task-table.ts'
@@ -42,6 +43,7 @@ export function openSqlite(options: SqliteOptions): SqliteState {
  * facts change in memory and reach the file with `flush`, which the record calls before anything leaves.
  */
 export class SqliteState implements State {
+  readonly kills: KillTable
   readonly #db: DatabaseSync
   readonly #clock: () => number
   readonly #tasks: TaskTable
@@ -60,6 +62,7 @@ export class SqliteState implements State {
     this.#callers = new CallerTable(db, memory)
     this.#leases = new LeaseTable(db)
     this.#rates = new RateTable(db, clocks.clock)
+    this.kills = new KillTable(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
@@ -214,13 +217,14 @@ export class SqliteState implements State {
   }
 
   flush(): void {
-    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty
+    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty + this.kills.dirty
     if (dirty === 0) return
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
     this.#tasks.clean()
     this.#callers.clean()
     this.#rates.clean()
+    this.kills.clean()
   }
 
   /** Flushes and lets go of the file. Idempotent. */
@@ -242,6 +246,7 @@ export class SqliteState implements State {
     this.#tasks.writeDirty()
     this.#callers.writeDirty()
     this.#rates.writeDirty()
+    this.kills.writeDirty()
   }
 
   #transaction(write: () => void): void {

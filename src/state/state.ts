@@ -2,6 +2,8 @@
  * What tasks, leases, budgets and sensitivity are kept in, as named transactions.
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
+import type { KillBook } from './kills.ts'
+
 export type Awaitable<T> = T | Promise<T>
 
 export type TaskState = 'pending' | 'active' | 'paused' | 'completed' | 'revoked' | 'expired'
@@ -188,6 +190,8 @@ export interface LeaseRow {
 
 /** Named transactions. One process, one writer: no plain read-then-write by callers. */
 export interface State {
+  readonly kills: KillBook
+
   // tasks
   openTask(row: TaskRow): Awaitable<void>
   task(id: string): Awaitable<TaskRow | null>
