@@ -5,13 +5,12 @@ import { Permit } from './decide/permit.ts'
 import type { InForce, Log } from './foundation.ts'
 import type { NewId } from './id.ts'
 import { Notices } from './notify/notices.ts'
-import { Covering, killed } from './kill/covering.ts'
-import { Kills } from './kill/kills.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
 import { makeRejudge, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
+import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
 import { Tasks } from './task/tasks.ts'
@@ -26,18 +25,17 @@ export interface AuthorityParts {
   readonly recorder: OpenRecorder
   readonly seal: Seal | null
   readonly issuer: string
+  /** A file or folder that asks for kills; null: there is none. */
+  readonly killPath: string | null
 }
 
 /** What may do what, for how long, and what ends it. */
-export interface Authority {
+export interface Authority extends Stopping {
   readonly revoke: Revoke
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
   readonly tasks: Tasks
   readonly credential: CredentialStage
-  readonly kills: Kills
-  /** What each call, task and lease may be stopped by. */
-  readonly covering: Covering
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
 }
@@ -49,7 +47,6 @@ export function authority(parts: AuthorityParts): Authority {
     inForce()?.told(told)
     return recorder.event(told)
   }
-  const covering = coveringOf(parts)
   const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
   const revision = (): string => policy.revision
   const tasks = new Tasks({
@@ -59,8 +56,7 @@ export function authority(parts: AuthorityParts): Authority {
     seal,
     revision,
     judge: (question) => {
-      const stopped = covering.party(question.caller.id, question.agent, question.id === undefined ? null : state.task(question.id))
-      if (stopped !== null) throw stopped
+      stopping.covering.admit(question)
       return (inForce() ?? unwired()).judgeTask(question)
     },
     event,
@@ -81,37 +77,10 @@ export function authority(parts: AuthorityParts): Authority {
     },
     log,
   })
-  const rejudge = rejudgeOf(parts, { revoke, credential, covering, revision, event })
-  const kills = killsOf(parts, { revoke, credential, tasks, covering, event })
+  const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
+  const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, kills, covering, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
-}
-
-/** Looks up what stands now: agents of the configuration in force, tasks as they are. */
-function coveringOf({ state, inForce }: AuthorityParts): Covering {
-  return new Covering({ kills: state.kills, task: (id) => state.task(id), agent: (caller) => inForce()?.standing.agent(caller) ?? null })
-}
-
-interface KillParts extends Pick<Authority, 'revoke' | 'credential' | 'tasks' | 'covering'> {
-  readonly event: (event: LedgerEvent) => Promise<void>
-}
-
-function killsOf({ state, clock, newId, inForce, log }: AuthorityParts, { revoke, credential, tasks, covering, event }: KillParts): Kills {
-  const every = { limit: Number.MAX_SAFE_INTEGER }
-  return new Kills({
-    kills: state.kills,
-    covering,
-    clock,
-    newId,
-    cut: (kill, covered) => revoke.killed(kill, covered, killed(kill)),
-    liveTasks: () => (['pending', 'active', 'paused'] as const).flatMap((each) => state.tasks({ state: each, ...every })),
-    endTask: (row, by, cause) => tasks.revoke(row, by, cause),
-    leases: () => credential.book.all().map(({ row }) => row),
-    place: (row) => inForce()?.standing.again.lease(row) ?? null,
-    takeBack: (lease, cause) => credential.takeBack(lease, cause, {}),
-    event,
-    log,
-  })
+  return { revoke, rejudge, tasks, credential, ...stopping, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential' | 'covering'> {

@@ -93,6 +93,7 @@ class House implements Sidecar {
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
       policy: () => foundation.policy.status(),
+      kills: () => foundation.state.kills.kills(),
       watched: () => foundation.watchdog.watching,
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
       sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
@@ -123,6 +124,7 @@ class House implements Sidecar {
     await credential.change(providers)
     await credential.sweep()
     await this.foundation.kills.resume()
+    await this.foundation.killFile?.start()
     await this.#expiry.sweep()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
@@ -204,6 +206,7 @@ class House implements Sidecar {
   async close(): Promise<void> {
     this.#closing = true
     this.#expiry.stop()
+    await this.foundation.killFile?.close()
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
     await this.foundation.kills.settled()
@@ -237,7 +240,10 @@ class House implements Sidecar {
       loaded,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
-      told: ({ kind }) => this.metrics.event(kind),
+      told: (event) => {
+        this.metrics.event(event.kind)
+        if (event.kind === 'kill.engaged') this.metrics.killed({ scope: event.detail['scope'], by: event.by })
+      },
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
     }

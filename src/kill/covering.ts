@@ -6,6 +6,7 @@ import { Refusal } from '../refusal.ts'
 import type { Killable, KillBook, KillRow } from '../state/kills.ts'
 import type { LeaseRow, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
+import type { TaskQuestion } from '../task/tasks.ts'
 import { lineage } from './lineage.ts'
 
 export interface CoveringOptions {
@@ -35,6 +36,12 @@ export class Covering {
   party(caller: string, agent: Agent | null, row: TaskRow | null): Refusal | null {
     const { kills } = this.#options
     return kills.engaged === 0 ? null : refusalOf(kills.covering(this.ofParty(caller, agent, row)))
+  }
+
+  /** Throws when who asks for a task, or the task that is to be resumed, is stopped. */
+  admit({ caller, agent, id }: Pick<TaskQuestion, 'caller' | 'agent' | 'id'>): void {
+    const stopped = this.party(caller.id, agent, id === undefined ? null : this.#options.task(id))
+    if (stopped !== null) throw stopped
   }
 
   /** A call that was matched, of the caller of its task. */
