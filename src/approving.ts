@@ -5,7 +5,6 @@ import { Holds } from './approve/hold.ts'
 import { covers } from './approve/objective.ts'
 import type { AuthorityParts, Authority } from './authority.ts'
 import type { LedgerEvent } from './record/record.ts'
-import { Refusal } from './refusal.ts'
 import { readLine } from './task/intent.ts'
 import type { ApprovalRow } from './state/approvals.ts'
 
@@ -38,7 +37,7 @@ export function openApprovals(parts: AuthorityParts, more: ApprovingParts): Pick
 /** What was allowed by it is cut at once; then every lease is taken back that a call under it may have used. */
 async function revoke(row: ApprovalRow, { revoke: open, credential }: ApprovingParts): Promise<void> {
   const { id, task, tool, objective } = row
-  open.end(({ approval }) => approval?.id === id, new Refusal('approve.declined', { reasons: ['a person took the approval back'] }))
+  open.approvalWithdrawn(id)
   const used = (lent: string): boolean => (objective === null ? lent === tool : covers(objective, lent))
   const lent = credential.book.ofTask(task).filter((held) => used(held.row.tool))
   await Promise.all(lent.map((held) => credential.takeBack(held.row.id, 'approval', {})))

@@ -13,6 +13,7 @@ import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
 import { makeRejudge, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
+import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
 import { Tasks } from './task/tasks.ts'
@@ -27,10 +28,12 @@ export interface AuthorityParts {
   readonly recorder: OpenRecorder
   readonly seal: Seal | null
   readonly issuer: string
+  /** A file or folder that asks for kills; null: there is none. */
+  readonly killPath: string | null
 }
 
 /** What may do what, for how long, and what ends it. */
-export interface Authority {
+export interface Authority extends Stopping {
   readonly revoke: Revoke
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
@@ -59,7 +62,10 @@ export function authority(parts: AuthorityParts): Authority {
     newId,
     seal,
     revision,
-    judge: (question) => (inForce() ?? unwired()).judgeTask(question),
+    judge: (question) => {
+      stopping.covering.admit(question)
+      return (inForce() ?? unwired()).judgeTask(question)
+    },
     event,
     ended: (task, cause, caller) => both(revoke.taskEnded(task, cause, caller), approvals.taskEnded(task, cause)),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
@@ -79,18 +85,20 @@ export function authority(parts: AuthorityParts): Authority {
     log,
   })
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
-  const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
+  const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
+  const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, approvals, holds, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  const notices = new Notices({ event, clock, newId, source: issuer, log, count })
+  return { revoke, rejudge, tasks, approvals, holds, credential, ...stopping, notices }
 }
 
-interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {
+interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential' | 'covering'> {
   readonly revision: () => string
   readonly event: (event: LedgerEvent) => Promise<void>
 }
 
 /** Judges open work again by the wiring in force, on the state as it is. */
-function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event }: RejudgeParts): Rejudge {
+function rejudgeOf(parts: AuthorityParts, { revoke, credential, covering, revision, event }: RejudgeParts): Rejudge {
   const { state, clock, log, inForce } = parts
   const { book } = credential
   return makeRejudge({
@@ -99,6 +107,7 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event 
     revision,
     task: (id) => state.task(id),
     facts: (task, caller) => state.facts(task, caller),
+    stopped: covering,
     clock,
     tasksOf: (caller) => (['active', 'paused'] as const).flatMap((each) => state.tasks({ caller, state: each }).map(({ id }) => id)),
     leases: (tasks) => (tasks === undefined ? book.all() : tasks.flatMap((task) => book.ofTask(task))).map(({ row }) => row),

@@ -5,16 +5,18 @@ import { makeChainOf } from './approve/chain.ts'
 import { makeOblige, type Oblige } from './approve/oblige.ts'
 import { unclassified } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
-import { sameJudges, sameWay } from './config/outdated.ts'
+import { same, sameJudges, sameWay } from './config/outdated.ts'
 import { makeJudgeContinue } from './decide/continue.ts'
 import type { Decide, Decision, DecideOptions, Question } from './decide/decide.ts'
 import { dutiesOf } from './decide/duties.ts'
 import { makeJudgeAnswer } from './decide/response.ts'
 import type { Answers } from './forward/judging.ts'
 import type { Foundation } from './foundation.ts'
+import type { Call } from './listen/call.ts'
 import { makeAgain } from './match/again.ts'
 import { readJson } from './match/json.ts'
 import type { Route } from './match/route.ts'
+import { Stops } from './kill/stops.ts'
 import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
 import { makeReading, type Reading } from './rejudge.ts'
@@ -126,5 +128,44 @@ export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOp
     fulfil: ({ question, effect }, obligations) => unwaited(on, oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })),
     unlabelled: config.decide.unlabelled === 'worst' ? unclassified : null,
     limits: { judged, sample },
+  }
+}
+
+/** What is counted for rules that stop by themselves; a reload that changes no such rule forgets nothing. */
+export function stopsOf({ config }: Loaded, on: Foundation, previous: { readonly loaded: Loaded; readonly stops: Stops } | null): Stops {
+  if (previous !== null && same(config.task.stops, previous.loaded.config.task.stops)) return previous.stops
+  const { clock, log, kills, state, credential, notices } = on
+  return new Stops({
+    rules: config.task.stops,
+    kills,
+    facts: (task, caller) => state.facts(task, caller).task,
+    lent: (digest) => {
+      const held = credential.book.find(digest, clock(), performance.now())
+      return held && { row: held.row, standing: held.lease.standing }
+    },
+    agent: (caller) => on.inForce()?.standing.agent(caller) ?? null,
+    notify: (notice) => notices.notify(notice),
+    clock,
+    log,
+  })
+}
+
+/** Tells of what was presented by a caller that could not be proven. */
+export function watched<Proven>(
+  identify: (call: Call) => Proven | Promise<Proven>,
+  stops: Stops,
+): (call: Call) => Proven | Promise<Proven> {
+  if (!stops.watchesCredentials) return identify
+  const rejected = (call: Call, error: unknown): never => {
+    stops.rejected(call)
+    throw error
+  }
+  return (call) => {
+    try {
+      const caller = identify(call)
+      return caller instanceof Promise ? caller.catch((error: unknown) => rejected(call, error)) : caller
+    } catch (error) {
+      return rejected(call, error)
+    }
   }
 }

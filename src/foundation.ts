@@ -79,6 +79,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   const newId = idSource(clock)
   const at = (path: string): string => resolve(folder, path)
   const { credential, record, task, listen } = config
+  const killPath = task.kill_file === undefined ? null : at(task.kill_file)
   const seal = task.state.key === undefined ? null : makeSeal(stateKey(at(task.state.key.file)))
   const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
   const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
@@ -99,7 +100,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       policy,
       watchdog: startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
       inForce,
-      ...authority({ clock, newId, log, state, recorder, seal, issuer, policy, inForce }),
+      ...authority({ clock, newId, log, state, recorder, seal, issuer, policy, inForce, killPath }),
     }
   } catch (error) {
     state.close()

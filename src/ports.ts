@@ -4,6 +4,7 @@ import { makeAdmin } from './admin/admin.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { localKey } from './admin/local-key.ts'
+import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
 import type { serve } from './admin/serve.ts'
 import { taskNoun } from './admin/tasks.ts'
@@ -38,10 +39,10 @@ export function healthPort(told: Told): Answers {
 /** The admin API. Its key file is made when it is not there. */
 export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
-  const { recorder, policy, credential } = told.foundation
+  const { recorder, policy, credential, state } = told.foundation
   return makeAdmin({
     key: localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`)),
-    nouns: nounsOf(told.foundation),
+    nouns: nounsOf(told.foundation, (stop) => isKnown(stop, told)),
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,
     status: () => ({
@@ -53,17 +54,44 @@ export function adminPort(told: Told): Answers {
       ledger: { position: recorder.position().seq, key: recorder.publicKey() },
       calls: told.inFlight,
       leases: credential.sizes(),
+      kills: state.kills.kills().map((kill) => shownKill(kill)),
     }),
   })
 }
 
 /** One line a noun. */
-function nounsOf({ state, recorder, tasks }: Foundation): Readonly<Record<string, Noun>> {
+function nounsOf({ state, recorder, tasks, kills }: Foundation, known: KillNounOptions['known']): Readonly<Record<string, Noun>> {
   return {
+    kills: killNoun({ kills, book: state.kills, known }),
     tasks: taskNoun(state, tasks),
     callers: callerNoun(async (caller, { by, reason }) => {
       await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
       state.clearSensitivity(caller)
     }),
+  }
+}
+
+/** Whether a kill stops something that is there now. */
+function isKnown({ scope, name }: Parameters<KillNounOptions['known']>[0], { foundation, wiring }: Told): boolean {
+  if (name === null || scope === 'everything') return true
+  const { agents } = wiring.agents
+  const { routes } = wiring.loaded.config.forward
+  switch (scope) {
+    case 'agent':
+      return wiring.agents.find(name) !== null || agents.some(({ id }) => id === name)
+    case 'task':
+      return foundation.state.task(name) !== null
+    case 'tool':
+      return Object.values(routes).some(({ tools }) => tools.some((tool) => tool.name === name))
+    case 'route':
+      return Object.hasOwn(routes, name)
+    case 'owner':
+      return (
+        agents.some(({ owners }) => Object.values(owners ?? {}).includes(name)) || Object.values(routes).some(({ owner }) => owner === name)
+      )
+    case 'trust-domain':
+      return agents.some(({ id }) => id.split('/')[2] === name)
+    default:
+      return false
   }
 }

@@ -1,5 +1,6 @@
 import type { Decision, Question } from './decide/decide.ts'
 import { Refusal } from './refusal.ts'
+import type { KillRow } from './state/kills.ts'
 
 /** One piece of open work: a call in flight, with the decision that its permit was minted from. */
 export type OpenWork = Pick<Decision, 'question' | 'now' | 'revision'>
@@ -11,16 +12,27 @@ export type RevokeLeases = (task: string, cause: string) => Promise<void>
 
 /**
  * The mirror of the request path: the single register of open work and the single list of what ends it.
- * Today: a task that ended (completed, revoked, expired), an approval taken back, a judgement on facts that changed (`rejudge.ts`), and
- * shutdown.
+ *
+ * | what happened | whose work | what becomes of it | by |
+ * | --- | --- | --- | --- |
+ * | a task completed, was revoked, expired | its own | cut in the tick; leases taken back | `taskEnded` |
+ * | a kill was engaged | all that it covers, held calls too | cut in the tick; tasks and leases ended by `kill/kills.ts` | `killed` |
+ * | an approval was withdrawn | calls under it, held ones too | cut in the tick | `approvalWithdrawn` |
+ * | policy or configuration changed | everybody's | judged again | `rejudge.ts` |
+ * | an agent or its owners changed | its callers', or everybody's | judged again | `rejudge.ts` |
+ * | a caller came to know more, a task was paused | that caller's | judged again in the tick | `rejudge.ts` |
+ * | a credential expired, a provider went | calls that wait for it | refused; those that hold it go on | `credential/lease-ends.ts` |
+ * | shutdown, after the drain deadline | everybody's | cut | `shutdown` |
+ *
+ * Judged again means: it goes on if task, agent, kills, place and `countersign/continue` say so (`verdict.ts`), and live leases with it.
  */
 export class Revoke {
   /** By call. Written by `open` and `close`. */
   readonly #open = new Map<Call, OpenWork>()
   /** By caller: what an agent has read follows all that it has open. Written by `open` and `close`. */
   readonly #ofCaller = new Map<string, Set<OpenWork>>()
-  /** Calls that wait for a person: there is no permit yet, but whatever would end it ends the wait. Written by `hold`. */
-  readonly #held = new Set<Question>()
+  /** Calls without a permit yet that wait for a person or a fact: whatever would end it ends the wait. Written by `hold` and `close`. */
+  readonly #held = new Map<Call, Question>()
   readonly #revokeLeases: RevokeLeases
 
   constructor(revokeLeases: RevokeLeases) {
@@ -36,8 +48,15 @@ export class Revoke {
     else own.add(work)
   }
 
+  /** Registers a call that begins to wait before it may have a permit; gives what ends that, and so does `close`. */
+  hold(question: Question): () => void {
+    this.#held.set(question.call, question)
+    return () => void this.#held.delete(question.call)
+  }
+
   /** The last byte has gone. Idempotent; a call that never got a permit was never registered. */
   close(call: Call): void {
+    if (this.#held.size > 0) this.#held.delete(call)
     const work = this.#open.get(call)
     if (work === undefined) return
     this.#open.delete(call)
@@ -45,18 +64,6 @@ export class Revoke {
     const own = this.#ofCaller.get(id)
     own?.delete(work)
     if (own?.size === 0) this.#ofCaller.delete(id)
-  }
-
-  /** Registers a call that waits for a person; gives what ends that. */
-  hold(question: Question): () => void {
-    this.#held.add(question)
-    return () => void this.#held.delete(question)
-  }
-
-  /** Cuts all that is open or held and that `whose` is true of, at once. */
-  end(whose: (question: Question) => boolean, refusal: Refusal): void {
-    for (const { question } of this.list()) if (whose(question)) question.call.cut(refusal)
-    for (const question of this.#held) if (whose(question)) question.call.cut(refusal)
   }
 
   isOpen(call: Call): boolean {
@@ -70,16 +77,26 @@ export class Revoke {
 
   /** A task of this caller ended: its open work is cut at once, then its leases are taken back. */
   async taskEnded(task: string, cause: string, caller: string): Promise<void> {
-    const ended = new Refusal('task.ended', { reasons: [`the task was ${cause}`] })
-    const of = (question: Question): boolean => question.task.row.id === task
-    for (const { question } of this.list(caller)) if (of(question)) question.call.cut(ended)
-    for (const question of this.#held) if (of(question)) question.call.cut(ended)
+    this.#cut(caller, ({ task: { row } }) => row.id === task, new Refusal('task.ended', { reasons: [`the task was ${cause}`] }))
     await this.#revokeLeases(task, cause)
+  }
+
+  /** A kill was engaged: what it covers is cut in this tick. Gives the number of calls. */
+  killed({ scope, name }: Pick<KillRow, 'scope' | 'name'>, covered: (question: Question) => boolean, why: Refusal): number {
+    // the name of an agent may be a pattern; without one it is the caller that work is indexed by
+    const caller = scope === 'agent' && name !== null && !name.endsWith('*') && this.#ofCaller.has(name) ? name : undefined
+    return this.#cut(caller, covered, why)
+  }
+
+  /** An approval was withdrawn: calls that were minted under it are cut in this tick. Gives their number. */
+  approvalWithdrawn(approval: string): number {
+    const why = new Refusal('approve.declined', { reasons: ['a person took the approval back'] })
+    return this.#cut(undefined, (question) => question.approval?.id === approval, why)
   }
 
   /** Shutdown after the drain deadline: whatever is still open is cut. */
   shutdown(): void {
-    this.end(() => true, new Refusal('listen.draining'))
+    this.#cut(undefined, () => true, new Refusal('listen.draining'))
   }
 
   /** Number of permits in use, for metrics. */
@@ -87,8 +104,26 @@ export class Revoke {
     return this.#open.size
   }
 
-  /** Number of calls that wait for a person. */
+  /** Number of calls that wait for a person or a fact. */
   get held(): number {
     return this.#held.size
   }
+
+  #cut(caller: string | undefined, covered: (question: Question) => boolean, why: Refusal): number {
+    let cut = 0
+    for (const { question } of this.list(caller)) cut += cutIf(question, covered, why)
+    for (const question of this.#held.size === 0 ? [] : [...this.#held.values()]) cut += cutIf(question, covered, why)
+    return cut
+  }
+}
+
+/** Work whose cover nobody can tell is cut: unknown means no. */
+function cutIf(question: Question, covered: (question: Question) => boolean, why: Refusal): 0 | 1 {
+  try {
+    if (!covered(question)) return 0
+  } catch {
+    // cut all the same
+  }
+  question.call.cut(why)
+  return 1
 }

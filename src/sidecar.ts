@@ -93,6 +93,7 @@ class House implements Sidecar {
       ready: () => this.notReady().length === 0,
       ledgerSize: () => recorder.position().seq,
       policy: () => foundation.policy.status(),
+      kills: () => foundation.state.kills.kills(),
       watched: () => foundation.watchdog.watching,
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
       sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
@@ -122,6 +123,8 @@ class House implements Sidecar {
     notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
+    await this.foundation.kills.resume()
+    await this.foundation.killFile?.start()
     await this.#expiry.sweep()
     await this.foundation.approvals.sweep()
     this.foundation.approvals.start()
@@ -207,8 +210,10 @@ class House implements Sidecar {
     this.#expiry.stop()
     this.foundation.holds.close()
     this.foundation.approvals.close()
+    await this.foundation.killFile?.close()
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
+    await this.foundation.kills.settled()
     await this.wiring.forward.close()
     await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
     await this.#judged
@@ -239,7 +244,10 @@ class House implements Sidecar {
       loaded,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
-      told: ({ kind }) => this.metrics.event(kind),
+      told: (event) => {
+        this.metrics.event(event.kind)
+        if (event.kind === 'kill.engaged') this.metrics.killed({ scope: event.detail['scope'], by: event.by })
+      },
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
     }

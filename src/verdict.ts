@@ -4,6 +4,7 @@ import type { Concerned } from './approve/oblige.ts'
 import type { ContinueCause, JudgeContinue, OpenLease, OpenStream } from './decide/continue.ts'
 import type { Duties } from './decide/duties.ts'
 import type { Again, Place } from './match/again.ts'
+import type { Covering } from './kill/covering.ts'
 import type { JudgedBody } from './match/match.ts'
 import { Refusal } from './refusal.ts'
 import type { OpenWork } from './revoke.ts'
@@ -25,6 +26,8 @@ export interface Standing {
 export interface Looked {
   readonly task: (id: string) => TaskRow | null
   readonly facts: (task: string, caller: string) => Facts
+  /** What is killed: agents and owners may be others since it was engaged. */
+  readonly stopped: Pick<Covering, 'call' | 'lease'>
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -33,19 +36,24 @@ export interface Looked {
 export function streamVerdict({ question, now, revision }: OpenWork, cause: ContinueCause, by: Standing, on: Looked): Refusal | null {
   const { call, caller, task, target } = question
   const { body } = target
-  return verdict(by, call.id, () => ({
-    kind: 'stream',
-    cause,
-    ...standingOf(task.row.id, caller.id, by, on),
-    target: { ...placed(by.again.call(call, target)), body },
-    since: now,
-    revision,
-    call,
-    caller,
-    progress: call.progress ?? null,
-    // what has arrived was written before the facts changed
-    sending: call.length !== 0 && body.bytes === null && !call.incoming.complete,
-  }))
+  return verdict(by, call.id, () => {
+    const standing = standingOf(task.row.id, caller.id, by, on)
+    const place = { ...target, ...placed(by.again.call(call, target)) }
+    refuse(on.stopped.call({ caller, task: standing.task, target: place }))
+    return {
+      kind: 'stream',
+      cause,
+      ...standing,
+      target: place,
+      since: now,
+      revision,
+      call,
+      caller,
+      progress: call.progress ?? null,
+      // what has arrived was written before the facts changed
+      sending: call.length !== 0 && body.bytes === null && !call.incoming.complete,
+    }
+  })
 }
 
 /** What a lease is used for, each call says anew. */
@@ -53,16 +61,25 @@ const noBody: JudgedBody = { kind: 'none', parsed: undefined, bytes: null, sha25
 
 /** Why a lease ends, or null when it goes on. Never throws. */
 export function leaseVerdict(row: LeaseRow, cause: ContinueCause, by: Standing, on: Looked): Refusal | null {
-  return verdict(by, row.id, () => ({
-    kind: 'lease',
-    cause,
-    ...standingOf(row.task, row.caller, by, on),
-    target: { ...placed(by.again.lease(row)), body: noBody },
-    since: row.issued,
-    revision: row.revision,
-    caller: { id: row.caller, trustDomain: row.caller.split('/')[2] ?? '' },
-    row,
-  }))
+  return verdict(by, row.id, () => {
+    const standing = standingOf(row.task, row.caller, by, on)
+    const place = placed(by.again.lease(row))
+    refuse(on.stopped.lease(row, place))
+    return {
+      kind: 'lease',
+      cause,
+      ...standing,
+      target: { ...place, body: noBody },
+      since: row.issued,
+      revision: row.revision,
+      caller: { id: row.caller, trustDomain: row.caller.split('/')[2] ?? '' },
+      row,
+    }
+  })
+}
+
+function refuse(stopped: Refusal | null): void {
+  if (stopped !== null) throw stopped
 }
 
 function verdict(by: Standing, id: string, look: () => OpenStream | OpenLease): Refusal | null {

@@ -20,6 +20,7 @@ import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
+import type { Stops } from './kill/stops.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
@@ -27,7 +28,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
+import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf, stopsOf, watched } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -42,6 +43,7 @@ export interface Wiring {
   readonly handle: (call: Call) => Promise<void>
   readonly judgeTask: JudgeTask
   readonly standing: Standing
+  readonly stops: Stops
   readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly notifiers: ReadonlyMap<string, Notifier>
@@ -75,16 +77,19 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
-    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
+    const stops = stopsOf(loaded, on, previous)
+    const echoed = stops.watchesCredentials ? ({ decision }: Permit): void => stops.echoed(decision) : undefined
+    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, echoed, ca: authorities(loaded), svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
     const routes = routesOf(loaded.config)
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, forward })
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, stops, forward })
     const agentApi = agentApiOf(loaded, on, { stages, agents })
     return {
       loaded,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
       judgeTask: makeJudgeTask(setting),
       standing: standingOf(on, { setting, oblige, agents, routes }),
+      stops,
       agents,
       providers,
       notifiers: notifiersOf(loaded, on),
@@ -92,9 +97,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       trust,
       identities,
       forward,
-      close: (next) => {
-        if (next?.trust !== trust) trust.close()
-      },
+      close: (next) => void (next?.trust === trust || trust.close()),
     }
   } catch (error) {
     for (const part of open) part.close()
@@ -108,21 +111,35 @@ interface Parts {
   readonly routes: ReadonlyMap<string, Route>
   readonly setting: Omit<DecideOptions, 'facts'>
   readonly oblige: Oblige
+  readonly stops: Stops
   readonly forward: Forward
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, stops, forward }: Parts): Stages {
   const { config } = loaded
-  const { state, clock } = on
+  const { state, clock, covering } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   return {
     record: (call) => on.recorder.call(call),
-    identify: makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }),
-    task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
-    match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
+    identify: watched(makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }), stops),
+    task: makeTask({
+      state,
+      agents: () => agents,
+      tasks: on.tasks,
+      killed: (caller, agent, row) => covering.party(caller, agent, row),
+      clock,
+    }),
+    match: makeMatch({
+      routes,
+      judgedBody: config.listen.limits.judged_body,
+      stopped: (task, route, tool) => {
+        const stopped = covering.matched(task, route, tool)
+        if (stopped !== null) throw stopped
+      },
+    }),
     decide,
-    approve: approveOf(loaded, on, { oblige, decide, agents }),
+    approve: approveOf(loaded, on, { oblige, decide, agents, stops }),
     credential: (permit) => {
       const { route } = permit.decision.question.target
       if (route.credential !== null) refuseOutdated(loaded, on, route.name, 'minted')
@@ -141,6 +158,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
   return makeAgentApi({
     identify: stages.identify,
     record: on.recorder,
+    killed: ({ id }) => on.covering.party(id, agents.find(id), null),
     tasks: on.tasks,
     state: on.state,
     agents: () => agents,
@@ -150,28 +168,33 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
   })
 }
 
-interface Approving extends Pick<Parts, 'oblige' | 'agents'> {
+interface Approving extends Pick<Parts, 'oblige' | 'agents' | 'stops'> {
   readonly decide: Stages['decide']
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. Ask asks. */
-function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents }: Approving): Stages['approve'] {
+function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, stops }: Approving): Stages['approve'] {
   const read = readingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
+    killed: (question) => on.covering.call(question),
     repeat: repeatDigest,
     clock: on.clock,
     open: (decision, reads) => {
       on.revoke.open(decision)
       read(decision, decision.facts, reads)
+      if (stops.watchesMints) stops.minted(decision)
     },
   })
   const mint: typeof Permit.mint = (decision, how) => {
     refuseOutdated(loaded, on, decision.question.target.route.name, 'to mint')
     return Permit.mint(decision, how)
   }
-  const refused = (decision: Decision): void => countRefusal(on, decision)
+  const refused = (decision: Decision): void => {
+    countRefusal(on, decision)
+    stops.denied(decision)
+  }
   return makeApprove({ mint, swap, oblige, rejudge: decide, refused, ask: askOf(loaded, on, { decide, agents, refused }) })
 }
 

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
+import type { KillRow } from '../state/kills.ts'
+import { killMetrics, type CountKill } from './kill-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
 
 /** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
@@ -25,6 +27,7 @@ export interface Metrics {
   /** What came of a notice: `delivered`, `failed` after every attempt, or `dropped` unsent. */
   notice(notifier: string, delivery: 'delivered' | 'failed' | 'dropped'): void
   readonly policy: PolicyMeasures
+  readonly killed: CountKill
   /** Counts an evaluation that took longer than its budget. */
   slow(entrypoint: string): void
   text(): Promise<string>
@@ -36,6 +39,8 @@ export interface MetricsOptions {
   readonly ready: () => boolean
   readonly ledgerSize: () => number
   readonly policy: () => PolicyStatus
+  /** Kills in force. */
+  readonly kills: () => readonly Pick<KillRow, 'scope'>[]
   /** Whether somebody looks for evaluations that do not end. */
   readonly watched: () => boolean
   /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
@@ -83,6 +88,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
     event: (kind) => events.inc({ kind }),
     notice: (notifier, result) => notices.inc({ notifier, result }),
     policy: policyMetrics(options.policy, registers),
+    killed: killMetrics(options.kills, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     slow: (entrypoint) => slow.inc({ entrypoint }),
     text: async () => (registers[0] ? registers[0].metrics() : ''),

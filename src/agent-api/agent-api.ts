@@ -15,6 +15,8 @@ export interface AgentApiOptions extends TaskActsOptions {
   readonly identify: (call: Call) => Awaitable<Caller>
   readonly record: Pick<Recorder, 'call'>
   readonly approvals: ApprovalNounOptions
+  /** The refusal when a kill covers the caller; null when none does. Who is killed may read what became of its own, and do nothing. */
+  readonly killed?: (caller: Caller) => Refusal | null
 }
 
 /**
@@ -33,6 +35,8 @@ export function makeAgentApi(options: AgentApiOptions): (call: Call) => Promise<
       call.admit()
       const caller = entry.identified(await options.identify(call))
       call.occupy(caller.id)
+      const killed = call.method === 'GET' ? null : (options.killed?.(caller) ?? null)
+      if (killed !== null) throw killed
       send(call, await actOf(call, nouns)(call, caller, call.address.segments.slice(2)))
     } catch (error) {
       call.refuse(await entry.refuse(Refusal.from(error)))

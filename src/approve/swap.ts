@@ -26,6 +26,8 @@ export interface SwapOptions {
   readonly mint: State['mint']
   /** Why an agent may not act at `now` (owners missing or lapsed, not live); null when it may. For the operator's record. */
   readonly agentLive: (agent: Agent, now: number) => string | null
+  /** The refusal when a kill covers the call; null when none does. */
+  readonly killed?: (question: Question) => Refusal | null
   /** The digest that tells a repeated call. */
   readonly repeat: (question: Question) => string
   /** Epoch ms. */
@@ -35,14 +37,16 @@ export interface SwapOptions {
 }
 
 /**
- * Makes the swap: re-reads agent and task, then compares the versions that policy saw and swaps them together with step, budget
+ * Makes the swap: re-reads kills, agent and task, then compares the versions that policy saw and swaps them together with step, budget
  * and what the call reads. The approval that it rests on is used in the same tick. Throws the refusal of the stage whose fact changed
- * (`task.…`), StaleFacts or ApprovalGone.
+ * (`kill.engaged`, `task.…`), StaleFacts or ApprovalGone.
  */
 export function makeSwap(options: SwapOptions): Swap {
   return (decision) => {
     const { question, facts, duties } = decision
     const { call, task, target } = question
+    const killed = options.killed?.(question) ?? null
+    if (killed !== null) throw killed
     const now = options.clock()
     const dead = options.agentLive(task.agent, now)
     if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })

@@ -25,6 +25,13 @@ export const commands: readonly ListedCommand[] = [
   { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
   { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },
   {
+    name: 'kill',
+    summary: 'stop an agent, task, tool, route, owner, trust domain or everything',
+    load: async () => (await import('./kill.ts')).kill,
+  },
+  { name: 'kills', summary: 'list what is stopped', load: async () => (await import('./kill.ts')).kills },
+  { name: 'lift', summary: 'end a kill', load: async () => (await import('./kill.ts')).lift },
+  {
     name: 'policy',
     summary: 'build, lint, test, explain, replay, compare and learn policy',
     load: async () => (await import('./policy.ts')).policy,

@@ -172,12 +172,30 @@ export class LogWriter {
     const detail = line.own['detail']
     const text = this.#wide && detail !== undefined ? `  ${clean(JSON.stringify(detail))}` : ''
     const who = shortName(word(line.own, 'by')).padEnd(14)
+    if (name.startsWith('kill.'))
+      return `${clock(line)}  ${this.#paint('red', '■')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${this.#paint('red', name)}  ${killText(detail)}${text}`
     return `${clock(line)}  ${this.#paint('cyan', '·')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${name}${text}`
   }
 
   #paint(style: 'gray' | 'red' | 'green' | 'yellow' | 'cyan', text: string): string {
     return this.#colour ? styleText(style, text, { validateStream: false }) : text
   }
+}
+
+/** What a kill stops, or what came of it, and why. */
+function killText(detail: unknown): string {
+  const own: Readonly<Record<string, unknown>> = detail !== null && typeof detail === 'object' ? { ...detail } : {}
+  const counts = ['cut', 'tasks', 'leases'].flatMap((each) => (typeof own[each] === 'number' ? [`${each} ${own[each]}`] : []))
+  const faults = Array.isArray(own['faults']) ? own['faults'].map(String) : []
+  const parts = [
+    word(own, 'scope'),
+    word(own, 'name'),
+    word(own, 'reason') && `"${word(own, 'reason')}"`,
+    ...counts,
+    ...faults,
+    word(own, 'kill'),
+  ]
+  return parts.filter((part) => part !== '').join('  ')
 }
 
 /** A string or number member as text; empty when it is neither. */

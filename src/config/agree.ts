@@ -7,6 +7,7 @@ import { oidcIssuers } from './issuers.ts'
 import type { Place } from './load.ts'
 import { modeFindings } from './modes.ts'
 import type { Config } from './schema.ts'
+import { stopFindings } from './stops.ts'
 
 type Check = (config: Config, place: Place) => Finding[]
 
@@ -21,6 +22,7 @@ export const agree: Check = (config, place) => [
   ...tools(config, place),
   ...agents(config, place),
   ...modeFindings(config, place),
+  ...stopFindings(config, place),
   ...bundleSource(config, place),
   ...weakenings(config, place),
 ]

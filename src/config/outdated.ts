@@ -38,6 +38,7 @@ export function places(config: Config): Readonly<Record<string, string>> {
   const fixed = {
     'task.state': task.state,
     'task.memory': task.memory,
+    'task.kill_file': task.kill_file,
     record,
     admin,
     'listen.health': config.listen.health,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { isKeyUrl } from '../identify/keys/key-document.ts'
 import { duration, durationBetween } from '../units.ts'
+import { stopsConfig } from './stops.ts'
 
 const owner = z.string().min(1).describe('An address or a team that answers.')
 const pattern = z
@@ -62,6 +63,12 @@ export const taskConfig = z.strictObject({
     .describe('Where tasks, leases and budgets are kept.'),
   agents: z.array(agentConfig).min(1),
   memory: durationBetween(60_000, 31_536_000_000).prefault('24h').describe('How long what a caller has read stays with it after its task.'),
+  kill_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A file, or a folder of files, that says what to stop, one kill a line. It need not be there until it is needed.'),
+  stops: stopsConfig,
   subjects: z
     .array(
       z.strictObject({

@@ -26,7 +26,7 @@ import type { JudgedReason } from './result.ts'
 import { agentMembers, parties } from './subject.ts'
 
 /** What changed. */
-export type ContinueCause = 'policy' | 'configuration' | 'sensitivity' | 'pause'
+export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause'
 
 interface OpenWork {
   readonly cause: ContinueCause

@@ -26,6 +26,7 @@ export interface Job {
   readonly lines: Lines
   readonly sweep: Sweep
   readonly echoes: readonly string[]
+  readonly echoed?: (() => void) | null
   /** Masks the lent secret in the body; null where none was lent. */
   readonly scrub: Scrub | null
   readonly maxHeaders: number
@@ -109,9 +110,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, fields: Fields, phrase = ''): void {
     if (this.#phase === 'over') return
     if (status < 200) return this.#inform(status)
-    const { call, upstream, echoes, maxHeaders, upload, sweep } = this.#job
+    const { call, upstream, upload, sweep } = this.#job
     this.#status = status
-    const head = answerHead(status, fields, phrase, upstream, call, { echoes, maxHeaders })
+    const head = answerHead(status, fields, phrase, upstream, call, this.#job)
     if (upload !== null && !upload.done) head.list.push('connection', 'close')
     if (!writeHead(call, head)) throw new Refusal('forward.response-refused', { detail: 'a header that cannot be written' })
     this.#head = head

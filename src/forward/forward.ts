@@ -45,6 +45,8 @@ export interface ForwardOptions extends SiteOptions {
   readonly check: (permit: Permit) => void
   /** Judges and changes answers; without it calls whose answer must be judged are refused. */
   readonly answers?: Answers | undefined
+  /** Told, once a call, that its answer held the secret that was lent to it. */
+  readonly echoed?: ((permit: Permit) => void) | undefined
   /** Most header fields of an answer; 256 by default. */
   readonly maxResponseHeaders?: number | undefined
 }
@@ -86,8 +88,9 @@ export function makeForward(options: ForwardOptions): Forward {
         const { upload, sha256, sent } = body
         const maxHeaders = options.maxResponseHeaders ?? 256
         const { echoes } = applied
-        const scrub = lease === null ? null : new Scrub(echoes)
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, scrub, maxHeaders, upload, sha256, sent }
+        const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
+        const scrub = lease === null ? null : new Scrub(echoes, echoed)
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, echoed, scrub, maxHeaders, upload, sha256, sent }
         const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
         if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
         else new Exchange(job, resolve, reject).start(request)
@@ -99,6 +102,14 @@ export function makeForward(options: ForwardOptions): Forward {
       sweep.close()
       await sites.close()
     },
+  }
+}
+
+function once(tell: (permit: Permit) => void, permit: Permit): () => void {
+  let told = false
+  return () => {
+    if (!told) tell(permit)
+    told = true
   }
 }
 
@@ -119,7 +130,7 @@ function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, 
     (observed) => then.resolve(judged(observed)),
     (refusal) => then.reject(refusal.effect === null ? refusal : refusal.after(judged(refusal.effect))),
   )
-  const held: Held = new Held({ decision, answers, echoes: job.echoes }, exchange)
+  const held: Held = new Held({ decision, answers, echoes: job.echoes, echoed: job.echoed ?? null }, exchange)
   exchange.start(request, held)
 }
 

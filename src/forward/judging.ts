@@ -30,6 +30,8 @@ export interface Case {
   readonly decision: Decision
   readonly answers: Answers
   readonly echoes: readonly string[]
+  /** Told that the answer holds what was lent; null or absent: nobody asks. */
+  readonly echoed?: (() => void) | null
 }
 
 /** Whether the answer to a call is held: its tool says so, or the decision obliges to mask it. The usual case is neither. */
@@ -77,8 +79,8 @@ export function bodyOf(of: Case, head: AnswerHead, read: Buffer | null, whole: b
 }
 
 /** Without the lent secret, stars in its place. */
-export function scrubbed({ echoes }: Case, bytes: Buffer, whole: boolean): Buffer {
-  return echoes.length === 0 ? bytes : new Scrub(echoes).pass(bytes, whole)
+export function scrubbed({ echoes, echoed = null }: Case, bytes: Buffer, whole: boolean): Buffer {
+  return echoes.length === 0 ? bytes : new Scrub(echoes, echoed).pass(bytes, whole)
 }
 
 /** Classes to be raised: what policy says, or what counts where nobody labelled the answer. */

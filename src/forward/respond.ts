@@ -25,6 +25,8 @@ export interface Head {
 export interface HeadOptions {
   /** Spellings of the lease's secret. */
   readonly echoes: readonly string[]
+  /** Told of a header that holds one of them; null or absent: nobody asks. */
+  readonly echoed?: (() => void) | null
   readonly maxHeaders: number
 }
 
@@ -85,8 +87,8 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
     if (upstream.credentialed && droppedCredentialed.has(name)) continue
     if (name === 'content-length' && (length === null || status === 204)) continue
     count += typeof value === 'string' ? 1 : value.length
-    if (typeof value === 'string') add(list, name, value, status, upstream, call, options.echoes)
-    else for (const each of several(name, value, status)) add(list, name, each, status, upstream, call, options.echoes)
+    if (typeof value === 'string') add(list, name, value, status, upstream, call, options)
+    else for (const each of several(name, value, status)) add(list, name, each, status, upstream, call, options)
   }
   if (count > options.maxHeaders) throw refused(`${count} headers`)
   const trailers = bodiless || length !== null ? null : declaredTrailers(fields['trailer'], call, named)
@@ -130,8 +132,9 @@ function several(name: string, values: readonly string[], status: number): reado
   return values
 }
 
-function add(list: string[], name: string, value: string, status: number, upstream: Upstream, call: Call, echoes: readonly string[]): void {
-  const leaks = echoed(value, echoes)
+function add(list: string[], name: string, value: string, status: number, upstream: Upstream, call: Call, options: HeadOptions): void {
+  const leaks = echoed(value, options.echoes)
+  if (leaks) options.echoed?.()
   switch (name) {
     case 'location': {
       const reference = leaks ? null : agentReference(value, upstream, call)

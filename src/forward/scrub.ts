@@ -48,12 +48,14 @@ function wantedBytes(spellings: readonly string[]): readonly Buffer[] {
 /** Masks every spelling in a body that streams by, stars in its place: lengths stay what they were announced to be. */
 export class Scrub {
   readonly #spellings: readonly Buffer[]
+  readonly #found: (() => void) | null
   /** The end of what came, as long as it may yet become a match. */
   #held: Buffer = empty
 
-  /** The list must not change afterwards: what is made of it is kept as long as it lives. */
-  constructor(spellings: readonly string[]) {
+  /** The list must not change afterwards: what is made of it is kept as long as it lives. `found` is told of what is masked, again and again. */
+  constructor(spellings: readonly string[], found: (() => void) | null = null) {
     this.#spellings = wantedBytes(spellings)
+    this.#found = found
   }
 
   /** Takes the next bytes and whether they are the last; gives those that can go. */
@@ -84,6 +86,7 @@ export class Scrub {
         masked.fill(star, at, at + spelling.length)
       }
     }
+    if (masked !== bytes) this.#found?.()
     return masked
   }
 

@@ -45,6 +45,8 @@ export interface MatchOptions {
   /** Most bytes of a body that are read to be judged (`limits.judged_body`). */
   readonly judgedBody: number
   readonly caps?: JsonCaps
+  /** Throws when a kill covers what was matched: before a body is read. */
+  readonly stopped?: (task: Task, route: Route, tool: Tool) => void
 }
 
 /**
@@ -56,11 +58,13 @@ export interface MatchOptions {
 export function makeMatch(options: MatchOptions): Match {
   const limits: BodyLimits = { judged: options.judgedBody, json: options.caps ?? jsonCaps }
   const compiled = new Map(Array.from(options.routes, ([name, route]) => [name, compileRoute(route)]))
-  return (call) => {
+  const { stopped } = options
+  return (call, task) => {
     const { kind, route } = call.address
     const found = kind === 'route' && route !== null ? compiled.get(route) : undefined
     if (found === undefined) throw new Refusal('match.unroutable')
     const operation = found.catalogue(call)
+    stopped?.(task, found.route, operation === null ? found.rest.tool : operation.tool)
     if (operation === null) return { ...found.rest, body: call.length === 0 ? noBody : streamedBody(call) }
     const named = describe(found.route, operation, call)
     if (operation.tool.args === 'json' && call.length !== 0)

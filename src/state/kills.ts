@@ -26,15 +26,19 @@ export interface Killable {
   readonly agent: string
   /** The task and its ancestors, root last. */
   readonly tasks: readonly string[]
-  readonly tool: string
-  readonly route: string
-  /** Owners of agent, route and provider. */
+  /** Null before the call was matched, or where there is none. */
+  readonly tool: string | null
+  readonly route: string | null
+  /** Owners of agent, route and provider, as far as they are known. */
   readonly owners: readonly string[]
 }
 
 /** Named transactions on kills. On the embedded state `covering` looks in memory and costs nothing while nothing is killed. */
 export interface KillBook {
-  /** Written through before it answers; the same scope and name again gives the kill that is engaged already. */
+  /**
+   * In force at once, then written through; the same scope and name again gives the kill that is engaged already. Throws when it cannot be
+   * written: it is in force all the same, and written with the next flush that can.
+   */
   engage(row: KillRow): Awaitable<KillRow>
   /** Null when it is not engaged. */
   lift(id: string, lifted: NonNullable<KillRow['lifted']>): Awaitable<KillRow | null>

@@ -4,6 +4,7 @@ import { overBudget } from '../task/budget.ts'
 import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
+import { KillTable } from './kill-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { RateTable } from './rate-table.ts'
 import { endStates, TaskTable, type Clocks } from './task-table.ts'
@@ -43,6 +44,7 @@ export function openSqlite(options: SqliteOptions): SqliteState {
  * facts change in memory and reach the file with `flush`, which the record calls before anything leaves.
  */
 export class SqliteState implements State {
+  readonly kills: KillTable
   readonly #db: DatabaseSync
   readonly #clock: () => number
   readonly #tasks: TaskTable
@@ -63,6 +65,7 @@ export class SqliteState implements State {
     this.#leases = new LeaseTable(db)
     this.#rates = new RateTable(db, clocks.clock)
     this.approvals = new ApprovalTable(db)
+    this.kills = new KillTable(db)
     this.#begin = db.prepare('BEGIN IMMEDIATE')
     this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
@@ -220,7 +223,7 @@ export class SqliteState implements State {
   }
 
   flush(): void {
-    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty + this.approvals.dirty
+    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty + this.approvals.dirty + this.kills.dirty
     if (dirty === 0) return
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
@@ -228,6 +231,7 @@ export class SqliteState implements State {
     this.#callers.clean()
     this.#rates.clean()
     this.approvals.clean()
+    this.kills.clean()
   }
 
   /** Flushes and lets go of the file. Idempotent. */
@@ -250,6 +254,7 @@ export class SqliteState implements State {
     this.#callers.writeDirty()
     this.#rates.writeDirty()
     this.approvals.writeDirty()
+    this.kills.writeDirty()
   }
 
   #transaction(write: () => void): void {

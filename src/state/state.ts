@@ -3,6 +3,7 @@
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
 import type { ApprovalBook } from './approvals.ts'
+import type { KillBook } from './kills.ts'
 
 export type Awaitable<T> = T | Promise<T>
 
@@ -192,6 +193,8 @@ export interface LeaseRow {
 
 /** Named transactions. One process, one writer: no plain read-then-write by callers. */
 export interface State {
+  readonly kills: KillBook
+
   // tasks
   openTask(row: TaskRow): Awaitable<void>
   task(id: string): Awaitable<TaskRow | null>

@@ -19,6 +19,8 @@ export interface TaskOptions {
   /** The agents of the configuration in force. */
   readonly agents: () => AgentRegistry
   readonly tasks: Tasks
+  /** The refusal when a kill covers the caller, its registration or the task; null when none does. */
+  readonly killed?: (caller: string, agent: Agent, row: TaskRow | null) => Refusal | null
   readonly clock: () => number
 }
 
@@ -55,15 +57,23 @@ class TaskStage {
   #agent(caller: Caller, call: Call): Agent {
     const agent = this.#options.agents().find(caller.id)
     if (agent === null) throw new Refusal('task.agent-not-live', { detail: `no agent is registered for ${caller.id}` })
+    this.#stopped(caller, agent, null)
     checkHosting(agent, caller, call)
     const why = notLive(agent, this.#options.clock())
     if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
     return agent
   }
 
+  /** The early look: what it lets through, minting may yet refuse. */
+  #stopped({ id }: Caller, agent: Agent, row: TaskRow | null): void {
+    const killed = this.#options.killed?.(id, agent, row) ?? null
+    if (killed !== null) throw killed
+  }
+
   #named(row: TaskRow | null, caller: Caller, agent: Agent): Awaitable<Task> {
     // one answer for an id that never was and one of another caller: ids are names, and guessing them must teach nothing
     if (row === null || row.caller !== caller.id) throw new Refusal('task.unknown')
+    this.#stopped(caller, agent, row)
     if (row.ended !== null) throw new Refusal('task.ended', { reasons: [`the task was ${row.state}`] })
     if (row.expires <= this.#options.clock()) return this.#expired(row)
     if (row.state !== 'active') throw new Refusal('task.paused')
@@ -86,6 +96,7 @@ class TaskStage {
     if (agent.implicit === null) throw new Refusal('task.missing', { reasons: ['open a task and name it in Countersign-Task'] })
     if (open.some((row) => row.state === 'paused')) throw new Refusal('task.paused')
     const row = open[0]
+    if (row !== undefined) this.#stopped(caller, agent, row)
     return row === undefined ? this.#openImplicit(active, caller, agent) : this.#slid(row, agent, now)
   }
 

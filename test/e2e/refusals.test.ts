@@ -246,6 +246,17 @@ describe('a running sidecar refuses with', () => {
     expect(upstream.seen).toHaveLength(1)
   })
 
+  test('kill.engaged', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const { kill } = await running.sidecar.foundation.kills.engage({ scope: 'route', name: 'api', by: 'person:oncall', reason: 'test' })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'kill.engaged')
+    expect(answer.text).not.toContain('oncall')
+    expect(running.entries().at(-1)).toMatchObject({ detail: `${kill.id}: route api, by person:oncall` })
+    expect(upstream.seen).toEqual([])
+  })
+
   test('match.unroutable', async () => {
     await using upstream = await TestUpstream.start()
     await using running = await start(upstream.url)

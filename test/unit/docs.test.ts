@@ -118,6 +118,7 @@ test('the page on operating names every metric and no other', async () => {
     ready: () => true,
     ledgerSize: () => 0,
     policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
+    kills: () => [],
     watched: () => true,
     svid: () => null,
     sources: () => [],

@@ -51,6 +51,7 @@ class Rig {
   place: (id: string) => Place | null = () => sketchTarget()
   judge: (id: string) => Continuation = () => goesOn
   laid = true
+  stopped: Refusal | null = null
 
   readonly standing: Standing = {
     judge: (asked) => {
@@ -72,6 +73,7 @@ class Rig {
     revision: () => this.revision,
     task: (id) => this.rows.get(id) ?? null,
     facts: () => sketchFacts(),
+    stopped: { call: () => this.stopped, lease: () => this.stopped },
     clock: () => 1_790_000_000_000,
     tasksOf: (id) => [...this.rows.values()].filter((row) => row.caller === id).map((row) => row.id),
     leases: (tasks) => this.leases.filter(({ task }) => tasks === undefined || tasks.includes(task)),
