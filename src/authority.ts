@@ -12,7 +12,10 @@ import { makeRejudge, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
+import { sessionOf } from './task/session.ts'
 import { Tasks } from './task/tasks.ts'
+import { TaskTokens } from './task/token.ts'
+import type { SigningKey } from './credential/keys.ts'
 
 export interface AuthorityParts {
   readonly clock: () => number
@@ -24,6 +27,7 @@ export interface AuthorityParts {
   readonly recorder: OpenRecorder
   readonly seal: Seal | null
   readonly issuer: string
+  readonly signingKey: SigningKey
 }
 
 /** What may do what, for how long, and what ends it. */
@@ -32,6 +36,7 @@ export interface Authority {
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
   readonly tasks: Tasks
+  readonly tokens: TaskTokens
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -52,6 +57,7 @@ export function authority(parts: AuthorityParts): Authority {
     newId,
     seal,
     revision,
+    session: (caller) => sessionOf(caller, (inForce() ?? unwired()).loaded.config.task.session),
     judge: (question) => (inForce() ?? unwired()).judgeTask(question),
     event,
     ended: (task, cause, caller) => revoke.taskEnded(task, cause, caller),
@@ -73,7 +79,8 @@ export function authority(parts: AuthorityParts): Authority {
   })
   const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  const tokens = new TaskTokens(parts.signingKey, issuer)
+  return { revoke, rejudge, tasks, tokens, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {

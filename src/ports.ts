@@ -41,7 +41,7 @@ export function adminPort(told: Told): Answers {
   const { recorder, policy, credential } = told.foundation
   return makeAdmin({
     key: localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`)),
-    nouns: nounsOf(told.foundation),
+    nouns: nounsOf(told),
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,
     status: () => ({
@@ -58,9 +58,10 @@ export function adminPort(told: Told): Answers {
 }
 
 /** One line a noun. */
-function nounsOf({ state, recorder, tasks }: Foundation): Readonly<Record<string, Noun>> {
+function nounsOf(told: Told): Readonly<Record<string, Noun>> {
+  const { state, recorder, tasks, tokens, clock } = told.foundation
   return {
-    tasks: taskNoun(state, tasks),
+    tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
     callers: callerNoun(async (caller, { by, reason }) => {
       await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
       state.clearSensitivity(caller)

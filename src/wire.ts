@@ -18,20 +18,23 @@ import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
 import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
-import { makeForward, type Forward } from './forward/forward.ts'
+import { makeForward, type Forward, type Outcome } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
-import { makeMatch } from './match/match.ts'
+import { makeMatch, type Target } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
 import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
-import type { State } from './state/state.ts'
+import type { ModelCall, State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
+import { bytesMeter } from './task/bytes-out.ts'
+import { makeDue } from './task/going-on.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
+import { makeReadTransaction, type ReadTransaction } from './task/transaction.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -75,11 +78,21 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
-    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
+    const forward = kept(
+      makeForward({
+        clock,
+        check: (permit) => Permit.check(permit),
+        answers,
+        ca: authorities(loaded),
+        svid,
+        meter: ({ question }) => bytesMeter(on.state, question.task),
+      }),
+    )
     const agents = agentRegistry(agentsOf(loaded.config))
     const routes = routesOf(loaded.config)
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, forward })
-    const agentApi = agentApiOf(loaded, on, { stages, agents })
+    const transaction = transactionsOf(loaded, on)
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, forward, transaction })
+    const agentApi = agentApiOf(loaded, on, { stages, agents, transaction })
     return {
       loaded,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
@@ -109,17 +122,18 @@ interface Parts {
   readonly setting: Omit<DecideOptions, 'facts'>
   readonly oblige: Oblige
   readonly forward: Forward
+  readonly transaction: ReadTransaction
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, forward }: Parts): Stages {
+function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, forward, transaction }: Parts): Stages {
   const { config } = loaded
   const { state, clock } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   return {
     record: (call) => on.recorder.call(call),
     identify: makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }),
-    task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock }),
+    task: makeTask({ state, agents: () => agents, tasks: on.tasks, clock, due: dueOf(loaded, on), tokens: on.tokens, transaction }),
     match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body }),
     decide,
     approve: approveOf(loaded, on, oblige, decide),
@@ -136,8 +150,15 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, set
   }
 }
 
+interface ApiParts {
+  readonly stages: Stages
+  readonly agents: AgentRegistry
+  readonly transaction: ReadTransaction
+}
+
 /** The agent's own API: the same identity and limits as its calls. */
-function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages: Stages; agents: AgentRegistry }): Wiring['handle'] {
+function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['handle'] {
+  const { stages, agents, transaction } = parts
   return makeAgentApi({
     identify: stages.identify,
     record: on.recorder,
@@ -145,7 +166,10 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
     state: on.state,
     agents: () => agents,
     parseJson: (bytes) => readJson(bytes).value,
-    verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
+    verifySubject: makeVerifySubject(withKeys(loaded.config.task.subjects, loaded.folder), on.clock),
+    transaction,
+    tokens: on.tokens,
+    clock: on.clock,
   })
 }
 
@@ -183,10 +207,12 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
 /** Forwards, and tells the task's facts whether the upstream was content. */
 function observed(forward: Forward, state: State): Stages['forward'] {
   return (permit, lease) => {
-    const { id } = permit.decision.question.task.row
+    const { call, task, target } = permit.decision.question
+    const { id } = task.row
     return forward.forward(permit, lease).then(
       (outcome) => {
-        const told = state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
+        const failed = outcome.status === null || outcome.status >= 400
+        const told = state.observe(id, target.tool.prompt ? { failed, model: modelCall(call.id, target, outcome) } : { failed })
         return told instanceof Promise ? told.then(() => outcome) : outcome
       },
       async (error: unknown) => {
@@ -195,6 +221,11 @@ function observed(forward: Forward, state: State): Stages['forward'] {
       },
     )
   }
+}
+
+/** What a model was asked, as the agent sent it, and what the agent was given for it. */
+function modelCall(call: string, { body }: Target, { bodySha256, answerSha256 }: Outcome): ModelCall {
+  return { call, request: body.sha256 ?? bodySha256, answer: answerSha256 ?? null }
 }
 
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
@@ -218,8 +249,26 @@ function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection
   return makeIntrospection({ clients, book: on.credential.book, clock: on.clock })
 }
 
-function subjectIssuers({ config, folder }: Loaded): SubjectIssuer[] {
-  return config.task.subjects.map(({ issuer, audience, keys }) => ({
+/** When an active task is judged before it goes on, as this configuration says. */
+function dueOf({ config }: Loaded, on: Foundation): ReturnType<typeof makeDue> {
+  const { session, reauthorise } = config.task
+  const { idle, policy } = reauthorise
+  return makeDue({
+    rules: { session: reauthorise.session ? session : null, idle: idle === false ? null : idle, policy },
+    sessions: on.tasks.sessions,
+    state: on.state,
+    revision: () => on.policy.revision,
+  })
+}
+
+function transactionsOf({ config, folder }: Loaded, { clock }: Foundation): ReadTransaction {
+  const { issuers, unverified } = config.task.transactions
+  return makeReadTransaction({ issuers: withKeys(issuers, folder), unverified, clock })
+}
+
+/** Key documents are read at wiring time; others are fetched when they are needed. */
+function withKeys(issuers: Loaded['config']['task']['subjects'], folder: string): SubjectIssuer[] {
+  return issuers.map(({ issuer, audience, keys }) => ({
     issuer,
     audience,
     keys: 'url' in keys ? new URL(keys.url) : JSON.parse(readFileSync(resolve(folder, keys.file), 'utf8')),

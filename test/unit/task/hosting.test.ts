@@ -73,6 +73,11 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
       agents: () => agentRegistry([agent]),
       parseJson: (bytes) => readJson(bytes).value,
       verifySubject: () => null,
+      transaction: () => {
+        throw new Error('not part of this')
+      },
+      tokens: { issue: async () => '' },
+      clock: rig.clock,
       identify: () => sketchCaller(),
       record: { call: () => entry },
     })
