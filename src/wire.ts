@@ -18,23 +18,22 @@ import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
 import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
-import { makeForward, type Forward, type Outcome } from './forward/forward.ts'
+import { makeForward, type Forward, type ForwardOptions } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
-import { makeMatch, type Target } from './match/match.ts'
+import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
 import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
-import type { ModelCall, State } from './state/state.ts'
+import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { bytesMeter } from './task/bytes-out.ts'
-import { makeDue } from './task/going-on.ts'
-import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeTask } from './task/task.ts'
-import { makeReadTransaction, type ReadTransaction } from './task/transaction.ts'
+import type { ReadTransaction } from './task/transaction.ts'
+import { dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -78,16 +77,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
-    const forward = kept(
-      makeForward({
-        clock,
-        check: (permit) => Permit.check(permit),
-        answers,
-        ca: authorities(loaded),
-        svid,
-        meter: ({ question }) => bytesMeter(on.state, question.task),
-      }),
-    )
+    const forward = kept(forwardOf(loaded, on, { answers, svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
     const routes = routesOf(loaded.config)
     const transaction = transactionsOf(loaded, on)
@@ -113,6 +103,17 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     for (const part of open) part.close()
     throw error
   }
+}
+
+function forwardOf(loaded: Loaded, on: Foundation, { answers, svid }: Pick<Required<ForwardOptions>, 'answers' | 'svid'>): Forward {
+  return makeForward({
+    clock: on.clock,
+    check: (permit) => Permit.check(permit),
+    answers,
+    ca: authorities(loaded),
+    svid,
+    meter: ({ question }) => bytesMeter(on.state, question.task),
+  })
 }
 
 interface Parts {
@@ -166,7 +167,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['ha
     state: on.state,
     agents: () => agents,
     parseJson: (bytes) => readJson(bytes).value,
-    verifySubject: makeVerifySubject(withKeys(loaded.config.task.subjects, loaded.folder), on.clock),
+    verifySubject: subjectsOf(loaded, on),
     transaction,
     tokens: on.tokens,
     clock: on.clock,
@@ -204,30 +205,6 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
   }
 }
 
-/** Forwards, and tells the task's facts whether the upstream was content. */
-function observed(forward: Forward, state: State): Stages['forward'] {
-  return (permit, lease) => {
-    const { call, task, target } = permit.decision.question
-    const { id } = task.row
-    return forward.forward(permit, lease).then(
-      (outcome) => {
-        const failed = outcome.status === null || outcome.status >= 400
-        const told = state.observe(id, target.tool.prompt ? { failed, model: modelCall(call.id, target, outcome) } : { failed })
-        return told instanceof Promise ? told.then(() => outcome) : outcome
-      },
-      async (error: unknown) => {
-        await state.observe(id, { failed: true })
-        throw error
-      },
-    )
-  }
-}
-
-/** What a model was asked, as the agent sent it, and what the agent was given for it. */
-function modelCall(call: string, { body }: Target, { bodySha256, answerSha256 }: Outcome): ModelCall {
-  return { call, request: body.sha256 ?? bodySha256, answer: answerSha256 ?? null }
-}
-
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
 function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
   const services = { clock: on.clock, secret: secretReader(folder, on.env), signingKey: on.signingKey, issuer: on.issuer, fetch }
@@ -247,32 +224,6 @@ function notifiersOf({ config, folder }: Loaded, on: Foundation): ReadonlyMap<st
 function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection | null {
   const clients = introspectionClients(config.credential.providers, secretReader(folder, on.env))
   return makeIntrospection({ clients, book: on.credential.book, clock: on.clock })
-}
-
-/** When an active task is judged before it goes on, as this configuration says. */
-function dueOf({ config }: Loaded, on: Foundation): ReturnType<typeof makeDue> {
-  const { session, reauthorise } = config.task
-  const { idle, policy } = reauthorise
-  return makeDue({
-    rules: { session: reauthorise.session ? session : null, idle: idle === false ? null : idle, policy },
-    sessions: on.tasks.sessions,
-    state: on.state,
-    revision: () => on.policy.revision,
-  })
-}
-
-function transactionsOf({ config, folder }: Loaded, { clock }: Foundation): ReadTransaction {
-  const { issuers, unverified } = config.task.transactions
-  return makeReadTransaction({ issuers: withKeys(issuers, folder), unverified, clock })
-}
-
-/** Key documents are read at wiring time; others are fetched when they are needed. */
-function withKeys(issuers: Loaded['config']['task']['subjects'], folder: string): SubjectIssuer[] {
-  return issuers.map(({ issuer, audience, keys }) => ({
-    issuer,
-    audience,
-    keys: 'url' in keys ? new URL(keys.url) : JSON.parse(readFileSync(resolve(folder, keys.file), 'utf8')),
-  }))
 }
 
 function authorities({ config, folder }: Loaded): ReadonlyMap<string, readonly string[]> {

@@ -55,7 +55,7 @@ export function taskNoun(options: TaskNounOptions): Noun {
   }
 }
 
-/** `{"agent": …, "purpose": …, "reason": …}` and what else a task is asked with: within what the agent was registered for, judged as any. */
+/** `{"agent": …, "purpose": …, "reason": …}` and what else a task is asked with: within what the agent was registered for, and judged. */
 async function open(
   body: Readonly<Record<string, unknown>> | null,
   who: SignedIn,

@@ -5,7 +5,8 @@ import { Refusal, type Effect } from '../refusal.ts'
 import type { Call, Progress } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
-import { refusalOf } from './faults.ts'
+import { effectOf } from './effect.ts'
+import { refusalOf, timedOut } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
 import type { Scrub } from './scrub.ts'
@@ -275,15 +276,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   }
 
   #effect(): Effect {
-    const { upload, sha256, sent, given } = this.#job
-    const bodySha256 = upload === null ? sha256 : upload.sha256
-    const { address = null, proven = null } = this.#reached ?? {}
-    const effect = { bytesOut: this.bytesOut, bytesIn: this.bytesIn, bodySha256, dialled: address, proven }
-    const digests = {
-      ...(sent !== null && { sentSha256: sent }),
-      ...(given !== null && this.#head !== null && { answerSha256: given.digest('hex') }),
-    }
-    return sent === null && given === null ? effect : { ...effect, ...digests }
+    return effectOf(this.#job, this, this.#reached, this.#head !== null)
   }
 
   #over(): void {
@@ -301,8 +294,4 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     this.#line = null
     if (line !== null) this.#job.lines.drop(line)
   }
-}
-
-function timedOut(detail: string): Refusal {
-  return new Refusal('forward.timeout', { detail })
 }

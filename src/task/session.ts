@@ -57,12 +57,12 @@ export class Sessions {
     return known !== undefined && known.revision === revision && known.sessions.has(session)
   }
 
-  allow(task: string, sessions: readonly (string | null)[], revision: string): void {
+  allow(task: string, fit: readonly (string | null)[], revision: string): void {
     this.#held.delete(task)
     let known = this.#allowed.get(task)
     this.#allowed.delete(task)
     if (known === undefined || known.revision !== revision || known.sessions.size >= mostSessions) known = { revision, sessions: new Set() }
-    for (const session of sessions) if (session !== null) known.sessions.add(session)
+    for (const session of fit) if (session !== null) known.sessions.add(session)
     keep(this.#allowed, task, known)
   }
 
