@@ -1,5 +1,4 @@
 /** Tasks as people see them and act on them. */
-import { Refusal } from '../refusal.ts'
 import { belonging, time } from '../agent-api/view.ts'
 import type { State, TaskFacts, TaskRow, TaskState } from '../state/state.ts'
 import type { AgentRegistry } from '../task/agents.ts'
@@ -25,33 +24,29 @@ export interface TaskNounOptions {
 }
 
 /**
- * `/v1/tasks`: whoever paused, a person may lift it; a person opens a task for an agent, and takes one back. Throws task.unknown for a
- * task that never was.
+ * `/v1/tasks`: whoever paused, a person may lift it; a person opens a task for an agent, and takes one back.
  */
 export function taskNoun(options: TaskNounOptions): Noun {
   const { state, tasks } = options
-  const known = async (id: string): Promise<TaskRow> => {
-    const row = await state.task(id)
-    if (row === null) throw new Refusal('task.unknown')
-    return row
-  }
-  const verbs: Readonly<Record<string, (id: string, words: Words) => Promise<TaskRow>>> = {
-    pause: async (id, { by, reason }) => tasks.pause(await known(id), { kind: 'person', name: `person:${by}` }, reason),
-    resume: async (id, { by }) => tasks.resumeByPerson(await known(id), `person:${by}`),
-    complete: async (id, { by, reason }) => tasks.complete(await known(id), { kind: 'person', name: `person:${by}` }, reason),
-    revoke: async (id, { by, reason }) => tasks.revoke(await known(id), { kind: 'person', name: `person:${by}` }, reason),
+  const verbs: Readonly<Record<string, (row: TaskRow, words: Words) => Promise<TaskRow>>> = {
+    pause: (row, { by, reason }) => tasks.pause(row, { kind: 'person', name: `person:${by}` }, reason),
+    resume: (row, { by }) => tasks.resumeByPerson(row, `person:${by}`),
+    complete: (row, { by, reason }) => tasks.complete(row, { kind: 'person', name: `person:${by}` }, reason),
+    revoke: (row, { by, reason }) => tasks.revoke(row, { kind: 'person', name: `person:${by}` }, reason),
   }
   const view: View = (row) => shown(row, state.facts(row.id, row.caller).task, tasks)
   return async ({ method, path: [id, verb, ...rest], query, who, body }) => {
     if (rest.length > 0) return null
     if (method === 'GET' && id === undefined) return list(query, state, view)
     if (method === 'POST' && id === undefined) return open(await body(), who, options, view)
-    if (method === 'GET' && verb === undefined && id !== undefined) return { status: 200, json: view(await known(id)) }
+    if (id === undefined) return null
     const act = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-    if (method !== 'POST' || id === undefined || act === undefined) return null
-    const words = wordsOf({ who }, await body())
-    if (words === null) return problem(400, 'the body must be {"reason": …, "by": …}')
-    return { status: 200, json: view(await act(id, words)) }
+    if (method === 'GET' ? verb !== undefined : method !== 'POST' || act === undefined) return null
+    const words = act === undefined ? null : wordsOf({ who }, await body())
+    if (act !== undefined && words === null) return problem(400, 'the body must be {"reason": …, "by": …}')
+    const row = await state.task(id)
+    if (row === null) return problem(404, 'no such task')
+    return { status: 200, json: view(act === undefined || words === null ? row : await act(row, words)) }
   }
 }
 
