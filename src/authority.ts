@@ -16,7 +16,10 @@ import { Revoke } from './revoke.ts'
 import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
+import { sessionOf } from './task/session.ts'
 import { Tasks } from './task/tasks.ts'
+import { TaskTokens } from './task/token.ts'
+import type { SigningKey } from './credential/keys.ts'
 
 export interface AuthorityParts {
   readonly clock: () => number
@@ -30,6 +33,7 @@ export interface AuthorityParts {
   readonly issuer: string
   /** A file or folder that asks for kills; null: there is none. */
   readonly killPath: string | null
+  readonly signingKey: SigningKey
 }
 
 /** What may do what, for how long, and what ends it. */
@@ -42,6 +46,7 @@ export interface Authority extends Stopping {
   readonly approvals: Approvals
   /** Calls that wait for a person. */
   readonly holds: Holds
+  readonly tokens: TaskTokens
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -62,6 +67,7 @@ export function authority(parts: AuthorityParts): Authority {
     newId,
     seal,
     revision,
+    session: (caller) => sessionOf(caller, (inForce() ?? unwired()).loaded.config.task.session),
     judge: (question) => {
       stopping.covering.admit(question)
       return (inForce() ?? unwired()).judgeTask(question)
@@ -89,7 +95,8 @@ export function authority(parts: AuthorityParts): Authority {
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
   const notices = new Notices({ event, clock, newId, source: issuer, log, count })
-  return { revoke, rejudge, tasks, approvals, holds, credential, ...stopping, notices }
+  const tokens = new TaskTokens(parts.signingKey, issuer)
+  return { revoke, rejudge, tasks, tokens, approvals, holds, credential, ...stopping, notices }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential' | 'covering'> {

@@ -100,7 +100,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       policy,
       watchdog: startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
       inForce,
-      ...authority({ clock, newId, log, state, recorder, seal, issuer, policy, inForce, killPath }),
+      ...authority({ clock, newId, log, state, recorder, seal, issuer, signingKey, policy, inForce, killPath }),
     }
   } catch (error) {
     state.close()

@@ -42,7 +42,7 @@ export function adminPort(told: Told): Answers {
   const { recorder, policy, credential, state } = told.foundation
   return makeAdmin({
     key: localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`)),
-    nouns: nounsOf(told.foundation, (stop) => isKnown(stop, told)),
+    nouns: nounsOf(told),
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,
     status: () => ({
@@ -60,10 +60,11 @@ export function adminPort(told: Told): Answers {
 }
 
 /** One line a noun. */
-function nounsOf({ state, recorder, tasks, kills }: Foundation, known: KillNounOptions['known']): Readonly<Record<string, Noun>> {
+function nounsOf(told: Told): Readonly<Record<string, Noun>> {
+  const { state, recorder, tasks, tokens, kills, clock } = told.foundation
   return {
-    kills: killNoun({ kills, book: state.kills, known }),
-    tasks: taskNoun(state, tasks),
+    kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
+    tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
     callers: callerNoun(async (caller, { by, reason }) => {
       await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
       state.clearSensitivity(caller)

@@ -68,6 +68,8 @@ export interface Effect {
   readonly answer?: JudgedAnswer
   /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
   readonly sentSha256?: string
+  /** Lower-case hex of the body that the agent was given by a model, as far as it got. */
+  readonly answerSha256?: string
 }
 
 /** What came of an answer that was judged or masked before the agent got it. Digests stand for its bytes: nothing of them is in here. */

@@ -18,7 +18,7 @@ import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
 import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
-import { makeForward, type Forward } from './forward/forward.ts'
+import { makeForward, type Forward, type ForwardOptions } from './forward/forward.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Stops } from './kill/stops.ts'
 import type { Call } from './listen/call.ts'
@@ -31,8 +31,10 @@ import { openNotifier } from './notify/registry.ts'
 import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf, stopsOf, watched } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
-import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
+import { bytesMeter } from './task/bytes-out.ts'
 import { makeTask } from './task/task.ts'
+import type { ReadTransaction } from './task/transaction.ts'
+import { dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -78,12 +80,12 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const stops = stopsOf(loaded, on, previous)
-    const echoed = stops.watchesCredentials ? ({ decision }: Permit): void => stops.echoed(decision) : undefined
-    const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, echoed, ca: authorities(loaded), svid }))
+    const forward = kept(forwardOf(loaded, on, { answers, stops, svid }))
     const agents = agentRegistry(agentsOf(loaded.config))
     const routes = routesOf(loaded.config)
-    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, stops, forward })
-    const agentApi = agentApiOf(loaded, on, { stages, agents })
+    const transaction = transactionsOf(loaded, on)
+    const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, stops, forward, transaction })
+    const agentApi = agentApiOf(loaded, on, { stages, agents, transaction })
     return {
       loaded,
       handle: (call) => (call.address.kind === 'agent-api' ? agentApi(call) : countersign(call, stages)),
@@ -105,6 +107,22 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   }
 }
 
+function forwardOf(loaded: Loaded, on: Foundation, { answers, stops, svid }: Forwarding): Forward {
+  return makeForward({
+    clock: on.clock,
+    check: (permit) => Permit.check(permit),
+    answers,
+    echoed: stops.watchesCredentials ? ({ decision }) => stops.echoed(decision) : undefined,
+    ca: authorities(loaded),
+    svid,
+    meter: ({ question }) => bytesMeter(on.state, question.task),
+  })
+}
+
+interface Forwarding extends Pick<Required<ForwardOptions>, 'answers' | 'svid'> {
+  readonly stops: Stops
+}
+
 interface Parts {
   readonly sources: readonly IdentitySource[]
   readonly agents: AgentRegistry
@@ -113,10 +131,15 @@ interface Parts {
   readonly oblige: Oblige
   readonly stops: Stops
   readonly forward: Forward
+  readonly transaction: ReadTransaction
 }
 
 /** One line a stage. */
-function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, setting, oblige, stops, forward }: Parts): Stages {
+function stagesOf(
+  loaded: Loaded,
+  on: Foundation,
+  { sources, agents, routes, setting, oblige, stops, forward, transaction }: Parts,
+): Stages {
   const { config } = loaded
   const { state, clock, covering } = on
   const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
@@ -129,6 +152,9 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, set
       tasks: on.tasks,
       killed: (caller, agent, row) => covering.party(caller, agent, row),
       clock,
+      due: dueOf(loaded, on),
+      tokens: on.tokens,
+      transaction,
     }),
     match: makeMatch({
       routes,
@@ -153,8 +179,15 @@ function stagesOf(loaded: Loaded, on: Foundation, { sources, agents, routes, set
   }
 }
 
+interface ApiParts {
+  readonly stages: Stages
+  readonly agents: AgentRegistry
+  readonly transaction: ReadTransaction
+}
+
 /** The agent's own API: the same identity and limits as its calls. */
-function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages: Stages; agents: AgentRegistry }): Wiring['handle'] {
+function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['handle'] {
+  const { stages, agents, transaction } = parts
   return makeAgentApi({
     identify: stages.identify,
     record: on.recorder,
@@ -164,7 +197,10 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
     agents: () => agents,
     approvals: { read: (id) => on.approvals.read(id), holds: on.holds, hold: loaded.config.approve.hold },
     parseJson: (bytes) => readJson(bytes).value,
-    verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
+    verifySubject: subjectsOf(loaded, on),
+    transaction,
+    tokens: on.tokens,
+    clock: on.clock,
   })
 }
 
@@ -209,23 +245,6 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
   }
 }
 
-/** Forwards, and tells the task's facts whether the upstream was content. */
-function observed(forward: Forward, state: State): Stages['forward'] {
-  return (permit, lease) => {
-    const { id } = permit.decision.question.task.row
-    return forward.forward(permit, lease).then(
-      (outcome) => {
-        const told = state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
-        return told instanceof Promise ? told.then(() => outcome) : outcome
-      },
-      async (error: unknown) => {
-        await state.observe(id, { failed: true })
-        throw error
-      },
-    )
-  }
-}
-
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
 function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
   const services = { clock: on.clock, secret: secretReader(folder, on.env), signingKey: on.signingKey, issuer: on.issuer, fetch }
@@ -245,14 +264,6 @@ function notifiersOf({ config, folder }: Loaded, on: Foundation): ReadonlyMap<st
 function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection | null {
   const clients = introspectionClients(config.credential.providers, secretReader(folder, on.env))
   return makeIntrospection({ clients, book: on.credential.book, clock: on.clock })
-}
-
-function subjectIssuers({ config, folder }: Loaded): SubjectIssuer[] {
-  return config.task.subjects.map(({ issuer, audience, keys }) => ({
-    issuer,
-    audience,
-    keys: 'url' in keys ? new URL(keys.url) : JSON.parse(readFileSync(resolve(folder, keys.file), 'utf8')),
-  }))
 }
 
 function authorities({ config, folder }: Loaded): ReadonlyMap<string, readonly string[]> {

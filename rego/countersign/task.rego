@@ -6,11 +6,11 @@ import data.countersign.opening
 
 # METADATA
 # title: The decision on a task
-# description: Takes the input of a task that is opened or resumed and gives decision v1; there is nothing to ask about.
+# description: Takes the input of a task that is opened or resumed and gives decision v1.
 # entrypoint: true
-task := lib.decision(_task_effect, _task_denials)
+task := lib.decision(_task_effect, _task_denials | opening.ask)
 
-_task_effect := lib.effect(_task_denials, set(), _task_holds)
+_task_effect := lib.effect(_task_denials, opening.ask, _task_holds)
 
 default _task_holds := false
 

@@ -26,3 +26,28 @@ test_no_task_for_an_agent_that_is_not_live_or_not_owned if {
 	decision.effect == "deny"
 	sample.rules(decision) == {"agent.not-live", "owners.missing"}
 }
+
+_going_on(cause) := sample.changed(sample.opening, {"action": "resume", "cause": cause, "task": {"id": "t_1"}})
+
+test_a_task_goes_on_when_no_setting_asks_a_person if {
+	every cause in ["session", "idle", "policy"] {
+		countersign.task.effect == "allow" with input as _going_on(cause)
+	}
+}
+
+test_a_person_says_whether_a_task_goes_on_where_the_setting_says_so if {
+	settings := {"reauthorise": [{"causes": ["session"], "effect": "ask"}, {"causes": ["idle"], "autonomy": ["bounded"], "effect": "deny"}]}
+	asked := countersign.task with input as _going_on("session") with data.countersign.settings as settings
+	asked.effect == "ask"
+	sample.rules(asked) == {"task.reauthorised"}
+	denied := countersign.task with input as _going_on("idle") with data.countersign.settings as settings
+	denied.effect == "deny"
+	sample.rules(denied) == {"task.reauthorised"}
+	countersign.task.effect == "allow" with input as _going_on("policy") with data.countersign.settings as settings
+}
+
+test_a_resume_that_the_agent_asks_for_has_no_cause if {
+	settings := {"reauthorise": [{"causes": ["session", "idle", "policy"], "effect": "deny"}]}
+	document := sample.changed(sample.opening, {"action": "resume", "task": {"id": "t_1"}})
+	countersign.task.effect == "allow" with input as document with data.countersign.settings as settings
+}

@@ -1,51 +1,95 @@
 /** Tasks as people see them and act on them. */
-import { Refusal } from '../refusal.ts'
-import type { State, TaskRow, TaskState } from '../state/state.ts'
+import { belonging, time } from '../agent-api/view.ts'
+import type { State, TaskFacts, TaskRow, TaskState } from '../state/state.ts'
+import type { AgentRegistry } from '../task/agents.ts'
+import { left } from '../task/budget.ts'
+import { named } from '../task/question.ts'
 import type { Tasks } from '../task/tasks.ts'
+import type { TaskTokens } from '../task/token.ts'
 import { problem, type Answer } from './answer.ts'
-import { wordsOf, type Noun, type Words } from './noun.ts'
+import { wordsOf, type Noun, type SignedIn, type Words } from './noun.ts'
 
 const states: readonly TaskState[] = ['pending', 'active', 'paused', 'completed', 'revoked', 'expired']
 
-/** `/v1/tasks`: whoever paused, a person may lift it. Throws task.unknown for a task that never was. */
-export function taskNoun(state: State, tasks: Tasks): Noun {
-  const known = async (id: string): Promise<TaskRow> => {
-    const row = await state.task(id)
-    if (row === null) throw new Refusal('task.unknown')
-    return row
+type View = (row: TaskRow) => Readonly<Record<string, unknown>>
+
+export interface TaskNounOptions {
+  readonly state: State
+  readonly tasks: Tasks
+  readonly tokens: Pick<TaskTokens, 'issue'>
+  /** The agents of the configuration in force. */
+  readonly agents: () => AgentRegistry
+  /** Epoch ms. */
+  readonly clock: () => number
+}
+
+/**
+ * `/v1/tasks`: whoever paused, a person may lift it; a person opens a task for an agent, and takes one back.
+ */
+export function taskNoun(options: TaskNounOptions): Noun {
+  const { state, tasks } = options
+  const verbs: Readonly<Record<string, (row: TaskRow, words: Words) => Promise<TaskRow>>> = {
+    pause: (row, { by, reason }) => tasks.pause(row, { kind: 'person', name: `person:${by}` }, reason),
+    resume: (row, { by }) => tasks.resumeByPerson(row, `person:${by}`),
+    complete: (row, { by, reason }) => tasks.complete(row, { kind: 'person', name: `person:${by}` }, reason),
+    revoke: (row, { by, reason }) => tasks.revoke(row, { kind: 'person', name: `person:${by}` }, reason),
   }
-  const verbs: Readonly<Record<string, (id: string, words: Words) => Promise<TaskRow>>> = {
-    pause: async (id, { by, reason }) => tasks.pause(await known(id), { kind: 'person', name: `person:${by}` }, reason),
-    resume: async (id, { by }) => tasks.resumeByPerson(await known(id), `person:${by}`),
-    complete: async (id, { by, reason }) => tasks.complete(await known(id), { kind: 'person', name: `person:${by}` }, reason),
-  }
+  const view: View = (row) => shown(row, state.facts(row.id, row.caller).task, tasks)
   return async ({ method, path: [id, verb, ...rest], query, who, body }) => {
     if (rest.length > 0) return null
-    if (method === 'GET' && id === undefined) return list(query, state)
-    if (method === 'GET' && verb === undefined && id !== undefined) return { status: 200, json: shown(await known(id)) }
+    if (method === 'GET' && id === undefined) return list(query, state, view)
+    if (method === 'POST' && id === undefined) return open(await body(), who, options, view)
+    if (id === undefined) return null
     const act = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
-    if (method !== 'POST' || id === undefined || act === undefined) return null
-    const words = wordsOf({ who }, await body())
-    if (words === null) return problem(400, 'the body must be {"reason": …, "by": …}')
-    return { status: 200, json: shown(await act(id, words)) }
+    if (method === 'GET' ? verb !== undefined : method !== 'POST' || act === undefined) return null
+    const words = act === undefined ? null : wordsOf({ who }, await body())
+    if (act !== undefined && words === null) return problem(400, 'the body must be {"reason": …, "by": …}')
+    const row = await state.task(id)
+    if (row === null) return problem(404, 'no such task')
+    return { status: 200, json: view(act === undefined || words === null ? row : await act(row, words)) }
   }
 }
 
-async function list(query: URLSearchParams, tasks: Pick<State, 'tasks'>): Promise<Answer> {
+/** `{"agent": …, "purpose": …, "reason": …}` and what else a task is asked with: within what the agent was registered for, and judged. */
+async function open(
+  body: Readonly<Record<string, unknown>> | null,
+  who: SignedIn,
+  { tasks, tokens, agents, clock }: TaskNounOptions,
+  view: View,
+): Promise<Answer> {
+  const words = wordsOf({ who }, body)
+  const { agent: id, reason: _reason, by: _by, ...asked } = body ?? {}
+  if (words === null || typeof id !== 'string') return problem(400, 'the body must be {"agent": …, "purpose": …, "reason": …, "by": …}')
+  const agent = id.includes('*') ? null : agents().find(id)
+  if (agent === null) return problem(404, 'no agent is registered for that SPIFFE ID')
+  const { intent, ttl } = tasks.narrowed(asked, agent)
+  const { by, reason } = words
+  const opener = { kind: 'person', name: `person:${by}` } as const
+  const row = await tasks.open({ caller: named(id), agent, intent, ttl, subject: null, implicit: false, opener, reason })
+  return { status: 201, json: { ...view(row), token: await tokens.issue(row, clock()) } }
+}
+
+async function list(query: URLSearchParams, tasks: Pick<State, 'tasks'>, view: View): Promise<Answer> {
   const asked = query.get('state')
   const state = states.find((one) => one === asked)
   if (asked !== null && state === undefined) return problem(400, `state is one of ${states.join(', ')}`)
   const caller = query.get('caller')
   const rows = await tasks.tasks({ ...(state ? { state } : {}), ...(caller === null ? {} : { caller }), limit: 500 })
-  return { status: 200, json: { tasks: rows.map((row) => shown(row)) } }
+  return { status: 200, json: { tasks: rows.map(view) } }
 }
 
 /** A task as people see it: no sealed token, times as text. */
-function shown(row: TaskRow): unknown {
-  const { subjectToken: _sealed, session: _proof, ...rest } = row
-  const time = (ms: number): string => new Date(ms).toISOString()
+function shown(row: TaskRow, facts: TaskFacts, { sessions }: Tasks): Readonly<Record<string, unknown>> {
+  const { subjectToken: _sealed, session: _proof, openedBy, judged, correlation: _shown, ...rest } = row
   return {
     ...rest,
+    openedBy: openedBy ?? row.caller,
+    judged: time(judged ?? row.opened),
+    spent: facts.spent,
+    left: left(row.intent.budget, facts.spent),
+    ...belonging(row, facts),
+    /** Why a session of its caller waits for a person before it may go on. */
+    waiting: sessions.heldOf(row.id)?.cause ?? null,
     opened: time(row.opened),
     expires: time(row.expires),
     limit: time(row.limit),

@@ -3,11 +3,17 @@ import type { Caller } from '../identify/identify.ts'
 import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
-import type { Awaitable, OnBehalfOf, State, TaskRow } from '../state/state.ts'
-import type { Agent, AgentRegistry } from '../task/agents.ts'
+import { traceId } from '../record/trace-id.ts'
+import type { Awaitable, Correlation, OnBehalfOf, State, TaskRow } from '../state/state.ts'
+import { mayOpenFor, notLive, type Agent, type AgentRegistry } from '../task/agents.ts'
 import { checkHosting } from '../task/hosting.ts'
-import type { Subject, Tasks } from '../task/tasks.ts'
+import type { Opening, Subject } from '../task/opening.ts'
+import { named } from '../task/question.ts'
+import type { Tasks } from '../task/tasks.ts'
+import type { TaskTokens } from '../task/token.ts'
+import type { ReadTransaction } from '../task/transaction.ts'
 import { readObject, type ParseJson } from './body.ts'
+import { taskView } from './view.ts'
 
 /** What an act answers. */
 export interface Answer {
@@ -22,6 +28,11 @@ export interface TaskActsOptions {
   readonly parseJson: ParseJson
   /** Verifies the token that proves on whose behalf a task is opened; null when it proves nothing. */
   readonly verifySubject: (token: Secret) => Awaitable<OnBehalfOf | null>
+  /** Reads the `Txn-Token` that a task is opened with. */
+  readonly transaction: ReadTransaction
+  readonly tokens: Pick<TaskTokens, 'issue'>
+  /** Epoch ms. */
+  readonly clock: () => number
 }
 
 const longestToken = 8192
@@ -50,13 +61,34 @@ export class TaskActs {
   }
 
   async #open(call: Call, caller: Caller): Promise<Answer> {
-    const { tasks, parseJson } = this.#options
-    const agent = this.#agent(caller)
-    const { on_behalf_of: token, ...asked } = await readObject(call, parseJson)
+    const { tasks, tokens, parseJson, clock } = this.#options
+    const own = this.#agent(caller)
+    const { on_behalf_of: token, caller: other, ...asked } = await readObject(call, parseJson)
+    const { agent, ...who } = other === undefined || other === caller.id ? { caller, agent: own } : this.#other(other, caller, own)
     const { intent, ttl } = tasks.narrowed(asked, agent)
     const subject = await this.#subject(token)
-    const row = await tasks.open({ caller, agent, intent, ttl, subject, implicit: false })
-    return { status: 201, body: this.#view(row) }
+    const correlation = await this.#correlation(call)
+    const row = await tasks.open({ ...who, agent, intent, ttl, subject, implicit: false, correlation })
+    return { status: 201, body: { ...this.#view(row), token: await tokens.issue(row, clock()) } }
+  }
+
+  /** Who else the task is for. One answer for whoever it may not open tasks for: an orchestrator learns nothing of others by asking. */
+  #other(other: unknown, caller: Caller, own: Agent): Pick<Opening, 'caller' | 'agent' | 'opener'> {
+    const { agents, clock } = this.#options
+    const why = notLive(own, clock())
+    if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
+    const agent = typeof other === 'string' && mayOpenFor(own, other) ? agents().find(other) : null
+    if (typeof other !== 'string' || agent === null)
+      throw new Refusal('decide.denied', { reasons: ['this agent may not open tasks for that caller'] })
+    return { caller: named(other), agent, opener: { kind: 'orchestrator', name: caller.id } }
+  }
+
+  async #correlation(call: Call): Promise<Correlation> {
+    const carried = call.carried?.transaction ?? null
+    return {
+      traceId: traceId(call.header('traceparent')),
+      transaction: carried === null ? null : await this.#options.transaction(carried),
+    }
   }
 
   async #read(caller: Caller, id: string): Promise<Answer> {
@@ -105,29 +137,11 @@ export class TaskActs {
     return { subject: subject.subject, issuer: subject.issuer, token: proof }
   }
 
-  /** What its agent may know of a task. The reason of a pause is told only when the agent gave it. */
   #view(row: TaskRow): Answer['body'] {
-    const { spent } = this.#options.state.facts(row.id, row.caller).task
-    const { paused, ended } = row
-    return {
-      id: row.id,
-      state: row.state,
-      implicit: row.implicit,
-      intent: row.intent,
-      on_behalf_of: row.onBehalfOf,
-      opened: time(row.opened),
-      expires: time(row.expires),
-      spent,
-      paused: paused && { by: paused.by, at: time(paused.at), reason: paused.by === 'agent' ? paused.reason : null },
-      ended: ended && { at: time(ended.at) },
-    }
+    return taskView(row, this.#options.state.facts(row.id, row.caller).task)
   }
 }
 
 function refuseKeys(rest: Readonly<Record<string, unknown>>): void {
   if (Object.keys(rest).length > 0) throw new Refusal('match.body', { reasons: ['the body has keys that mean nothing here'] })
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString()
 }

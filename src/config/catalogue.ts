@@ -36,6 +36,7 @@ function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide'][
     timeouts: route.timeouts,
     observe: route.unsafe_observe,
     unsafeCoded: route.unsafe_coded,
+    transactions: route.txn_token,
   }
 }
 
@@ -111,6 +112,7 @@ export function agentsOf(config: Config): Agent[] {
     },
     ttl: agent.intent.ttl,
     implicit: implicitOf(agent.implicit, agent.intent.ttl),
+    opensFor: agent.opens_for,
     labels: agent.labels,
   }))
 }

@@ -57,7 +57,15 @@ const routeConfig = z.strictObject({
   credential: z.string().optional().describe('Provider that credentials its calls.'),
   tools: z.array(toolConfig).default([]),
   selects: z.array(z.string().toLowerCase()).default([]).describe('Headers that choose the operation.'),
-  policy_headers: z.array(z.string().toLowerCase()).default([]).describe('Request headers that policy may see.'),
+  policy_headers: z
+    .array(
+      z
+        .string()
+        .toLowerCase()
+        .refine((name) => name !== 'txn-token' && !name.startsWith('countersign-'), 'tokens are not shown to policy'),
+    )
+    .default([])
+    .describe('Request headers that policy may see.'),
   answer_headers: z.array(z.string().toLowerCase()).default([]).describe('Response headers that policy may see, such as a classification.'),
   allow_body: z.boolean().default(false).describe('Bodies on GET, HEAD, DELETE and OPTIONS.'),
   relax: z
@@ -78,6 +86,7 @@ const routeConfig = z.strictObject({
     .boolean()
     .default(false)
     .describe('Passes coded answers (gzip and such) of a credentialed route, unsearched for its credential.'),
+  txn_token: z.boolean().default(false).describe('Sends the `Txn-Token` of a call on to the upstream; without it the token ends here.'),
   unsafe_observe: z.boolean().default(false).describe('Lets observe mode forward refused calls on a credentialed route.'),
 })
 

@@ -258,6 +258,22 @@ const budgets = z
   .optional()
   .describe('Rules `budget.large` and `budget.nearly-spent`.')
 
+const reauthorise = z
+  .array(
+    z.strictObject({
+      causes: z
+        .array(z.enum(['session', 'idle', 'policy']))
+        .min(1)
+        .describe('Another session of its caller, a silence (`task.reauthorise.idle`), another policy revision.'),
+      autonomy,
+      environments,
+      effect: askOr,
+    }),
+  )
+  .max(mostRows)
+  .optional()
+  .describe('Rule `task.reauthorised`: active tasks that go on only after a person has said so.')
+
 /** `decide.settings`: what the rules of the default policy read as data. A rule whose setting is absent is off. */
 export const policySettings = z
   .strictObject({
@@ -274,6 +290,7 @@ export const policySettings = z
     taint,
     delegation,
     budgets,
+    reauthorise,
   })
   .optional()
   .describe('What rules of the default policy are set to. A rule whose setting is absent is off.')

@@ -46,8 +46,65 @@ const agentConfig = z.strictObject({
     .union([z.boolean(), z.strictObject({ max: duration.describe('Hard maximum life.') })])
     .default(false)
     .describe('Calls without a task get one of this intent.'),
+  opens_for: z
+    .array(pattern)
+    .default([])
+    .describe(
+      'Callers it may open tasks for, as their orchestrator; a last segment * matches any. Each such task is bound to that caller.',
+    ),
   labels: z.record(z.string(), z.string()).default({}),
 })
+
+const issuerKeys = z.union([z.strictObject({ file: z.string() }), keysUrl])
+
+const session = z
+  .strictObject({
+    by: z
+      .enum(['workload', 'instance', 'proof'])
+      .default('instance')
+      .describe(
+        'workload: no session is new. instance: how and by whom it is vouched for, its DPoP key, and `claims`; a renewed token is the same session. proof: each token.',
+      ),
+    claims: z
+      .array(z.string())
+      .max(8)
+      .default([])
+      .describe('Claims that name an instance, such as kubernetes.io.pod.uid; its identity source must show them.'),
+  })
+  .prefault({})
+  .describe('What tells one session of a workload from another.')
+
+const reauthorise = z
+  .strictObject({
+    session: z.boolean().default(true).describe('A task that another session uses is judged before it goes on.'),
+    idle: z
+      .union([duration, z.literal(false)])
+      .prefault('1h')
+      .describe('So is one that made no call for so long; false: never for this.'),
+    policy: z.boolean().default(true).describe('So is one under another policy revision.'),
+  })
+  .prefault({})
+  .describe('When a task that is active is judged again (`countersign/task`, action `resume`) before it goes on.')
+
+const transactions = z
+  .strictObject({
+    issuers: z
+      .array(
+        z.strictObject({
+          issuer: z.string().describe('`iss`, where its tokens have one.'),
+          audience: z.string().describe('Its trust domain, the `aud` of its tokens.'),
+          keys: issuerKeys.describe('JWKS of the issuer.'),
+        }),
+      )
+      .default([])
+      .describe('Transaction Token Services.'),
+    unverified: z
+      .enum(['record', 'refuse'])
+      .default('record')
+      .describe('What comes of a call whose Txn-Token cannot be verified: it is recorded so, or refused.'),
+  })
+  .prefault({})
+  .describe('OAuth Transaction Tokens that calls carry in `Txn-Token`, for correlation.')
 
 /** `task`: agents with their owners, and where tasks are kept. */
 export const taskConfig = z.strictObject({
@@ -74,9 +131,12 @@ export const taskConfig = z.strictObject({
       z.strictObject({
         issuer: z.string(),
         audience: z.string(),
-        keys: z.union([z.strictObject({ file: z.string() }), keysUrl]).describe('JWKS of the issuer.'),
+        keys: issuerKeys.describe('JWKS of the issuer.'),
       }),
     )
     .default([])
     .describe('Issuers whose tokens prove on whose behalf a task is opened.'),
+  session,
+  reauthorise,
+  transactions,
 })

@@ -1,18 +1,18 @@
 /** Judges whether a task may be opened or resumed, and with what intent. */
 
-import type { Caller } from '../identify/identify.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Intent } from '../state/state.ts'
+import type { Cause, Named, Opener } from '../task/question.ts'
 import type { Reason } from './decide.ts'
 import { number, text, type Cap } from './fragment.ts'
 import { contextText, type Seen, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
-import { agentMembers, budgetText, callerText, purposeMembers, scopeMembers } from './subject.ts'
+import { agentMembers, budgetText, callerText, parties, purposeMembers, scopeMembers } from './subject.ts'
 
 /** A task that a caller asks for, or asks to go on with. */
 export interface Opening {
   readonly action: 'open' | 'resume'
-  readonly caller: Caller
+  readonly caller: Named
   readonly agent: Agent
   /** What is asked for; policy holds it against the agent's own. */
   readonly intent: Intent
@@ -20,6 +20,10 @@ export interface Opening {
   readonly ttl: number
   /** Of the task that is resumed. */
   readonly id?: string
+  /** Who opens it. */
+  readonly opener?: Opener
+  /** Why it is judged although nobody paused it. */
+  readonly cause?: Cause
 }
 
 export interface OpeningDecision {
@@ -49,9 +53,11 @@ const idCap: Cap = { most: 256, what: 'the task id', fault: 'agent' }
 
 /** Assembles the input of `countersign/task` (`rego/schemas/task.json`): closed, times in integer ms. */
 export function buildTaskInput(asked: Opening, seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
-  const { action, caller, agent, intent, ttl, id } = asked
+  const { action, caller, agent, intent, ttl, id, opener, cause } = asked
+  const why = cause === undefined ? '' : `,"cause":"${cause}"`
+  const by = opener === undefined ? '' : `,"opener":{"kind":"${opener.kind}","name":${text(opener.name, parties)}}`
   return (
-    `{"v":1,"action":"${action}","caller":${callerText(caller)}` +
+    `{"v":1,"action":"${action}"${why}${by},"caller":${callerText(caller)}` +
     `,"agent":{${agentMembers(agent)},"intent":{${scopeMembers(agent.intent)},"budget":${budgetText(agent.intent)}},"ttl":${number(agent.ttl, 'ttl')}}` +
     `,"task":{${id === undefined ? '' : `"id":${text(id, idCap)},`}"intent":{${purposeMembers(intent)},${scopeMembers(intent)}` +
     `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"context":${contextText(seen, setting)}}`

@@ -1,6 +1,6 @@
 /** Who calls and what for, as members of the policy input. Each object is quoted once and kept as long as it lives. */
 
-import type { Caller } from '../identify/identify.ts'
+import type { Named } from '../task/question.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Intent } from '../state/state.ts'
 import { anything, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
@@ -26,12 +26,12 @@ const caps = {
   meters: operator(64, 'the budget'),
 } as const
 
-const callers = new WeakMap<Caller, string>()
+const callers = new WeakMap<Named, string>()
 const agents = new WeakMap<Agent, string>()
 const intents = new WeakMap<Intent, string>()
 
 /** `caller`. An expiry that no clock reaches is null. */
-export function callerText(caller: Caller): string {
+export function callerText(caller: Named): string {
   let known = callers.get(caller)
   if (known === undefined) {
     known =

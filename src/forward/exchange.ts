@@ -1,10 +1,12 @@
 /** One request and its answer: undici's handler on one side, the agent's response on the other, nothing between them. */
+import type { Hash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect } from '../refusal.ts'
 import type { Call, Progress } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
-import { refusalOf } from './faults.ts'
+import { effectOf } from './effect.ts'
+import { refusalOf, timedOut } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
 import type { Scrub } from './scrub.ts'
@@ -36,6 +38,8 @@ export interface Job {
   readonly sha256: string | null
   /** Digest of a redacted body. */
   readonly sent: string | null
+  /** Digests the body that the agent is given; null for what is no model's answer. */
+  readonly given: Hash | null
 }
 
 /** Bytes queued towards the agent before the upstream is paused: pausing per chunk costs a fifth of the throughput. */
@@ -133,13 +137,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     const head = this.#head
     // undici flushes its parser with empty chunks after every pause.
     if (came.length === 0 || head === null || head.length === 0 || this.#phase !== 'reading') return
-    const { call, scrub } = this.#job
+    const { call, scrub, given } = this.#job
     const { outgoing } = call
     if (outgoing.destroyed) return this.#settle('client-gone')
     this.bytesIn += came.length
     this.#touched = this.#job.sweep.tick
     const whole = this.bytesIn === head.length
     const chunk = scrub === null ? came : scrub.pass(came, whole)
+    given?.update(chunk)
     if (whole && (this.#job.upload?.done ?? true)) {
       this.#ended = true
       // head and body as one text are one write of one piece; as text and bytes they are two
@@ -240,8 +245,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
 
   #end(): void {
     if (this.#phase === 'over') return
-    const { call, scrub } = this.#job
+    const { call, scrub, given } = this.#job
     const held = scrub?.rest()
+    if (held !== undefined) given?.update(held)
     if (!call.outgoing.destroyed && held !== undefined && held.length > 0) call.outgoing.end(held)
     else if (!call.outgoing.destroyed) call.outgoing.end()
     this.#flush()
@@ -271,11 +277,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   }
 
   #effect(): Effect {
-    const { upload, sha256, sent } = this.#job
-    const bodySha256 = upload === null ? sha256 : upload.sha256
-    const { address = null, proven = null } = this.#reached ?? {}
-    const effect = { bytesOut: this.bytesOut, bytesIn: this.bytesIn, bodySha256, dialled: address, proven }
-    return sent === null ? effect : { ...effect, sentSha256: sent }
+    return effectOf(this.#job, this, this.#reached, this.#head !== null)
   }
 
   #over(): void {
@@ -293,8 +295,4 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     this.#line = null
     if (line !== null) this.#job.lines.drop(line)
   }
-}
-
-function timedOut(detail: string): Refusal {
-  return new Refusal('forward.timeout', { detail })
 }

@@ -60,3 +60,7 @@ function meaning(error: Error, code: string): Code {
       return error.name === 'HTTPParserError' ? 'forward.response-refused' : 'forward.unreachable'
   }
 }
+
+export function timedOut(detail: string): Refusal {
+  return new Refusal('forward.timeout', { detail })
+}

@@ -1,5 +1,5 @@
 /** Sends a permitted call upstream and its answer back, and reports what became of it. */
-import { hash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect, type JudgedAnswer } from '../refusal.ts'
@@ -38,6 +38,8 @@ export interface Outcome {
   readonly answer?: JudgedAnswer
   /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
   readonly sentSha256?: string
+  /** Lower-case hex of the body that the agent was given, as far as it got; only of calls of a model (`tool.prompt`). */
+  readonly answerSha256?: string
 }
 
 export interface ForwardOptions extends SiteOptions {
@@ -47,6 +49,8 @@ export interface ForwardOptions extends SiteOptions {
   readonly answers?: Answers | undefined
   /** Told, once a call, that its answer held the secret that was lent to it. */
   readonly echoed?: ((permit: Permit) => void) | undefined
+  /** Counts what a body of no announced length sends; null where that is not limited. */
+  readonly meter?: (decision: Decision) => ((bytes: number) => Refusal | null) | null
   /** Most header fields of an answer; 256 by default. */
   readonly maxResponseHeaders?: number | undefined
 }
@@ -79,7 +83,8 @@ export function makeForward(options: ForwardOptions): Forward {
         const { call, target } = question
         const { upstream, lines } = sites.of(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
-        const judged = bodyOf(call, target.body)
+        const meter = call.length === null ? (options.meter?.(permit.decision) ?? null) : null
+        const judged = bodyOf(call, target.body, meter)
         const body = duties.redact.length === 0 ? judged : redacted(judged, target.body, duties.redact)
         const held = isHeld(permit.decision)
         const plain = upstreamHeaders(call, upstream, body.length, held)
@@ -90,7 +95,8 @@ export function makeForward(options: ForwardOptions): Forward {
         const { echoes } = applied
         const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
         const scrub = lease === null ? null : new Scrub(echoes, echoed)
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, echoed, scrub, maxHeaders, upload, sha256, sent }
+        const given = target.tool.prompt ? createHash('sha256') : null
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, echoed, scrub, maxHeaders, upload, sha256, sent, given }
         const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
         if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
         else new Exchange(job, resolve, reject).start(request)
@@ -147,7 +153,7 @@ interface Body {
 const empty: Body = { content: null, length: null, upload: null, sha256: null, sent: null }
 
 /** Judged bytes go as they were judged; a stream that has already arrived whole goes as one buffer; the rest streams. */
-function bodyOf(call: Call, judged: JudgedBody): Body {
+function bodyOf(call: Call, judged: JudgedBody, meter: ((bytes: number) => Refusal | null) | null): Body {
   const { bytes } = judged
   if (bytes !== null) return { ...empty, content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
   if (judged.kind === 'none' || call.length === 0) return empty
@@ -160,7 +166,7 @@ function bodyOf(call: Call, judged: JudgedBody): Body {
       return { ...empty, content: whole, sha256: hash('sha256', whole, 'hex') }
     }
   }
-  const upload = new Upload(call)
+  const upload = new Upload(call, meter)
   return { ...empty, content: upload as unknown as Readable, length, upload }
 }
 

@@ -70,6 +70,7 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
     const value = given[index + 1] ?? ''
     if (ended.has(name) || endedByPrefix(name) || named?.has(name)) continue
     if (identity && name === 'accept-encoding') continue
+    if (name === 'txn-token' && upstream.route.transactions !== true) continue
     if (upstream.credentialed && vendorKeys.has(name)) continue
     if (name === 'referer' && namesUs(value, call.host)) continue
     list.push(name, value)

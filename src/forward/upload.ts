@@ -24,6 +24,7 @@ export class Upload extends EventEmitter {
   #hash: Hash | null = null
   #started = false
   #bytes = 0
+  readonly #meter: ((bytes: number) => Refusal | null) | null
   #stalled = false
   /** True when the whole body was read. */
   done = false
@@ -31,9 +32,11 @@ export class Upload extends EventEmitter {
   /** Why it broke; null while it did not. */
   fault: Error | null = null
 
-  constructor(call: Call) {
+  /** `meter`: told of every chunk before it goes on; gives why it must not. */
+  constructor(call: Call, meter: ((bytes: number) => Refusal | null) | null = null) {
     super()
     this.#call = call
+    this.#meter = meter
     call.incoming.on('error', this.#broken)
     call.incoming.on('close', this.#broken)
   }
@@ -103,6 +106,8 @@ export class Upload extends EventEmitter {
   readonly #chunk = (chunk: Buffer): void => {
     this.#bytes += chunk.length
     if (this.#bytes > this.#call.limit) return this.#fail(new Refusal('listen.too-large'))
+    const spent = this.#meter?.(chunk.length) ?? null
+    if (spent !== null) return this.#fail(spent)
     this.#digest(chunk)
     this.emit('data', chunk)
   }

@@ -6,7 +6,7 @@ import { Refusal } from '../refusal.ts'
 import type { Killable, KillBook, KillRow } from '../state/kills.ts'
 import type { LeaseRow, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
-import type { TaskQuestion } from '../task/tasks.ts'
+import type { TaskQuestion } from '../task/question.ts'
 import { lineage } from './lineage.ts'
 
 export interface CoveringOptions {

@@ -7,7 +7,7 @@ import type { Killable, KillRow, KillScope } from '../state/kills.ts'
 import type { KillTable } from '../state/kill-table.ts'
 import { covers } from '../state/kill-table.ts'
 import type { LeaseRow, TaskRow } from '../state/state.ts'
-import type { Actor } from '../task/tasks.ts'
+import type { Actor } from '../task/events.ts'
 import type { Covering, Matched } from './covering.ts'
 
 export interface KillsOptions {

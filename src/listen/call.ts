@@ -21,6 +21,16 @@ export interface Address {
   readonly segments: readonly string[]
 }
 
+/** What a call carries for its task; form alone was looked at, and none of it goes upstream unless a route says so. */
+export interface Carried {
+  /** `Countersign-Task`, where it is a token and no id. */
+  readonly token: string | null
+  /** `Txn-Token`, as it came. */
+  readonly transaction: string | null
+  /** `Countersign-Prompt`: `sha256:` and 64 lower-case hex digits. */
+  readonly prompt: string | null
+}
+
 /** The listener a call came in by. */
 export interface Listener {
   readonly name: string
@@ -65,6 +75,8 @@ export interface Call {
   readonly tls: TlsPeer | null
   readonly listener: Listener
   readonly address: Address
+  /** Null, as absent, in the usual case that it carries nothing. */
+  readonly carried?: Carried | null
   /** Flat list of lower-cased names and values, in the order they came. */
   readonly headers: readonly string[]
   /** Bytes announced by `Content-Length`; null when chunked; 0 when there is no body. */

@@ -1,6 +1,7 @@
 /** Request headers: made canonical once, and refused where two readers could read them differently. */
 import { Refusal, type Code } from '../refusal.ts'
 import { isTaskId } from './address.ts'
+import type { Carried } from './call.ts'
 
 /** Most bytes and most lines of a request head. */
 export interface HeadLimits {
@@ -15,6 +16,8 @@ export interface Head {
   /** Lower case; empty when there is none. */
   readonly host: string
   readonly task: string | null
+  /** Null when it carries nothing for its task. */
+  readonly carried: Carried | null
   /** Announced bytes; null when chunked; 0 when there is no body. */
   readonly length: number | null
   readonly expectsContinue: boolean
@@ -40,7 +43,7 @@ type Draft = { -readonly [Key in keyof Head]: Head[Key] } & {
 /** Headers that may come once, each with its bit: of two, two readers could each take another. */
 const singletons = new Map(
   words(
-    'host content-length transfer-encoding content-type expect countersign-task authorization proxy-authorization x-api-key x-goog-api-key',
+    'host content-length transfer-encoding content-type expect countersign-task countersign-prompt txn-token authorization proxy-authorization x-api-key x-goog-api-key',
   ).map((name, at) => [name, 1 << at]),
 )
 
@@ -54,6 +57,9 @@ const keptPrefixes = [
   ...words('countersign- sec- x-forwarded- x-amz- x-goog- x-ms- x-auth- x-api- x-csrf-'),
   ...words('x-http-method x-method- x-original- x-rewrite-'),
 ]
+
+/** No task token of ours is longer. */
+const longestToken = 4096
 
 /** Tokens of `Connection` that are about the connection itself. */
 const connectionOptions = new Set(['close', 'keep-alive', 'te', 'upgrade', 'http2-settings', 'trailer', 'proxy-connection'])
@@ -69,6 +75,8 @@ const readers = new Map<string, Reader>([
   ['upgrade', (draft) => fail(draft, 'the request asks to upgrade the connection')],
   ['expect', readExpect],
   ['countersign-task', readTask],
+  ['countersign-prompt', readPrompt],
+  ['txn-token', (draft, value) => carry(draft, { transaction: value })],
   ['origin', (draft) => (draft.browser = true)],
   ['sec-fetch-site', (draft) => (draft.browser = true)],
   ...['x-http-method-override', 'x-http-method', 'x-method-override', 'x-original-url', 'x-rewrite-url'].map(
@@ -113,6 +121,7 @@ function blank(): Draft {
     headers: [],
     host: '',
     task: null,
+    carried: null,
     length: 0,
     expectsContinue: false,
     browser: false,
@@ -195,9 +204,20 @@ function readExpect(draft: Draft, value: string): void {
   else fail(draft, 'the request expects something that is not offered')
 }
 
+/** An id, or a token in which the task stage looks for one. A token without a signature has the form of one: it is refused there. */
 function readTask(draft: Draft, value: string): void {
   if (isTaskId(value)) draft.task = value
+  else if (value.length <= longestToken && /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/.test(value)) carry(draft, { token: value })
   else fail(draft, 'Countersign-Task names no well-formed task')
+}
+
+function readPrompt(draft: Draft, value: string): void {
+  if (/^sha256:[0-9a-f]{64}$/.test(value)) carry(draft, { prompt: value })
+  else fail(draft, 'Countersign-Prompt must be sha256: and 64 lower-case hex digits')
+}
+
+function carry(draft: Draft, one: Partial<Carried>): void {
+  draft.carried = { token: null, transaction: null, prompt: null, ...draft.carried, ...one }
 }
 
 /** RFC 9112 §6: one way to tell where the body ends, written in one way. */

@@ -1,7 +1,7 @@
 /** A call over HTTP/1.1. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Refusal, type Code } from '../refusal.ts'
-import { ClientGone, type Address, type Call, type Listener, type Progress, type RefusalShape, type TlsPeer } from './call.ts'
+import { ClientGone, type Address, type Call, type Carried, type Listener, type Progress, type RefusalShape, type TlsPeer } from './call.ts'
 import type { CallOnConnection, Connection } from './connection.ts'
 import type { CallerLoad, Limits } from './limits.ts'
 import type { ReadRequest } from './request.ts'
@@ -40,6 +40,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly tls: TlsPeer | null
   readonly listener: Listener
   readonly address: Address
+  readonly carried: Carried | null
   readonly headers: readonly string[]
   readonly length: number | null
   readonly limit: number
@@ -70,6 +71,7 @@ export class HttpCall implements Call, CallOnConnection {
     this.tls = tls
     this.listener = parts.listener
     this.address = read.address
+    this.carried = read.head.carried
     this.headers = read.head.headers
     this.length = read.head.length
     this.limit = limits.body

@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Task } from '../task/task.ts'
 import { Refusal } from '../refusal.ts'
 import { judgeJson, noBody, streamedBody, type BodyLimits } from './body.ts'
+import type { Amounts } from './debit.ts'
 import { compileCatalogue, uncatalogued, type Catalogue, type Operation } from './catalogue.ts'
 import { jsonCaps, type JsonCaps } from './json.ts'
 import type { Route } from './route.ts'
@@ -65,13 +66,24 @@ export function makeMatch(options: MatchOptions): Match {
     if (found === undefined) throw new Refusal('match.unroutable')
     const operation = found.catalogue(call)
     stopped?.(task, found.route, operation === null ? found.rest.tool : operation.tool)
-    if (operation === null) return { ...found.rest, body: call.length === 0 ? noBody : streamedBody(call) }
+    if (operation === null) {
+      const body = call.length === 0 ? noBody : streamedBody(call)
+      return { ...found.rest, body, debit: withBytes(found.rest.debit, body, task) }
+    }
     const named = describe(found.route, operation, call)
     if (operation.tool.args === 'json' && call.length !== 0)
-      return judgeJson(call, limits).then((body) => ({ ...named, body, debit: operation.debit(body.parsed) }))
+      return judgeJson(call, limits).then((body) => ({ ...named, body, debit: withBytes(operation.debit(body.parsed), body, task) }))
     const body = call.length === 0 ? noBody : streamedBody(call)
-    return { ...named, body, debit: operation.debit(undefined) }
+    return { ...named, body, debit: withBytes(operation.debit(undefined), body, task) }
   }
+}
+
+/** What is known to leave is debited with the permit, where the task has a limit on it; what streams is counted on its way. */
+function withBytes(debit: Amounts, { size }: JudgedBody, { row }: Task): Amounts {
+  if (row.intent.budget['bytes_out'] === undefined || size === null || size === 0) return debit
+  const both: Record<string, number> = Object.assign(Object.create(null) as Record<string, number>, debit)
+  both['bytes_out'] = (both['bytes_out'] ?? 0) + size
+  return both
 }
 
 /** A route, ready to match. */

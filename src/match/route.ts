@@ -37,4 +37,6 @@ export interface Route {
   readonly observe: boolean
   /** Coded answers of a credentialed route pass, although nobody can tell whether they hold its credential. */
   readonly unsafeCoded?: boolean
+  /** A `Txn-Token` goes on to the upstream. */
+  readonly transactions?: boolean
 }

@@ -14,6 +14,7 @@ import type { Part } from './chain.ts'
 import { maskSpoken, type Masking, type Spoken } from './mask.ts'
 import { onePiece, quote, quoteAgain, quoteAll } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
+import { belongingText } from './belonging.ts'
 import { traceId } from './trace-id.ts'
 
 /** What is known of a call so far. */
@@ -48,9 +49,10 @@ export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part
   const what = target === null ? '' : targetText(target, hiding.has(call))
   const code = refusal === null ? '' : refusedText(refusal)
   const sent = outcome.sentSha256 === undefined ? '' : `,"sent_sha256":"${outcome.sentSha256}"`
+  const given = outcome.answerSha256 === undefined ? '' : `,"answer_sha256":"${outcome.answerSha256}"`
   const seen =
     `,"status":${outcome.status},"ended":"${outcome.ended}"${code},"bytes_out":${outcome.bytesOut},"bytes_in":${outcome.bytesIn}` +
-    `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}${sent}` +
+    `,"duration_ms":${Math.round(end.durationMs * 1000) / 1000},"body_sha256":${hexText(outcome.bodySha256)}${sent}${given}` +
     `,"dialled":${outcome.dialled === null ? 'null' : quoteAgain(outcome.dialled)}` +
     `,"downstream_proven":${outcome.proven === null ? 'null' : quoteAgain(outcome.proven, 2048)}` +
     raisedText(target, outcome.answer) +
@@ -149,6 +151,7 @@ function known(facts: CallFacts, hidden: Hidden): string {
   let text = remembered(listeners, call.listener, ({ name }) => `,"listener":${quote(name, 128)}`)
   if (caller !== null) text += callerText(caller)
   if (task !== null) text += taskText(task) + agentText(task.agent)
+  text += belongingText(call, task, decision)
   if (target !== null) text += targetText(target, hidden.resource) + bodyText(target)
   if (decision !== null) text += decisionText(decision)
   return text
@@ -186,7 +189,7 @@ const agentText = (agent: Agent): string =>
 
 const taskText = (task: Task): string =>
   remembered(tasks, task.row, ({ id, onBehalfOf, root, caller }) => {
-    const named = root.startsWith('agent:') || root.startsWith('user:')
+    const named = /^(agent|user|person):/.test(root)
     // the person, where one stands behind the task; else the agent that began the chain
     const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
     const human = onBehalfOf === null ? 'null' : `{"subject":${quote(onBehalfOf.subject, 512)},"issuer":${quote(onBehalfOf.issuer, 512)}}`

@@ -8,7 +8,7 @@ import { KillTable } from './kill-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { RateTable } from './rate-table.ts'
 import { endStates, TaskTable, type Clocks } from './task-table.ts'
-import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, PausedBy, State, TaskRow, TaskState } from './state.ts'
+import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, Observation, PausedBy, State, TaskRow, TaskState } from './state.ts'
 
 const day = 86_400_000
 
@@ -115,12 +115,17 @@ export class SqliteState implements State {
   resumeTask(
     id: string,
     liftable: readonly PausedBy[],
-    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires'>>,
+    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires' | 'judged'>>,
   ): TaskRow | null {
     const live = this.#tasks.live(id)
     const by = live?.row.paused?.by
     if (live?.row.state !== 'paused' || by === undefined || !liftable.includes(by)) return null
     return this.#tasks.change(live, { ...change, state: 'active', paused: null })
+  }
+
+  reauthoriseTask(id: string, change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>): TaskRow | null {
+    const live = this.#tasks.live(id)
+    return live?.row.state === 'active' ? this.#tasks.change(live, change) : null
   }
 
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): TaskRow | null {
@@ -174,9 +179,17 @@ export class SqliteState implements State {
     return granted
   }
 
-  observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): void {
+  observe(task: string, outcome: Observation): void {
     const live = this.#tasks.live(task)
-    if (live) this.#tasks.conclude(live, outcome.failed, outcome.debit)
+    if (live) this.#tasks.conclude(live, outcome)
+  }
+
+  spend(task: string, debit: Readonly<Record<string, number>>): string | null {
+    const live = this.#tasks.live(task)
+    if (!live) return 'the task has ended'
+    const over = overBudget(live.row.intent.budget, live.facts.spent, debit)
+    if (over === null) this.#tasks.debit(live, debit)
+    return over
   }
 
   raise(task: string, caller: string, classes: readonly string[]): void {

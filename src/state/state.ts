@@ -31,10 +31,43 @@ export interface OnBehalfOf {
   readonly issuer: string
 }
 
+/** The digests of a model call that went through Countersign: what was asked and what came back. */
+export interface ModelCall {
+  /** Id of the call, under which its decision stands in the ledger. */
+  readonly call: string
+  /** Lower-case hex of the request body; null when there was none, or none was read whole. */
+  readonly request: string | null
+  /** Lower-case hex of the body that the agent was given, as far as it got; null when none was. */
+  readonly answer: string | null
+}
+
+/** An OAuth Transaction Token as far as it is kept: of what may name a person, digests only. */
+export interface Transaction {
+  readonly verified: boolean
+  /** `txn`; null unless it was verified: the text of anybody else is not kept. */
+  readonly id: string | null
+  /** Configured issuer that signed it. */
+  readonly issuer: string | null
+  /** Lower-case hex of `sub` and of the JSON text of `rctx`. */
+  readonly subSha256: string | null
+  readonly rctxSha256: string | null
+  /** Lower-case hex of the whole token, which the service that issued it may have logged too. */
+  readonly tokenSha256: string
+}
+
+/** What a task belongs to elsewhere. */
+export interface Correlation {
+  /** Of the W3C `traceparent` that it was opened with. */
+  readonly traceId: string | null
+  readonly transaction: Transaction | null
+}
+
 export interface TaskRow {
   readonly id: string
   /** SPIFFE ID the task is bound to. */
   readonly caller: string
+  /** Who opened it: its caller, the caller's orchestrator (a SPIFFE ID) or `person:<name>`. Absent: its caller. */
+  readonly openedBy?: string
   /** The agent registration (its id or pattern) it was opened under. */
   readonly agent: string
   readonly implicit: boolean
@@ -47,9 +80,13 @@ export interface TaskRow {
   /** Epoch ms. Sliding for implicit tasks, up to `limit`. */
   readonly expires: number
   readonly limit: number
-  /** `Caller.proof` of the session that opened or last resumed it. */
-  readonly session: string
+  /** The session (`sessionOf`) that opened it or last went on with it; null: whichever of its caller uses it next. */
+  readonly session: string | null
+  /** Policy revision it was last judged under. */
   readonly revision: string
+  /** When it was last judged, epoch ms; absent: when it was opened. */
+  readonly judged?: number
+  readonly correlation?: Correlation
   readonly paused: { readonly by: PausedBy; readonly at: number; readonly reason: string } | null
   readonly ended: { readonly at: number; readonly cause: string; readonly by: string } | null
   readonly parent: string | null
@@ -106,6 +143,8 @@ export interface TaskFacts {
   readonly denials: Readonly<Record<string, number>>
   /** Whether policy refused a call of this task because it left its intent. */
   readonly diverged: boolean
+  /** The latest model call of the task whose answer is through. */
+  readonly model?: ModelCall | null
 }
 
 /** What stays with the caller after its tasks: the agent's memory outlives its task. */
@@ -166,6 +205,13 @@ export type MintAnswer =
       readonly wait?: number
     }
 
+/** What came of a permitted call. */
+export interface Observation {
+  readonly failed: boolean
+  readonly debit?: Readonly<Record<string, number>>
+  readonly model?: ModelCall
+}
+
 export type LeaseState = 'issuing' | 'live' | 'revoking' | 'revoked' | 'expired' | 'discarded' | 'orphaned'
 export type Revocation = 'issuer' | 'expiry' | 'discard'
 
@@ -207,8 +253,10 @@ export interface State {
   resumeTask(
     id: string,
     liftable: readonly PausedBy[],
-    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires'>>,
+    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires' | 'judged'>>,
   ): Awaitable<TaskRow | null>
+  /** An active task goes on in another session, after a silence, or under another policy; null when it is not active. */
+  reauthoriseTask(id: string, change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>): Awaitable<TaskRow | null>
   /** active or paused → an end state, exactly once; null when it had ended before. */
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): Awaitable<TaskRow | null>
   /** Slides a live task's expiry: later only, and never past its `limit`. */
@@ -219,8 +267,13 @@ export interface State {
   // facts: one tick on the embedded state
   facts(task: string, caller: string): Facts
   mint(request: MintRequest): MintAnswer
-  /** What came of a permitted call: feeds `failures` and late debits such as bytes out. */
-  observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): Awaitable<void>
+  /** What came of a permitted call: feeds `failures`, late debits, and `model` where it was a call of one. */
+  observe(task: string, outcome: Observation): Awaitable<void>
+  /**
+   * Debits what becomes known only while a permitted call is under way, in one tick: all of it, or nothing and the reason why it is
+   * not to be spent, for the operator's record.
+   */
+  spend(task: string, debit: Readonly<Record<string, number>>): string | null
   /**
    * What an answer turned out to hold counts as read by its task (while that lives) and by the caller from now on; written when it resolves.
    * `public` never counts.

@@ -1,9 +1,10 @@
 /** Tasks and their facts: the live ones in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { spend } from '../task/budget.ts'
 import { advance, concluded, Counts, firstFacts, refused, Repeats } from '../task/sequence.ts'
 import { withRead } from '../task/sensitivity.ts'
 import { anywhere, Trail } from '../task/trail.ts'
-import type { MintRequest, TaskFacts, TaskRow, TaskState } from './state.ts'
+import type { MintRequest, Observation, TaskFacts, TaskRow, TaskState } from './state.ts'
 
 export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
 
@@ -139,8 +140,13 @@ export class TaskTable {
     this.#replace(live, advance(live.facts, request))
   }
 
-  conclude(live: LiveTask, failed: boolean, debit: Readonly<Record<string, number>> | undefined): void {
-    this.#replace(live, concluded(live.facts, failed, debit))
+  conclude(live: LiveTask, observed: Observation): void {
+    this.#replace(live, concluded(live.facts, observed))
+  }
+
+  debit(live: LiveTask, debit: Readonly<Record<string, number>>): void {
+    const { facts } = live
+    this.#replace(live, { ...facts, version: facts.version + 1, spent: spend(facts.spent, debit) })
   }
 
   raise(live: LiveTask, classes: readonly string[]): void {

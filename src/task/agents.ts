@@ -28,6 +28,8 @@ export interface Agent {
   readonly ttl: number
   /** True: a call without a task gets one of the declared intent. `max` is the hard maximum life of it, ms. */
   readonly implicit: { readonly max: number } | null
+  /** Callers it may open tasks for: SPIFFE IDs, or patterns whose last path segment is `*`. Absent: only for itself. */
+  readonly opensFor?: readonly string[]
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -73,4 +75,12 @@ export function notLive(agent: Agent, now: number): string | null {
   if (approved.until !== null && approved.until <= now)
     return `${agent.id}: its approval lapsed at ${new Date(approved.until).toISOString()}`
   return null
+}
+
+/** Whether an agent may open tasks for this caller besides itself: it orchestrates that workload. */
+export function mayOpenFor(agent: Agent, caller: string): boolean {
+  const segment = caller.slice(0, caller.lastIndexOf('/') + 1)
+  return (agent.opensFor ?? []).some((pattern) =>
+    pattern.endsWith('/*') ? pattern.slice(0, -1) === segment && segment.length < caller.length : pattern === caller,
+  )
 }

@@ -2,9 +2,12 @@
 
 type Meters = Readonly<Record<string, number>>
 
+/** Meters that count of themselves, whatever tools debit: without a limit they are unbounded, and any task may set itself one. */
+export const counted: ReadonlySet<string> = new Set(['calls', 'bytes_out'])
+
 /**
  * Says why a debit may not be made, for the operator's record, or null when it may.
- * A meter without a limit is nothing the task may spend, except `calls`, which then is unbounded.
+ * A meter without a limit is nothing the task may spend, unless it counts of itself (`counted`).
  */
 export function overBudget(limit: Meters, spent: Meters, debit: Meters): string | null {
   for (const meter in debit) {
@@ -13,7 +16,7 @@ export function overBudget(limit: Meters, spent: Meters, debit: Meters): string 
     if (!(amount >= 0 && amount < Number.POSITIVE_INFINITY)) return `${meter}: the amount is not a number of at least 0`
     const most = Object.hasOwn(limit, meter) ? limit[meter] : undefined
     if (most === undefined) {
-      if (meter === 'calls') continue
+      if (counted.has(meter)) continue
       return `${meter}: the task has no such budget`
     }
     const after = (spent[meter] ?? 0) + amount
@@ -30,4 +33,9 @@ export function spend(spent: Meters, debit: Meters): Meters {
     if (amount >= 0 && amount < Number.POSITIVE_INFINITY) after = { ...after, [meter]: (after[meter] ?? 0) + amount }
   }
   return after
+}
+
+/** What is left of each limit, never below 0. */
+export function left(limit: Meters, spent: Meters): Record<string, number> {
+  return Object.fromEntries(Object.entries(limit).map(([meter, most]) => [meter, Math.max(0, most - (spent[meter] ?? 0))]))
 }

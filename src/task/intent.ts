@@ -1,6 +1,7 @@
 /** What an agent asks to do, narrowed against what it was registered for. */
 import type { Intent } from '../state/state.ts'
 import type { Agent } from './agents.ts'
+import { counted } from './budget.ts'
 
 /** What a task is asked to be. */
 export interface AskedTask {
@@ -27,7 +28,7 @@ const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
  */
 export function narrow(body: Readonly<Record<string, unknown>>, agent: Agent): Narrowed {
   const reasons: string[] = []
-  if (Object.keys(body).some((key) => !known.has(key))) reasons.push(`only ${[...known].join(', ')} and on_behalf_of may be asked`)
+  if (Object.keys(body).some((key) => !known.has(key))) reasons.push(`only ${[...known].join(', ')} caller and on_behalf_of may be asked`)
   const purpose = readLine(body['purpose'], longestPurpose)
   if (purpose === null) reasons.push(`purpose must be one line of 1 to ${longestPurpose} characters`)
   const declared = agent.intent
@@ -49,10 +50,10 @@ export function within(inner: Intent, outer: Intent): boolean {
   for (const name of lists) {
     if (!inner[name].every((one) => covers(name, outer[name], one))) return false
   }
-  // a meter without a limit is nothing that may be spent, except calls
-  if (Object.hasOwn(outer.budget, 'calls') && !Object.hasOwn(inner.budget, 'calls')) return false
+  // a meter without a limit is nothing that may be spent, unless it counts of itself
+  for (const meter of counted) if (Object.hasOwn(outer.budget, meter) && !Object.hasOwn(inner.budget, meter)) return false
   return Object.entries(inner.budget).every(([meter, most]) =>
-    Object.hasOwn(outer.budget, meter) ? most <= (outer.budget[meter] ?? 0) : meter === 'calls',
+    Object.hasOwn(outer.budget, meter) ? most <= (outer.budget[meter] ?? 0) : counted.has(meter),
   )
 }
 
@@ -96,7 +97,7 @@ function readBudget(asked: unknown, declared: Intent['budget'], reasons: string[
   const budget: Record<string, number> = { ...declared }
   for (const [meter, most] of Object.entries(asked)) {
     const isDeclared = Object.hasOwn(declared, meter)
-    if (!isDeclared && meter !== 'calls') reasons.push('budget names a meter that this agent was not registered for')
+    if (!isDeclared && !counted.has(meter)) reasons.push('budget names a meter that this agent was not registered for')
     else if (typeof most !== 'number' || !(most >= 0 && most <= Number.MAX_SAFE_INTEGER))
       reasons.push('budget limits must be numbers of at least 0')
     else if (isDeclared && most > (declared[meter] ?? 0)) reasons.push(`budget ${meter} is above what this agent was registered for`)

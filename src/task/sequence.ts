@@ -2,7 +2,7 @@
 import { spend } from './budget.ts'
 import { withRead } from './sensitivity.ts'
 import type { Trail } from './trail.ts'
-import type { MintRequest, TaskFacts } from '../state/state.ts'
+import type { MintRequest, Observation, TaskFacts } from '../state/state.ts'
 
 const lastSteps = 5
 const mostHosts = 256
@@ -91,6 +91,7 @@ export function firstFacts(counts: Counts, repeats: Repeats, trail: Trail): Task
     failures: 0,
     denials: {},
     diverged: false,
+    model: null,
   }
 }
 
@@ -111,6 +112,7 @@ export function advance(facts: TaskFacts, request: MintRequest): TaskFacts {
     failures: facts.failures,
     denials: facts.denials,
     diverged: facts.diverged,
+    model: facts.model ?? null,
   }
 }
 
@@ -135,8 +137,9 @@ export function refused(facts: TaskFacts, rules: readonly string[]): TaskFacts {
 }
 
 /** The facts after the outcome of a permitted call; the same object when it changes nothing. */
-export function concluded(facts: TaskFacts, failed: boolean, debit: Readonly<Record<string, number>> | undefined): TaskFacts {
+export function concluded(facts: TaskFacts, { failed, debit, model }: Observation): TaskFacts {
   const failures = failed ? facts.failures + 1 : 0
-  if (failures === facts.failures && debit === undefined) return facts
-  return { ...facts, version: facts.version + 1, failures, spent: debit === undefined ? facts.spent : spend(facts.spent, debit) }
+  if (failures === facts.failures && debit === undefined && model === undefined) return facts
+  const spent = debit === undefined ? facts.spent : spend(facts.spent, debit)
+  return { ...facts, version: facts.version + 1, failures, spent, model: model ?? facts.model ?? null }
 }

@@ -2,16 +2,21 @@
 import { Refusal } from '../refusal.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Call } from '../listen/call.ts'
-import type { Awaitable, Intent, State, TaskRow } from '../state/state.ts'
+import type { Awaitable, Intent, State, TaskRow, Transaction } from '../state/state.ts'
 import { notLive, type Agent, type AgentRegistry } from './agents.ts'
 import { checkHosting } from './hosting.ts'
 import { within } from './intent.ts'
+import type { Cause } from './question.ts'
 import type { Tasks } from './tasks.ts'
+import type { TaskTokens } from './token.ts'
+import type { ReadTransaction } from './transaction.ts'
 
 /** A task as a call sees it: known, live and bound to its caller when it was looked up. */
 export interface Task {
   readonly row: TaskRow
   readonly agent: Agent
+  /** Of the `Txn-Token` that the call carries; null, as absent, without one. */
+  readonly transaction?: Transaction | null
 }
 
 export interface TaskOptions {
@@ -22,6 +27,12 @@ export interface TaskOptions {
   /** The refusal when a kill covers the caller, its registration or the task; null when none does. */
   readonly killed?: (caller: string, agent: Agent, row: TaskRow | null) => Refusal | null
   readonly clock: () => number
+  /** Looks whether an active task has to be judged before it goes on. Absent: none ever has. */
+  readonly due?: (row: TaskRow, caller: Caller, now: number) => Cause | 'unused' | null
+  /** Reads task tokens. Absent: none is known. */
+  readonly tokens?: Pick<TaskTokens, 'taskOf'>
+  /** Reads the `Txn-Token` of a call. Absent: it is not looked at. */
+  readonly transaction?: ReadTransaction
 }
 
 /** The expiry of an implicit task slides at most this often, ms. */
@@ -49,9 +60,25 @@ class TaskStage {
 
   task(call: Call, caller: Caller): Awaitable<Task> {
     const agent = this.#agent(caller, call)
-    const id = call.address.task
-    if (id === null) return this.#unnamed(caller, agent)
-    return after(this.#options.state.task(id), (row) => this.#named(row, caller, agent))
+    const id = this.#id(call, caller)
+    const task = id === null ? this.#unnamed(caller, agent) : after(this.#options.state.task(id), (row) => this.#named(row, caller, agent))
+    const carried = call.carried?.transaction ?? null
+    return carried === null ? task : after(task, (known) => this.#joined(known, carried))
+  }
+
+  /** By its id or its token. A token that names another task than the path does is no way to either. */
+  #id({ address, carried }: Call, caller: Caller): string | null {
+    const token = carried?.token ?? null
+    if (token === null) return address.task
+    const { tokens, clock } = this.#options
+    const id = tokens?.taskOf(token, caller.id, clock()) ?? null
+    if (id === null || (address.task !== null && address.task !== id)) throw new Refusal('task.unknown')
+    return id
+  }
+
+  #joined(task: Task, carried: string): Awaitable<Task> {
+    const { transaction: read } = this.#options
+    return read === undefined ? task : after(read(carried), (transaction) => ({ ...task, transaction }))
   }
 
   #agent(caller: Caller, call: Call): Agent {
@@ -77,7 +104,7 @@ class TaskStage {
     if (row.ended !== null) throw new Refusal('task.ended', { reasons: [`the task was ${row.state}`] })
     if (row.expires <= this.#options.clock()) return this.#expired(row)
     if (row.state !== 'active') throw new Refusal('task.paused')
-    return this.#live(row, agent)
+    return this.#live(row, caller, agent)
   }
 
   /** A call without a task: never a guess between open ones. */
@@ -97,22 +124,30 @@ class TaskStage {
     if (open.some((row) => row.state === 'paused')) throw new Refusal('task.paused')
     const row = open[0]
     if (row !== undefined) this.#stopped(caller, agent, row)
-    return row === undefined ? this.#openImplicit(active, caller, agent) : this.#slid(row, agent, now)
+    return row === undefined ? this.#openImplicit(active, caller, agent) : this.#slid(row, caller, agent, now)
   }
 
-  #slid(row: TaskRow, agent: Agent, now: number): Awaitable<Task> {
+  #slid(row: TaskRow, caller: Caller, agent: Agent, now: number): Awaitable<Task> {
     const expires = Math.min(now + agent.ttl, row.limit)
-    if (expires - row.expires < slideEvery) return this.#live(row, agent)
-    return after(this.#options.state.touchTask(row.id, expires), () => this.#live(row, agent))
+    if (expires - row.expires < slideEvery) return this.#live(row, caller, agent)
+    return after(this.#options.state.touchTask(row.id, expires), () => this.#live(row, caller, agent))
   }
 
-  #live(row: TaskRow, agent: Agent): Awaitable<Task> {
+  #live(row: TaskRow, caller: Caller, agent: Agent): Awaitable<Task> {
     if (!this.#isWithin(row.intent, agent)) return this.#outgrown(row)
     const most = row.intent.budget['calls']
     if (most !== undefined && (this.#options.state.facts(row.id, row.caller).task.spent['calls'] ?? 0) >= most) {
       throw new Refusal('task.budget', { reasons: ['its calls are spent'] })
     }
-    return { row, agent }
+    const { due } = this.#options
+    if (due === undefined || due(row, caller, this.#options.clock()) === null) return { row, agent }
+    return this.#goOn(row, caller, agent, due)
+  }
+
+  /** In another session, after a silence, or under another policy: it is judged before it goes on. */
+  async #goOn(row: TaskRow, caller: Caller, agent: Agent, due: NonNullable<TaskOptions['due']>): Promise<Task> {
+    const { tasks, clock } = this.#options
+    return { row: await tasks.goOn(row, { caller, agent, due: (now) => due(now, caller, clock()) }), agent }
   }
 
   async #openImplicit(overdue: readonly TaskRow[], caller: Caller, agent: Agent): Promise<Task> {

@@ -1,61 +1,18 @@
-/** What can be done to a task: open, pause, resume, complete, end. Each is an event in the ledger. */
+/** What can be done to a task: open, pause, resume, go on, complete, end. Each is an event in the ledger. */
 import { Refusal } from '../refusal.ts'
-import { Secret } from '../secret.ts'
+import type { Secret } from '../secret.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { NewId } from '../id.ts'
-import type { Intent, OnBehalfOf, PausedBy, Seal, State, TaskRow } from '../state/state.ts'
-import { notLive, type Agent } from './agents.ts'
+import type { PausedBy, Seal, State, TaskRow } from '../state/state.ts'
+import type { Agent } from './agents.ts'
+import type { Actor, TaskEvent } from './events.ts'
 import { narrow, readLine, type AskedTask } from './intent.ts'
-
-/** What policy is asked (`countersign/task`) before a task is opened, or resumed by its agent. */
-export interface TaskQuestion {
-  readonly action: 'open' | 'resume'
-  readonly caller: Caller
-  readonly agent: Agent
-  readonly intent: Intent
-  /** How long it is to live from now on, ms. */
-  readonly ttl: number
-  /** Of the task that is resumed. */
-  readonly id?: string
-}
-
-/** What policy said. Anything but `allow` is a no; the agent reads `message_agent` alone. */
-export interface TaskVerdict {
-  readonly effect: 'allow' | 'deny' | 'ask'
-  readonly reasons: readonly { readonly rule: string; readonly message_agent: string }[]
-}
-
-/** An event of a task, as the ledger takes it. */
-export interface TaskEvent {
-  readonly kind: 'task.opened' | 'task.paused' | 'task.resumed' | 'task.completed' | 'task.revoked' | 'task.expired'
-  readonly task: string
-  readonly caller: string
-  /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */
-  readonly by: string
-  readonly detail: Readonly<Record<string, unknown>>
-}
-
-/** On whose behalf a task is opened, proven by `token`. */
-export interface Subject extends OnBehalfOf {
-  readonly token: Secret
-}
-
-export interface Opening {
-  readonly caller: Caller
-  readonly agent: Agent
-  readonly intent: Intent
-  /** Milliseconds. */
-  readonly ttl: number
-  readonly subject: Subject | null
-  readonly implicit: boolean
-}
-
-/** Who pauses or ends a task. */
-export interface Actor {
-  readonly kind: PausedBy
-  /** As the ledger names it: a SPIFFE ID, `person:<name>`, `rule:<id>`. */
-  readonly name: string
-}
+import { openedEvent, openerOf, taskRow, type Opening } from './opening.ts'
+import { judgeTask, type Cause, type TaskQuestion, type TaskVerdict } from './question.ts'
+import { Room } from './room.ts'
+import { Sessions, type Held } from './session.ts'
+import { SubjectTokens } from './subject-tokens.ts'
+import { Turns } from './turns.ts'
 
 export interface TasksOptions {
   readonly state: State
@@ -63,6 +20,8 @@ export interface TasksOptions {
   readonly newId: NewId
   /** The active policy revision. */
   readonly revision: () => string
+  /** The session of a caller; its proof where nothing is said. */
+  readonly session?: (caller: Caller) => string
   /** Throws a Refusal when policy cannot answer. */
   readonly judge: (question: TaskQuestion) => TaskVerdict
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */
@@ -77,23 +36,33 @@ export interface TasksOptions {
   readonly openPerCaller?: number
 }
 
+/** An active task that has to be judged before it goes on. */
+export interface GoingOn {
+  readonly caller: Caller
+  readonly agent: Agent
+  /** Looks at the row as it is when its turn has come; null: it may go on as it is. `unused`: nobody has used it yet. */
+  readonly due: (row: TaskRow) => Cause | 'unused' | null
+}
+
 const longestReason = 500
 
 /**
- * The verbs. What widens (open, resume) is in the ledger before it is true; what narrows (pause, end) is true before
+ * The verbs. What widens (open, resume, go on) is in the ledger before it is true; what narrows (pause, end) is true before
  * it is in the ledger, so a ledger that cannot be written never keeps a task running.
  */
 export class Tasks {
   readonly #options: TasksOptions
-  /** Task id → subject token, only without a seal. Written by `open` and `#end`. */
-  readonly #subjects = new Map<string, Secret>()
-  /** Caller → tasks being opened: they count before they are in the state. Written by `open`. */
-  readonly #opening = new Map<string, number>()
-  /** Task id → the last of its lifts that are under way. Written by `#inTurn`. */
-  readonly #lifts = new Map<string, Promise<unknown>>()
+  readonly #subjects: SubjectTokens
+  readonly #room: Room
+  /** Lifts of a task, one after the other: else two would both be told to the ledger, and one refused. */
+  readonly #turns = new Turns()
+  /** Who may use a task besides the session in its row. */
+  readonly sessions = new Sessions()
 
   constructor(options: TasksOptions) {
     this.#options = options
+    this.#subjects = new SubjectTokens(options.seal)
+    this.#room = new Room(options.state, options.openPerCaller ?? 64)
   }
 
   /** What an agent asks for, within what it was registered for; throws decide.denied with every reason why not. */
@@ -104,31 +73,21 @@ export class Tasks {
   }
 
   /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
-  async open(opening: Opening): Promise<TaskRow> {
-    const { id } = opening.caller
-    const before = this.#opening.get(id) ?? 0
-    this.#opening.set(id, before + 1)
-    try {
-      await this.#leaveRoom(id, before)
-      return await this.#open(opening)
-    } finally {
-      const left = (this.#opening.get(id) ?? 1) - 1
-      if (left > 0) this.#opening.set(id, left)
-      else this.#opening.delete(id)
-    }
+  open(opening: Opening): Promise<TaskRow> {
+    return this.#room.take(opening.caller.id, () => this.#open(opening))
   }
 
   async #open(opening: Opening): Promise<TaskRow> {
-    const { state, event, newId } = this.#options
-    const { caller, agent, intent, ttl, implicit, subject } = opening
-    const onBehalfOf = subject && { subject: subject.subject, issuer: subject.issuer }
-    this.#judge({ action: 'open', caller, agent, intent, ttl })
-    const row = this.#row(newId('t'), opening, onBehalfOf)
-    const { purpose, ...scope } = intent
-    const detail = { agent: agent.id, implicit, purpose, ...scope, on_behalf_of: onBehalfOf, root: row.root, expires: row.expires }
-    await event({ kind: 'task.opened', task: row.id, caller: caller.id, by: caller.id, detail: { ...detail, revision: row.revision } })
+    const { state, event, newId, clock, revision } = this.#options
+    const { caller, agent, intent, ttl, subject } = opening
+    this.#judge({ action: 'open', caller, agent, intent, ttl, opener: openerOf(opening) })
+    const id = newId('t')
+    const session = isProven(caller) ? this.#session(caller) : null
+    const subjectToken = subject && this.#subjects.sealed(id, subject.token)
+    const row = taskRow(opening, { id, now: clock(), revision: revision(), session, subjectToken })
+    await event(openedEvent(row, opening))
     await state.openTask(row)
-    if (subject && row.subjectToken === null) this.#subjects.set(row.id, subject.token)
+    if (subject && subjectToken === null) this.#subjects.keep(id, subject.token)
     return row
   }
 
@@ -159,16 +118,43 @@ export class Tasks {
       this.#checkPaused(row)
       if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
       this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
-      return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
+      return this.#lift(row, caller.id, ['agent'], { session: this.#session(caller), ...this.#now() })
     })
   }
 
-  /** paused → active, by a person (`person:<name>`), whoever paused it. Its calls are judged as every call is. Idempotent. */
+  /**
+   * paused → active, by a person (`person:<name>`), whoever paused it; and a session that policy did not let go on with an active task
+   * goes on with it. Its calls are judged as every call is. Idempotent.
+   */
   resumeByPerson(given: TaskRow, name: string): Promise<TaskRow> {
     return this.#inTurn(given.id, async (row) => {
-      if (row.state === 'active') return row
+      const held = this.sessions.heldOf(row.id)
+      if (row.state === 'active') return held === null ? row : this.#goOn(row, name, held)
       this.#checkPaused(row)
-      return this.#lift(row, name, ['agent', 'person', 'rule'], { revision: this.#options.revision() })
+      return this.#lift(row, name, ['agent', 'person', 'rule'], this.#now())
+    })
+  }
+
+  /**
+   * Has an active task judged before its caller goes on with it. Idempotent, one after the other. Throws task.paused or approve.required
+   * until policy allows it or a person says so, task.agent-not-live, task.ended, record.failed.
+   */
+  goOn(given: TaskRow, { caller, agent, due }: GoingOn): Promise<TaskRow> {
+    return this.#inTurn(given.id, async (row) => {
+      if (row.state !== 'active') throw await this.#whyNot(row.id)
+      const cause = due(row)
+      if (cause === null) return row
+      const session = this.#session(caller)
+      if (cause === 'unused') return (await this.#options.state.reauthoriseTask(row.id, { session })) ?? row
+      try {
+        const ttl = row.expires - this.#options.clock()
+        this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, cause }, 'task.paused')
+      } catch (error) {
+        if (error instanceof Refusal && (error.code === 'task.paused' || error.code === 'approve.required'))
+          this.sessions.hold(row.id, { cause, session })
+        throw error
+      }
+      return this.#goOn(row, caller.id, { cause, session })
     })
   }
 
@@ -192,82 +178,51 @@ export class Tasks {
 
   /** The token of the person or workload a task acts for, for a later exchange; null when none was given or it is gone. */
   subjectToken(row: TaskRow): Secret | null {
-    const { seal } = this.#options
-    if (row.subjectToken === null || seal === null) return this.#subjects.get(row.id) ?? null
-    return new Secret(seal.open(row.subjectToken, subjectPurpose(row.id)))
+    return this.#subjects.of(row)
   }
 
-  #judge(question: TaskQuestion): void {
-    const why = notLive(question.agent, this.#options.clock())
-    if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
-    const { effect, reasons } = this.#options.judge(question)
-    if (effect === 'allow') return
-    throw new Refusal(effect === 'ask' ? 'approve.required' : 'decide.denied', {
-      reasons: reasons.map((one) => one.message_agent),
-      detail: reasons.map((one) => one.rule).join(' '),
-    })
+  #judge(question: TaskQuestion, refused?: 'task.paused'): void {
+    const { judge, clock } = this.#options
+    judgeTask(question, { judge, now: clock() }, refused)
   }
 
-  /** One caller cannot fill the memory that its neighbours share. */
-  async #leaveRoom(caller: string, opening: number): Promise<void> {
-    const most = this.#options.openPerCaller ?? 64
-    let open = opening
-    for (const state of ['active', 'paused'] as const) open += (await this.#options.state.tasks({ caller, state, limit: most })).length
-    if (open >= most) throw new Refusal('listen.overloaded', { reasons: [`at most ${most} tasks may be open at once`] })
+  #session(caller: Caller): string {
+    return this.#options.session?.(caller) ?? caller.proof
   }
 
-  #row(id: string, opening: Opening, onBehalfOf: OnBehalfOf | null): TaskRow {
-    const { clock, revision, seal } = this.#options
-    const { caller, agent, intent, ttl, implicit, subject } = opening
-    const opened = clock()
-    const limit = implicit ? opened + (agent.implicit?.max ?? ttl) : opened + ttl
-    return {
-      id,
-      caller: caller.id,
-      agent: agent.id,
-      implicit,
-      state: 'active',
-      intent,
-      onBehalfOf,
-      subjectToken: subject && seal ? seal.seal(subject.token.reveal(), subjectPurpose(id)) : null,
-      opened,
-      expires: Math.min(opened + ttl, limit),
-      limit,
-      session: caller.proof,
-      revision: revision(),
-      paused: null,
-      ended: null,
-      parent: null,
-      root: onBehalfOf === null ? `agent:${caller.id}` : `user:${onBehalfOf.subject}`,
-      depth: 0,
-    }
+  /** What a judgement of this moment leaves in the row. */
+  #now(): Pick<TaskRow, 'revision'> & { readonly judged: number } {
+    return { revision: this.#options.revision(), judged: this.#options.clock() }
   }
 
-  /** One lift of a task after the other, each on the row as it is then: else two would both be told to the ledger, and one refused. */
-  async #inTurn(id: string, lift: (row: TaskRow) => Promise<TaskRow>): Promise<TaskRow> {
-    const turn = Promise.resolve(this.#lifts.get(id)).then(async () => {
+  /** Each on the row as it is then. */
+  #inTurn(id: string, lift: (row: TaskRow) => Promise<TaskRow>): Promise<TaskRow> {
+    return this.#turns.take(id, async () => {
       const row = await this.#options.state.task(id)
       if (row === null) throw new Refusal('task.unknown')
       return lift(row)
     })
-    const over = turn.catch(() => null)
-    this.#lifts.set(id, over)
-    try {
-      return await turn
-    } finally {
-      if (this.#lifts.get(id) === over) this.#lifts.delete(id)
-    }
   }
 
   #checkPaused(row: TaskRow): void {
     if (row.state !== 'paused' || row.expires <= this.#options.clock()) throw new Refusal('task.ended')
   }
 
+  async #goOn(row: TaskRow, by: string, { cause, session }: Held): Promise<TaskRow> {
+    const { state, event } = this.#options
+    const change = { session, ...this.#now() }
+    await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by, detail: { cause, ...change } })
+    const after = await state.reauthoriseTask(row.id, change)
+    if (after === null) throw await this.#whyNot(row.id)
+    this.sessions.allow(row.id, row.revision === after.revision ? [row.session, session] : [session], after.revision)
+    return after
+  }
+
   async #lift(
     row: TaskRow,
     by: string,
     liftable: readonly PausedBy[],
-    change: Partial<Pick<TaskRow, 'session' | 'revision'>>,
+    change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>,
   ): Promise<TaskRow> {
     const { state, event } = this.#options
     await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by, detail: { paused_by: row.paused?.by ?? null, ...change } })
@@ -280,7 +235,8 @@ export class Tasks {
     const { state, event, ended, clock } = this.#options
     const after = await state.endTask(row.id, to, { at: clock(), cause, by })
     if (after === null) throw new Refusal('task.ended')
-    this.#subjects.delete(row.id)
+    this.#subjects.forget(row.id)
+    this.sessions.forget(row.id)
     const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
     for (const one of await Promise.allSettled([ended(row.id, to, row.caller), told])) if (one.status === 'rejected') throw one.reason
     return after
@@ -292,6 +248,6 @@ export class Tasks {
   }
 }
 
-function subjectPurpose(task: string): string {
-  return `task.subject:${task}`
+function isProven(caller: Opening['caller']): caller is Caller {
+  return caller.method !== 'none'
 }

@@ -377,7 +377,9 @@ describe('task', () => {
     const id = String(opened.json['id'])
     const run = (...words: string[]): Promise<Ran> => countersign(['task', ...words, ...at], { env: { USER: 'oncall' } })
     const [listed, asJson, shown] = await Promise.all([run('ls'), run('ls', '-o', 'json', '--state', 'active'), run('show', id)])
-    expect(listed?.stdout.split('\n').find((line) => line.startsWith(id))).toBe(`${id}  active     agent  refund order 1042`)
+    expect(listed?.stdout.split('\n').find((line) => line.startsWith(id))).toBe(
+      `${id}  active     agent  refund order 1042  left: calls 1000000`,
+    )
     expect(listed?.stdout).toContain('(implicit) ')
     expect((JSON.parse(asJson?.stdout ?? '') as { id: string }[]).map((task) => task.id)).toContain(id)
     expect(JSON.parse(shown?.stdout ?? '')).toMatchObject({ id, state: 'active', caller: agentId })
@@ -403,6 +405,34 @@ describe('task', () => {
       'task.resumed by person:lead@acme.example',
       'task.completed by person:oncall',
     ])
+  })
+
+  test('opens one for an agent, with its token, and takes it back', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await withCalls(upstream)
+    const at = admin(running)
+    const run = (...words: string[]): Promise<Ran> => countersign(['task', ...words, ...at], { env: { USER: 'oncall' } })
+    const purpose = ['--purpose', 'look into order 7', '--reason', 'case 4711']
+    const made = await run('open', '--agent', agentId, ...purpose, '--tool', 'api.*', '--budget', 'calls=2', '--ttl', '10m', '-o', 'json')
+    expect(made.stderr).toBe('')
+    const { id, token, intent } = JSON.parse(made.stdout) as { id: string; token: string; intent: object }
+    expect(intent).toMatchObject({ tools: ['api.*'], budget: { calls: 2 } })
+    const headers = { authorization: `Bearer ${await running.svid()}`, 'countersign-task': token }
+    expect((await ask(running.port(), '/api/things/1', { headers })).status).toBe(200)
+    expect((await run('open', '--agent', agentId, ...purpose)).stdout).toMatch(
+      /^t_\w+ {2}active .*look into order 7.*\ntoken eyJ[\w.-]+\n$/,
+    )
+    const wrong = await Promise.all([
+      run('open', ...purpose),
+      run('open', '--agent', agentId, '--purpose', 'x'),
+      run('open', '--agent', agentId, ...purpose, '--budget', 'calls'),
+      run('open', '--agent', `${agentId}-of-nobody`, ...purpose),
+    ])
+    expect(wrong.map(({ code }) => code)).toEqual([64, 64, 64, 1])
+    expect((await run('revoke', id, '--reason', 'wrong customer')).stdout).toContain(
+      'revoked    agent  look into order 7 by person:oncall: wrong customer',
+    )
+    expect((await ask(running.port(), '/api/things/1', { headers })).json).toMatchObject({ code: 'task.ended' })
   })
 })
 

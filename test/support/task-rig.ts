@@ -4,7 +4,9 @@ import { idSource } from '../../src/id.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
 import type { Intent, MintRequest, Seal, TaskRow } from '../../src/state/state.ts'
 import { agentRegistry, type Agent, type AgentRegistry } from '../../src/task/agents.ts'
-import { Tasks, type TaskEvent, type TaskQuestion, type TaskVerdict } from '../../src/task/tasks.ts'
+import type { TaskEvent } from '../../src/task/events.ts'
+import type { TaskQuestion, TaskVerdict } from '../../src/task/question.ts'
+import { Tasks } from '../../src/task/tasks.ts'
 
 export const noon = 1_790_000_000_000
 export const minute = 60_000

@@ -58,10 +58,11 @@ budget_within if {
 
 _affordable(meter, amount) if amount <= input.agent.intent.budget[meter]
 
-# Whoever set no limit on calls did not mean that a task may not set one.
-_affordable("calls", _) if {
+# Whoever set no limit on what counts of itself did not mean that a task may not set one.
+_affordable(meter, _) if {
+	meter in {"calls", "bytes_out"}
 	is_object(input.agent.intent.budget)
-	not "calls" in object.keys(input.agent.intent.budget)
+	not meter in object.keys(input.agent.intent.budget)
 }
 
 default ttl_within := false

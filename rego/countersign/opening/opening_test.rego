@@ -59,3 +59,7 @@ test_a_detail_shows_some_of_a_long_list if {
 	tools := [name | some number in numbers.range(1, 20); name := sprintf("erp.%d", [number])]
 	count(detail(asking({"tools": tools}))["intent.tool"].tools) == 8
 }
+
+test_a_task_may_limit_what_it_sends_where_its_agent_does_not if {
+	denied(sample.changed(sample.opening, {"task": {"intent": {"budget": {"bytes_out": 1}}}})) == set()
+}

@@ -4,6 +4,7 @@ import { buildAnswerInput } from '../../../src/decide/answer-input.ts'
 import { buildContinueInput, type OpenLease, type OpenStream } from '../../../src/decide/continue.ts'
 import { buildInput } from '../../../src/decide/input.ts'
 import { buildTaskInput } from '../../../src/decide/opening.ts'
+import { named } from '../../../src/task/question.ts'
 import { sketchDecision } from '../../support/decision.ts'
 import { faultsOf, type JsonSchema } from '../../support/json-schema.ts'
 import { allowedInput, defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
@@ -80,7 +81,13 @@ describe('what policy reads', () => {
 
   it('about a task is what rego/schemas/task.json says', () => {
     const asked = { caller: sketchCaller(), agent: sketchAgent(), intent: sketchIntent, ttl: 60_000 }
-    for (const opening of [{ action: 'open', ...asked } as const, { action: 'resume', id: 't_1', ...asked } as const]) {
+    const opener = { kind: 'orchestrator', name: 'spiffe://acme.example/orchestrator' } as const
+    for (const opening of [
+      { action: 'open', ...asked } as const,
+      { action: 'open', ...asked, caller: named(asked.caller.id), opener } as const,
+      { action: 'resume', id: 't_1', ...asked } as const,
+      { action: 'resume', id: 't_1', cause: 'session', ...asked } as const,
+    ]) {
       const text = buildTaskInput(opening, seen, setting)
       expect(faultsOf(task, JSON.parse(text))).toEqual([])
       expect(host.evaluate('countersign/task', text)).toMatchObject({ effect: 'allow' })

@@ -54,6 +54,11 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
         return sketchCaller(caller)
       },
       record: { call: () => entry },
+      tokens: { issue: async ({ id }) => `token of ${id}` },
+      clock: rig.clock,
+      transaction: () => {
+        throw new Error('not part of this')
+      },
     })
     const call = answerable(method, target, body)
     await api(call.call)

@@ -43,6 +43,7 @@ const everything = {
   },
   delegation: { depth: 1 },
   budgets: [{ meter: 'eur', above: 100 }],
+  reauthorise: [{ causes: ['session'], autonomy: ['autonomous'] }],
 }
 
 describe('the settings of rules', () => {

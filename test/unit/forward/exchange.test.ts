@@ -66,6 +66,7 @@ function sketch(upload: Upload | null = null): Sketch {
     upload,
     sha256: null,
     sent: null,
+    given: null,
   }
   let end: Observed | Refusal | null = null
   const exchange = new Exchange(

@@ -160,6 +160,25 @@ describe('other headers that listen reads', () => {
     for (const value of ['100-continue, x', '200-ok', '', '100-continue;q=1']) expect(problem('Expect', value)).toBeDefined()
   })
 
+  it('Countersign-Task may be a token, signed or not: what it is worth is found out later', () => {
+    for (const token of ['eyJh.eyJz.c2ln', 'eyJh.eyJz.']) {
+      expect(head('Countersign-Task', token)).toMatchObject({
+        task: null,
+        carried: { token, transaction: null, prompt: null },
+        problem: null,
+      })
+    }
+    for (const value of ['a.b', 'a.b.c.d', 'a.b.c=', `a.b.${'c'.repeat(4096)}`]) expect(problem('Countersign-Task', value)).toBeDefined()
+    expect(head('Countersign-Task', task).carried).toBeNull()
+  })
+
+  it('Countersign-Prompt is a digest or is refused, and Txn-Token is kept as it came', () => {
+    const prompt = `sha256:${'0a'.repeat(32)}`
+    expect(head('Countersign-Prompt', prompt, 'Txn-Token', 'x y').carried).toEqual({ token: null, transaction: 'x y', prompt })
+    for (const value of ['', 'the plan', prompt.toUpperCase(), `${prompt}0`]) expect(problem('Countersign-Prompt', value)).toBeDefined()
+    expect(problem('Txn-Token', 'a', 'Txn-Token', 'b')).toBe('a header that may come once came twice')
+  })
+
   it('Countersign-Task names a task or is refused', () => {
     expect(head('Countersign-Task', task)).toMatchObject({ task, problem: null })
     for (const value of ['', 't_1', `${task} `, `${task},${task}`]) expect(problem('Countersign-Task', value)).toBeDefined()

@@ -75,6 +75,11 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
       approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },
       parseJson: (bytes) => readJson(bytes).value,
       verifySubject: () => null,
+      transaction: () => {
+        throw new Error('not part of this')
+      },
+      tokens: { issue: async () => '' },
+      clock: rig.clock,
       identify: () => sketchCaller(),
       record: { call: () => entry },
     })

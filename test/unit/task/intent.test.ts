@@ -42,7 +42,7 @@ describe('an asked intent', () => {
     ['a class by pattern', { data: ['p*'] }, 'data[0]'],
     ['an egress outside', { egress: ['public'] }, 'egress[0]'],
     ['a budget above', { budget: { calls: 201 } }, 'above'],
-    ['a meter it does not have', { budget: { bytes_out: 1 } }, 'meter'],
+    ['a meter it does not have', { budget: { dollars: 1 } }, 'meter'],
     ['a meter that every object has', { budget: { constructor: 1 } }, 'meter'],
     ['a negative budget', { budget: { calls: -1 } }, 'at least 0'],
     ['a budget that is text', { budget: { calls: '5' } }, 'at least 0'],

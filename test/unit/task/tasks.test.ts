@@ -5,7 +5,7 @@ import { Secret } from '../../../src/secret.ts'
 import { makeSeal } from '../../../src/state/seal.ts'
 import type { TaskRow } from '../../../src/state/state.ts'
 import { watchExpiry } from '../../../src/task/clock.ts'
-import type { Actor } from '../../../src/task/tasks.ts'
+import type { Actor } from '../../../src/task/events.ts'
 import {
   agentId,
   minute,

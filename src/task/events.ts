@@ -1,0 +1,19 @@
+/** What is told of tasks, and who acts on them. */
+import type { PausedBy } from '../state/state.ts'
+
+/** An event of a task, as the ledger takes it. */
+export interface TaskEvent {
+  readonly kind: 'task.opened' | 'task.paused' | 'task.resumed' | 'task.reauthorised' | 'task.completed' | 'task.revoked' | 'task.expired'
+  readonly task: string
+  readonly caller: string
+  /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */
+  readonly by: string
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** Who pauses or ends a task. */
+export interface Actor {
+  readonly kind: PausedBy
+  /** As the ledger names it: a SPIFFE ID, `person:<name>`, `rule:<id>`. */
+  readonly name: string
+}

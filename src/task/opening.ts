@@ -1,0 +1,99 @@
+/** The row of a task that is opened, and what the ledger is told of it. */
+import type { Secret } from '../secret.ts'
+import type { Correlation, Intent, OnBehalfOf, TaskRow } from '../state/state.ts'
+import type { Agent } from './agents.ts'
+import type { TaskEvent } from './events.ts'
+import type { Named, Opener } from './question.ts'
+
+/** On whose behalf a task is opened, proven by `token`. */
+export interface Subject extends OnBehalfOf {
+  readonly token: Secret
+}
+
+export interface Opening {
+  /** Who is to use it. */
+  readonly caller: Named
+  /** The registration of that caller. */
+  readonly agent: Agent
+  readonly intent: Intent
+  /** Milliseconds. */
+  readonly ttl: number
+  readonly subject: Subject | null
+  readonly implicit: boolean
+  /** Absent: its caller. */
+  readonly opener?: Opener
+  /** Why a person opens it. */
+  readonly reason?: string
+  readonly correlation?: Correlation
+}
+
+/** What a row is made of besides what was asked. */
+export interface Circumstances {
+  readonly id: string
+  /** Epoch ms. */
+  readonly now: number
+  readonly revision: string
+  readonly session: string | null
+  /** Sealed; null without a token or a seal. */
+  readonly subjectToken: string | null
+}
+
+export function openerOf({ opener, implicit, caller }: Opening): Opener {
+  return opener ?? { kind: implicit ? 'implicit' : 'self', name: caller.id }
+}
+
+/** An active task, bound to its caller alone. */
+export function taskRow(opening: Opening, { id, now, revision, session, subjectToken }: Circumstances): TaskRow {
+  const { caller, agent, intent, ttl, implicit, subject, correlation } = opening
+  const { kind, name } = openerOf(opening)
+  const limit = implicit ? now + (agent.implicit?.max ?? ttl) : now + ttl
+  return {
+    id,
+    caller: caller.id,
+    openedBy: name,
+    agent: agent.id,
+    implicit,
+    state: 'active',
+    intent,
+    onBehalfOf: subject && { subject: subject.subject, issuer: subject.issuer },
+    subjectToken,
+    opened: now,
+    expires: Math.min(now + ttl, limit),
+    limit,
+    session,
+    revision,
+    judged: now,
+    correlation: correlation ?? { traceId: null, transaction: null },
+    paused: null,
+    ended: null,
+    parent: null,
+    // who began the chain: the person behind it, where one is
+    root: subject !== null ? `user:${subject.subject}` : kind === 'person' ? name : `agent:${name}`,
+    depth: 0,
+  }
+}
+
+/** `task.opened`. */
+export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
+  const { kind, name } = openerOf(opening)
+  const { purpose, ...scope } = row.intent
+  return {
+    kind: 'task.opened',
+    task: row.id,
+    caller: row.caller,
+    by: name,
+    detail: {
+      agent: row.agent,
+      implicit: row.implicit,
+      opener: kind,
+      purpose,
+      ...scope,
+      on_behalf_of: row.onBehalfOf,
+      root: row.root,
+      expires: row.expires,
+      ...(opening.reason === undefined ? {} : { reason: opening.reason }),
+      ...(opening.correlation === undefined ? {} : { correlation: opening.correlation }),
+      revision: row.revision,
+    },
+  }
+}

@@ -1,0 +1,68 @@
+/** What of tasks follows from one configuration: on whose behalf they are, when they are judged again, and what is told of their calls. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Loaded } from './config/load.ts'
+import type { Stages } from './countersign.ts'
+import type { Forward, Outcome } from './forward/forward.ts'
+import type { Foundation } from './foundation.ts'
+import type { Target } from './match/match.ts'
+import type { ModelCall, State } from './state/state.ts'
+import { makeDue } from './task/going-on.ts'
+import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
+import { makeReadTransaction, type ReadTransaction } from './task/transaction.ts'
+
+/** Forwards, and tells the task's facts whether the upstream was content. */
+export function observed(forward: Forward, state: State): Stages['forward'] {
+  return (permit, lease) => {
+    const { call, task, target } = permit.decision.question
+    const { id } = task.row
+    return forward.forward(permit, lease).then(
+      (outcome) => {
+        const failed = outcome.status === null || outcome.status >= 400
+        const told = state.observe(id, target.tool.prompt ? { failed, model: modelCall(call.id, target, outcome) } : { failed })
+        return told instanceof Promise ? told.then(() => outcome) : outcome
+      },
+      async (error: unknown) => {
+        await state.observe(id, { failed: true })
+        throw error
+      },
+    )
+  }
+}
+
+/** What a model was asked, as the agent sent it, and what the agent was given for it. */
+function modelCall(call: string, { body }: Target, { bodySha256, answerSha256 }: Outcome): ModelCall {
+  return { call, request: body.sha256 ?? bodySha256, answer: answerSha256 ?? null }
+}
+
+/** When an active task is judged before it goes on, as this configuration says. */
+export function dueOf({ config }: Loaded, on: Foundation): ReturnType<typeof makeDue> {
+  const { session, reauthorise } = config.task
+  const { idle, policy } = reauthorise
+  return makeDue({
+    rules: { session: reauthorise.session ? session : null, idle: idle === false ? null : idle, policy },
+    sessions: on.tasks.sessions,
+    state: on.state,
+    revision: () => on.policy.revision,
+  })
+}
+
+/** Reads what calls carry in `Txn-Token`. */
+export function transactionsOf({ config, folder }: Loaded, { clock }: Foundation): ReadTransaction {
+  const { issuers, unverified } = config.task.transactions
+  return makeReadTransaction({ issuers: withKeys(issuers, folder), unverified, clock })
+}
+
+/** Key documents are read at wiring time; others are fetched when they are needed. */
+function withKeys(issuers: Loaded['config']['task']['subjects'], folder: string): SubjectIssuer[] {
+  return issuers.map(({ issuer, audience, keys }) => ({
+    issuer,
+    audience,
+    keys: 'url' in keys ? new URL(keys.url) : JSON.parse(readFileSync(resolve(folder, keys.file), 'utf8')),
+  }))
+}
+
+/** Verifies on whose behalf a task is opened. */
+export function subjectsOf({ config, folder }: Loaded, { clock }: Foundation): ReturnType<typeof makeVerifySubject> {
+  return makeVerifySubject(withKeys(config.task.subjects, folder), clock)
+}
