@@ -7,6 +7,14 @@ export type OpenWork = Pick<Decision, 'question' | 'now' | 'revision'>
 
 type Call = Question['call']
 
+/**
+ * Where a piece of work stands in the register; emptied when it is closed. The engine keeps the tables that a map or set has outgrown,
+ * with all that was in them, until the next full collection: they shall hold this, and not each decision with its facts and its input.
+ */
+interface Place {
+  work: OpenWork | null
+}
+
 /** Takes back every lease of a task; resolves when each is revoked, expired or discarded, or queued for retry. */
 export type RevokeLeases = (task: string, cause: string) => Promise<void>
 
@@ -28,9 +36,9 @@ export type RevokeLeases = (task: string, cause: string) => Promise<void>
  */
 export class Revoke {
   /** By call. Written by `open` and `close`. */
-  readonly #open = new Map<Call, OpenWork>()
+  readonly #open = new Map<Call, Place>()
   /** By caller: what an agent has read follows all that it has open. Written by `open` and `close`. */
-  readonly #ofCaller = new Map<string, Set<OpenWork>>()
+  readonly #ofCaller = new Map<string, Set<Place>>()
   /** Calls without a permit yet that wait for a person or a fact: whatever would end it ends the wait. Written by `hold` and `close`. */
   readonly #held = new Map<Call, Question>()
   readonly #revokeLeases: RevokeLeases
@@ -42,10 +50,11 @@ export class Revoke {
   /** Registers work in the tick in which its permit is minted; its call names it to `close`. */
   open(work: OpenWork): void {
     const { call, caller } = work.question
-    this.#open.set(call, work)
+    const place: Place = { work }
+    this.#open.set(call, place)
     const own = this.#ofCaller.get(caller.id)
-    if (own === undefined) this.#ofCaller.set(caller.id, new Set([work]))
-    else own.add(work)
+    if (own === undefined) this.#ofCaller.set(caller.id, new Set([place]))
+    else own.add(place)
   }
 
   /** Registers a call that begins to wait before it may have a permit; gives what ends that, and so does `close`. */
@@ -57,12 +66,13 @@ export class Revoke {
   /** The last byte has gone. Idempotent; a call that never got a permit was never registered. */
   close(call: Call): void {
     if (this.#held.size > 0) this.#held.delete(call)
-    const work = this.#open.get(call)
-    if (work === undefined) return
+    const place = this.#open.get(call)
+    if (place === undefined || place.work === null) return
     this.#open.delete(call)
-    const { id } = work.question.caller
+    const { id } = place.work.question.caller
+    place.work = null
     const own = this.#ofCaller.get(id)
-    own?.delete(work)
+    own?.delete(place)
     if (own?.size === 0) this.#ofCaller.delete(id)
   }
 
@@ -72,7 +82,11 @@ export class Revoke {
 
   /** What is open now, of one caller or of all. A list of its own: work may close while it is walked. */
   list(caller?: string): readonly OpenWork[] {
-    return [...(caller === undefined ? this.#open.values() : (this.#ofCaller.get(caller) ?? []))]
+    const list: OpenWork[] = []
+    for (const { work } of caller === undefined ? this.#open.values() : (this.#ofCaller.get(caller) ?? [])) {
+      if (work !== null) list.push(work)
+    }
+    return list
   }
 
   /** A task of this caller ended: its open work is cut at once, then its leases are taken back. */

@@ -9,11 +9,15 @@ export const mostInputDepth = 256
 
 const quote = 0x22
 const backslash = 0x5c
+const comma = 0x2c
+const blank = 0x20
 /** Strings longer than this are searched for their end: that is faster than to read them, and slower for the many short ones. */
 const longWalk = 64
 
 /** Where text becomes bytes; written by `encodeInput` only. A fresh text is a rope, and reading a unit of it costs what several bytes cost here. */
 let room = Buffer.alloc(16 * 1024)
+/** The same two by two. */
+let pairs = new Uint16Array(room.buffer)
 
 /**
  * Takes text that is one whole JSON object, well-formed and not too deep; throws EngineFailure on anything else.
@@ -29,7 +33,10 @@ export function encodeInput(text: string, top: number): Uint8Array | null
 export function encodeInput(text: string, top = 0): Uint8Array | null {
   if (text.length > mostInputText) throw new EngineFailure('the input is too long')
   if (!text.isWellFormed()) throw new EngineFailure('the input is not well-formed')
-  if (text.length * 3 > room.length) room = Buffer.alloc(text.length * 3)
+  if (text.length * 3 > room.length) {
+    room = Buffer.alloc(text.length * 6)
+    pairs = new Uint16Array(room.buffer)
+  }
   const bytes = room
   const last = bytes.write(text) - 1
   if (last < 0 || bytes[0] !== 0x7b) throw new EngineFailure('the input is not an object')
@@ -44,37 +51,62 @@ export function encodeInput(text: string, top = 0): Uint8Array | null {
 /** Texts up to this length, bytes, are read without looking for the ends of strings first. */
 const longStraight = 8192
 
-/** Of each byte: what it adds to the nesting, and whether it begins or ends a string (all bits set). */
-const nesting = new Int32Array(256)
-const quoting = new Int32Array(256)
-for (const byte of [0x5b, 0x7b]) nesting[byte] = 1
-for (const byte of [0x5d, 0x7d]) nesting[byte] = -1
-quoting[quote] = -1
+/** Of each pair of bytes: what it adds to the nesting, for one that begins outside a string and behind it for one that begins within. */
+const nesting = new Int16Array(2 * 65_536)
+/** 1 for a pair that ends on the other side of a quote. */
+const quoting = new Uint8Array(65_536)
+for (let pair = 0; pair < 65_536; pair++) {
+  const bytes = new Uint8Array(Uint16Array.of(pair).buffer)
+  nesting[2 * pair] = nestingOf(bytes, true)
+  nesting[2 * pair + 1] = nestingOf(bytes, false)
+  quoting[pair] = bytes.filter((byte) => byte === quote).length === 1 ? 1 : 0
+}
 
-/**
- * Whether a text without a backslash is whole and not too deep. A text that is not is read again, for the reason.
- */
-function isStraight(bytes: Buffer, last: number, top: number): boolean {
-  const begun = top === 0 || levelAt(bytes, 0, top, 0) === 1
-  return begun && levelAt(bytes, top, last, top === 0 ? 0 : 1) === 1 && bytes[last] === 0x7d
+function nestingOf(pair: Uint8Array, begunOutside: boolean): number {
+  let outside = begunOutside
+  let added = 0
+  for (const byte of pair) {
+    if (byte === quote) outside = !outside
+    else if (outside && (byte | 0x20) === 0x7b) {
+      // what opens right behind an end could be a second document, and is none that anybody writes
+      if (added < 0) return -mostInputDepth
+      added++
+    } else if (outside && (byte | 0x20) === 0x7d) added--
+  }
+  return added
 }
 
 /**
- * The nesting at `end`, from what it is at `start`; 0 when that is in a string, or when it was too deep or over in between. Read without
- * a branch that depends on what is in the text: an ordinary input is a hundred short strings, and to guess where each ends costs more
- * than to read it.
+ * Whether a text without a backslash is whole and not too deep. A text that is not is read again, for the reason; so is one that comes
+ * close to too deep, as no pair is looked into.
  */
-function levelAt(bytes: Buffer, start: number, end: number, level: number): number {
+function isStraight(bytes: Buffer, last: number, top: number): boolean {
+  if (bytes[last] !== 0x7d || (top > 0 && bytes[top - 1] !== comma)) return false
+  // the other half of a pair that the end is in the middle of
+  bytes[last] = blank
+  // a comma more or less changes nothing
+  const level = top === 0 ? 0 : levelAt(0, top >> 1, 0)
+  const straight = (top === 0 || level === 1) && levelAt(top >> 1, (last + 1) >> 1, level) === 1
+  bytes[last] = 0x7d
+  return straight
+}
+
+/**
+ * The nesting at the pair `end`, from what it is at `start`, outside of strings; 0 when `end` is in one, or when it was too deep or over in
+ * between. Read without a branch that depends on what is in the text: an ordinary input is a hundred short strings, and to guess where each
+ * ends costs more than to read it.
+ */
+function levelAt(start: number, end: number, level: number): number {
   let depth = level
-  let outside = -1
+  let inside = 0
   for (let at = start; at < end; at++) {
-    const byte = (bytes[at] ?? 0) & 0xff
-    outside ^= quoting[byte] ?? 0
-    depth = (depth + ((nesting[byte] ?? 0) & outside)) | 0
-    // below 1 or above the most, in one comparison
-    if ((depth - 1) >>> 0 >= mostInputDepth) return 0
+    const pair = pairs[at] ?? 0
+    depth = (depth + (nesting[2 * pair + inside] ?? 0)) | 0
+    inside ^= quoting[pair] ?? 0
+    // below 1 or near the most, in one comparison
+    if ((depth - 1) >>> 0 >= mostInputDepth - 1) return 0
   }
-  return outside === -1 ? depth : 0
+  return inside === 0 ? depth : 0
 }
 
 /** Throws for the first thing that is wrong with a text. */

@@ -1,8 +1,6 @@
 import { Refusal } from '../refusal.ts'
 import type { Decision } from './decide.ts'
 
-const minted = new WeakSet<Permit>()
-
 /** Swaps the facts that the decision saw; returns, or throws the Refusal that stops the mint. One tick. */
 export type Swap = (decision: Decision) => void
 
@@ -14,6 +12,8 @@ export class Permit {
   readonly decision: Decision
   /** Aborts when the call, its task or its authority ends; credential and forward obey it until the last byte. */
   readonly signal: AbortSignal
+  /** The brand: no other code can set it. */
+  #minted = false
 
   private constructor(decision: Decision) {
     this.decision = decision
@@ -28,12 +28,12 @@ export class Permit {
     if (decision.effect !== 'allow') throw new Refusal('decide.denied')
     swap(decision)
     const permit = new Permit(decision)
-    minted.add(permit)
+    permit.#minted = true
     return permit
   }
 
   /** Throws `internal` unless the permit was minted here. */
   static check(permit: Permit): void {
-    if (!minted.has(permit)) throw new Refusal('internal', { detail: 'a permit that no decision minted' })
+    if (!(#minted in permit && permit.#minted)) throw new Refusal('internal', { detail: 'a permit that no decision minted' })
   }
 }

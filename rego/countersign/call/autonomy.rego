@@ -2,11 +2,33 @@ package countersign.call
 
 import data.countersign.lib
 
-_autonomies := {"supervised", "bounded", "autonomous"}
+# Word by word: the engine would build a set of them anew for every call.
 
-_risks := {"low", "medium", "high", "critical"}
+_autonomy("supervised")
 
-_effects := {"read", "write", "send", "delete", "execute", "unknown"}
+_autonomy("bounded")
+
+_autonomy("autonomous")
+
+_risk("low")
+
+_risk("medium")
+
+_risk("high")
+
+_risk("critical")
+
+_effect("read")
+
+_effect("write")
+
+_effect("send")
+
+_effect("delete")
+
+_effect("execute")
+
+_effect("unknown")
 
 # METADATA
 # title: When a person is asked
@@ -23,9 +45,9 @@ _effects := {"read", "write", "send", "delete", "execute", "unknown"}
 default rated := false
 
 rated if {
-	input.agent.autonomy in _autonomies
-	input.tool.risk in _risks
-	input.tool.effect in _effects
+	_autonomy(input.agent.autonomy)
+	_risk(input.tool.risk)
+	_effect(input.tool.effect)
 }
 
 _high_needs_person if input.tool.risk == "critical"

@@ -1,5 +1,6 @@
 package countersign.call_test
 
+import data.countersign.call
 import data.countersign.sample
 
 table := {
@@ -15,6 +16,16 @@ test_a_person_is_asked_as_the_table_says if {
 		every risk, cell in row {
 			asking := [effect | some effect in ["read", "write"]; count(asked(rated(autonomy, risk, effect))) == 1]
 			asking == asks[cell]
+		}
+	}
+}
+
+test_every_word_of_the_table_is_known if {
+	every autonomy, row in table {
+		every risk, _ in row {
+			every effect in ["read", "write", "send", "delete", "execute", "unknown"] {
+				call.rated with input as rated(autonomy, risk, effect)
+			}
 		}
 	}
 }

@@ -6,9 +6,9 @@ import data.countersign.lib
 # tasks have read counts for every effect; the classes of the tool itself count when the call puts something there.
 default data_received := false
 
-data_received if input.tool.egress == "internal"
-
 data_received if {
+	input.tool.egress == "internal"
+} else if {
 	is_array(input.task.sensitivity)
 	count(lib.beyond(_tainting, input.tool.accepts)) == 0
 	_sent_accepted

@@ -55,9 +55,8 @@ _delegation_widened := rego.metadata.rule()
 
 deny contains lib.finding(_delegation_widened, {}) if {
 	input.delegation.verified == true
-	not _narrowed
+	not _unlinked
+	not lib.narrowing(input)
 }
 
-_narrowed if input.delegation.chain == []
-
-_narrowed if lib.narrowing(input)
+_unlinked if input.delegation.chain == []
