@@ -39,9 +39,20 @@ export function checkChain(excluded: readonly string[], { name, also = [] }: App
   if (isParty(excluded, [name, ...also])) throw new ApprovalFault('in-chain', 'whoever the call acts for does not answer it')
 }
 
+/** Groups that are kept of a person: policy reads them with the call, and a directory may list hundreds. Those that may answer come first. */
+export function keptGroups(approvers: readonly string[], groups: readonly string[]): readonly string[] {
+  if (groups.length <= mostGroups) return groups
+  const named = groups.filter((group) => isNamed(approvers, group))
+  return [...new Set([...named, ...groups])].slice(0, mostGroups)
+}
+
+const mostGroups = 64
+
+function isNamed(approvers: readonly string[], group: string): boolean {
+  return approvers.some((one) => one === group || one === `group:${group}`)
+}
+
 /** Nobody named: every approver of this Countersign. */
 function mayAnswer(approvers: readonly string[], { name, groups }: Approver): boolean {
-  return (
-    approvers.length === 0 || approvers.some((one) => one === name || groups.some((group) => one === group || one === `group:${group}`))
-  )
+  return approvers.length === 0 || approvers.includes(name) || groups.some((group) => isNamed(approvers, group))
 }

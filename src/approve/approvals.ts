@@ -2,7 +2,7 @@
 import type { NewId } from '../id.ts'
 import type { ApprovalBook, ApprovalRow, OfferedObjective, Wanted } from '../state/approvals.ts'
 import type { Awaitable, TaskRow } from '../state/state.ts'
-import { checkAnswer, checkChain, type Answering, type Approver } from './answering.ts'
+import { checkAnswer, checkChain, keptGroups, type Answering, type Approver } from './answering.ts'
 import type { ChainOf } from './chain.ts'
 import { ApprovalFault } from './fault.ts'
 import { granted, offered } from './objective.ts'
@@ -108,7 +108,8 @@ export class Approvals {
       const objective = answer.objective === undefined ? null : offered(answer.objective, row, tools)
       const { verdict, reason, breakGlass = false } = answer
       const at = this.#options.clock()
-      const given = { by: by.name, method: by.method, groups: by.groups, verdict, reason, at, breakGlass, objective }
+      const groups = keptGroups(row.approvers, by.groups)
+      const given = { by: by.name, method: by.method, groups, verdict, reason, at, breakGlass, objective }
       if (breakGlass) await this.#tell('approval.break-glass', row, by.name, { verdict, reason, approvers: row.approvers })
       const answered = (): Promise<void> => this.#tell('approval.answered', row, by.name, { ...given, quorum: row.quorum })
       if (verdict === 'approve') await answered()
@@ -144,7 +145,8 @@ export class Approvals {
     const chain = chainOf(row)
     checkChain(chain.parties, by)
     const asked = offered(objective, { tool: '', single: false }, row.intent.tools)
-    const { name, method, groups } = by
+    const { name, method } = by
+    const groups = keptGroups([], by.groups)
     const answer = { by: name, method, groups, verdict: 'approve', reason, at: clock(), breakGlass: false, objective: asked } as const
     const open = grantedRow(newId('a'), row, shownGrant(row, asked, chain.parties, owners(row.caller)), chain.parties, answer)
     await this.#tell('approval.granted', open, name, { reason, method, groups, objective: open.objective })

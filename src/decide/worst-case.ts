@@ -83,6 +83,20 @@ const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecy
 const claims = Object.fromEntries(names(32, 'claim').map((name) => [name, 'c'.repeat(512)]))
 const caller = { confirmed: 'bearer', claims }
 const context = { now: 1, mode: 'enforce' }
+const approval = {
+  id: 'a',
+  kind: 'action',
+  quorum: 16,
+  break_glass: false,
+  asked: 1,
+  at: 1,
+  expires: 2,
+  used: 0,
+  calls: 1,
+  revision: 'r',
+  by: names(16, 'person:name'),
+  groups: Object.fromEntries(names(16, 'person:name').map((name) => [name, names(8, 'group:name')])),
+}
 
 function openedTask(): object {
   const asked = { tools: names(256, 'asked'), resources: names(256, 'asked'), data: names(64, 'asked'), budget: meters('asked') }
@@ -125,6 +139,7 @@ function judgedCall(): object {
       diverged: true,
     },
     delegation: { verified: true, chain: [] },
+    approval,
     context,
   }
 }

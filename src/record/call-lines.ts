@@ -226,13 +226,10 @@ function decisionText(decision: Decision): string {
 /** By which answer the call was made, and whose that is. */
 const approvalText = (row: ApprovalRow): string =>
   remembered(approvals, row, ({ id, answers, objective }) => {
-    const people = answers.filter(({ verdict }) => verdict === 'approve')
-    const broken = people.some(({ breakGlass }) => breakGlass) ? ',"break_glass":true' : ''
+    const names = answers.flatMap(({ verdict, by }) => (verdict === 'approve' ? [by] : []))
+    const broken = answers.some(({ breakGlass }) => breakGlass) ? ',"break_glass":true' : ''
     const kind = objective === null ? 'action' : 'objective'
-    return `,"approval":${quote(id, 64)},"approval_kind":"${kind}","approved_by":${quoteAll(
-      people.map(({ by }) => by),
-      64,
-    )}${broken}`
+    return `,"approval":${quote(id, 64)},"approval_kind":"${kind}","approved_by":${quoteAll(names, 64)}${broken}`
   })
 
 function refusedText(refusal: Refusal, hidden = false): string {
@@ -241,8 +238,8 @@ function refusedText(refusal: Refusal, hidden = false): string {
   // only the kind of the cause: its text may quote a provider, a secret or hostile bytes
   const cause = refusal.cause instanceof Error ? `,"cause":${quote(refusal.cause.name, 64)}` : ''
   const { approval } = refusal
-  const asked = approval === null ? '' : `,"asked":{"approval":${quote(approval.id, 64)},"expires":${quote(approval.expires, 64)}}`
-  return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${asked}${reasons}${detail}${cause}`
+  const people = approval === null ? '' : `,"asked":{"approval":${quote(approval.id, 64)},"expires":${quote(approval.expires, 64)}}`
+  return `,"code":"${refusal.code}","refused":${refusal.status},"fault":"${refusal.fault}"${people}${reasons}${detail}${cause}`
 }
 
 const leaseText = (lease: Lease): string =>

@@ -280,8 +280,8 @@ describe('a withdrawal', () => {
       askedOptions(live.url, { providers: { pay: { type: 'jwt', audience: 'https://pay.acme.example' } } }, { credential: 'pay' }),
     )
     const { approvals, credential, revoke } = running.sidecar.foundation
-    const events = { method: 'GET', path: '/pay/events' }
-    const { id, ...rest } = handleOf(await refund(running, events))
+    const stream = { method: 'GET', path: '/pay/events' }
+    const { id, ...rest } = handleOf(await refund(running, stream))
     expect(rest.expires).toMatch(/Z$/)
     await approvals.answer(id, ada, yes())
     const authorization = `Bearer ${await running.svid()}`
@@ -311,7 +311,7 @@ describe('a withdrawal', () => {
       .poll(() => running.entries().find(({ kind }) => kind === 'outcome'))
       .toMatchObject({ ended: 'cut', code: 'approve.declined' })
     expect(running.entries().map(({ event }) => event)).toContain('approval.withdrawn')
-    expect((await refund(running, events)).json['code']).toBe('approve.declined')
+    expect((await refund(running, stream)).json['code']).toBe('approve.declined')
   })
 })
 
@@ -327,7 +327,7 @@ describe('an objective', () => {
     for (const amount of [1, 2]) expect((await refund(running, { task, body: `{"amount":${amount}}` })).status).toBe(200)
     expect((await refund(running, { task, body: '{"amount":3}' })).json['code']).toBe('approve.required')
     expect(upstream.seen).toHaveLength(2)
-    const under = running.entries().filter(({ approval }) => approval === id && true)
+    const under = running.entries().filter(({ approval }) => approval === id)
     expect(under.map(({ kind, approval_kind: kindOf }) => `${kind} ${kindOf}`)).toEqual(['decision objective', 'decision objective'])
   })
 

@@ -1,6 +1,6 @@
 import type { Approver } from '../../src/approve/answering.ts'
 import type { ApprovalRow } from '../../src/state/approvals.ts'
-import { anyTool, ask, freeAgent, routeTo, Running, type Answered, type RunningOptions, type Settings } from './running.ts'
+import { anyTool, ask, freeAgent, routeTo, type Running, type Answered, type RunningOptions, type Settings } from './running.ts'
 
 /** People who may answer; none of them is of a requesting chain. */
 export const ada: Approver = { name: 'person:ada', method: 'oidc', groups: ['approvers'] }

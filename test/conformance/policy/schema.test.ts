@@ -5,6 +5,7 @@ import { buildContinueInput, type OpenLease, type OpenStream } from '../../../sr
 import { buildInput } from '../../../src/decide/input.ts'
 import { buildTaskInput } from '../../../src/decide/opening.ts'
 import { named } from '../../../src/task/question.ts'
+import { answerOf, sketchApproval, sketchObjective } from '../../support/approvals.ts'
 import { sketchDecision } from '../../support/decision.ts'
 import { faultsOf, type JsonSchema } from '../../support/json-schema.ts'
 import { allowedInput, defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
@@ -62,6 +63,8 @@ describe('what policy reads', () => {
       debit: { calls: 1, eur: 2.5 },
     }),
   })
+  const people = [answerOf({ groups: ['finance'] }), answerOf({ by: 'person:ben', groups: ['group:it'] })]
+  const answered = { ...rich, approval: sketchApproval({ state: 'approved', granted: 1, answers: people, objective: sketchObjective() }) }
   const facts = sketchFacts(
     {
       last: [{ tool: 'crm.customer.read', effect: 'read', egress: 'internal', at: 1_789_999_999_000 }],
@@ -73,7 +76,7 @@ describe('what policy reads', () => {
   )
 
   it('about a call is what rego/schemas/input.json says', () => {
-    for (const question of [plain, rich]) {
+    for (const question of [plain, rich, answered]) {
       const text = buildInput(question, { ...seen, facts }, setting).engine
       expect(faultsOf(input, JSON.parse(text))).toEqual([])
     }

@@ -81,21 +81,32 @@ const text = fc.oneof(
 )
 const maybe = fc.option(text)
 const bounds: fc.Arbitrary<Bound> = fc.record({
-  ...{ task: text, root: text, caller: text, route: text, origin: text, authority: text, basePath: text },
-  ...{
-    ids: fc.option(fc.array(text, { maxLength: 3 })),
-    tool: text,
-    method: text,
-    target: text,
-    type: maybe,
-    coding: maybe,
-    selected: maybe,
-  },
-  ...{ kind: fc.constantFrom<JudgedBody['kind']>('none', 'json', 'stream'), sha256: maybe },
+  task: text,
+  root: text,
+  caller: text,
+  route: text,
+  origin: text,
+  authority: text,
+  basePath: text,
+  ids: fc.option(fc.array(text, { maxLength: 3 })),
+  tool: text,
+  method: text,
+  target: text,
+  type: maybe,
+  coding: maybe,
+  selected: maybe,
+  kind: fc.constantFrom<JudgedBody['kind']>('none', 'json', 'stream'),
+  sha256: maybe,
 })
 const frees: fc.Arbitrary<Free> = fc.record({
-  ...{ id: text, peer: text, header: text, proof: text, purpose: text, revision: text },
-  ...{ risk: fc.constantFrom('low' as const, 'high' as const), spent: fc.nat() },
+  id: text,
+  peer: text,
+  header: text,
+  proof: text,
+  purpose: text,
+  revision: text,
+  risk: fc.constantFrom('low' as const, 'high' as const),
+  spent: fc.nat(),
 })
 const digest = (bound: Bound, free: Free): string => actionDigest(questionOf(bound, free), bound.root)
 

@@ -64,6 +64,8 @@ describe('a well-formed decision', () => {
     })
     expect(fate(deny({ reasons: [reason(), reason({ effect: 'ask' }), reason({ effect: 'defer' })] }))).toBe('deny')
     expect(fate(without(ask(), 'approval'))).toBe('ask')
+    const own = { ...without(approval, 'ttl'), objective: false }
+    expect(readResult(ask({ approval: own })).approval).toEqual(own)
   })
 
   it('has one text however the engine ordered its sets and members', () => {
@@ -168,6 +170,8 @@ describe('anything else is refused as malformed:', () => {
     ['approval that is null', ask({ approval: null })],
     ['approval with an unknown member', ask({ approval: { ...approval, template: 'x' } })],
     ['approval without a quorum', ask({ approval: without(approval, 'quorum') })],
+    ['a quorum of more people than are waited for', ask({ approval: { ...approval, quorum: 17 } })],
+    ['an objective that is neither', ask({ approval: { ...approval, objective: 'no' } })],
     ['a quorum of nobody', ask({ approval: { ...approval, quorum: 0 } })],
     ['a quorum of one and a half', ask({ approval: { ...approval, quorum: 1.5 } })],
     ['approval for ever', ask({ approval: { ...approval, ttl: 0 } })],
