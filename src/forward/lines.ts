@@ -53,7 +53,7 @@ export class Lines {
   /** Ends a line with whatever is under way on it. Idempotent. */
   drop(line: Line): void {
     this.#forget(line)
-    void line.client.destroy()
+    void line.client.destroy(dropped)
   }
 
   /** Ends idle lines now and each other one when its call is done. */
@@ -106,6 +106,9 @@ export class Lines {
     if (index !== -1) this.#idle.splice(index, 1)
   }
 }
+
+/** One for all: when hundreds of lines end in one tick, an error and its stack for each cost more than ending them. */
+const dropped = new Error('the line was dropped')
 
 function isUsable({ reached }: Line): boolean {
   return reached === null || reached.usable === null || reached.usable()

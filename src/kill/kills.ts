@@ -101,11 +101,12 @@ export class Kills {
       fault = error
       log.error({ kill: row.id, err: error }, 'a kill is in force and could not be written to the state: it does not survive a restart yet')
     }
-    const done = this.#stop(kill)
+    const taken = new Set<string>()
+    const done = this.#stop(kill, taken)
     const fresh = kill === row || this.#lifting.delete(kill.id)
     if (fresh) await this.#tell('kill.engaged', kill, stop, done)
     // a task whose opening was in the ledger ahead of the kill is in the state by now
-    if (fresh) this.#endAll(kill, 0)
+    if (fresh) this.#endAll(kill, 0, taken)
     if (fault !== null) throw new Refusal('record.failed', { reasons: ['the kill is in force'], cause: fault })
     return { kill, fresh, ...done }
   }
@@ -131,7 +132,8 @@ export class Kills {
 
   /** At start, before anybody calls: says in the ledger what is in force, and ends what a crash left of it. */
   async resume(): Promise<void> {
-    for (const kill of this.#options.kills.kills()) await this.#tell('kill.in-force', kill, { by: 'countersign' }, this.#stop(kill))
+    for (const kill of this.#options.kills.kills())
+      await this.#tell('kill.in-force', kill, { by: 'countersign' }, this.#stop(kill, new Set()))
   }
 
   /** Told of every kill in the tick in which it is engaged, and whether it covers something: whoever keeps what is waiting ends it. */
@@ -145,19 +147,21 @@ export class Kills {
     while (this.#ends.size > 0) await Promise.all(this.#ends)
   }
 
-  #stop(kill: KillRow): Pick<Engaged, 'cut' | 'tasks' | 'leases'> {
+  #stop(kill: KillRow, taken: Set<string>): Pick<Engaged, 'cut' | 'tasks' | 'leases'> {
     const { covering, cut } = this.#options
     const calls = cut(kill, (call) => covers(kill, covering.ofCall(call)))
     for (const watcher of this.#watchers) watcher(kill, (about) => covers(kill, about))
-    return { cut: calls, ...this.#endAll(kill, calls) }
+    return { cut: calls, ...this.#endAll(kill, calls, taken) }
   }
 
-  #endAll(kill: KillRow, cut: number): Pick<Engaged, 'tasks' | 'leases'> {
+  /** `taken`: ids of what is ending already; gets those of what ends from now on. */
+  #endAll(kill: KillRow, cut: number, taken: Set<string>): Pick<Engaged, 'tasks' | 'leases'> {
     const { covering, liveTasks, leases, place, log } = this.#options
     try {
-      const tasks = ending.has(kill.scope) ? liveTasks().filter((row) => covers(kill, covering.ofTask(row))) : []
-      const ids = new Set(tasks.map(({ id }) => id))
-      const lent = leases().filter((row) => ids.has(row.task) || covers(kill, covering.ofLease(row, place(row))))
+      const tasks = ending.has(kill.scope) ? liveTasks().filter((row) => !taken.has(row.id) && covers(kill, covering.ofTask(row))) : []
+      for (const { id } of tasks) taken.add(id)
+      const lent = leases().filter((row) => !taken.has(row.id) && (taken.has(row.task) || covers(kill, covering.ofLease(row, place(row)))))
+      for (const { id } of lent) taken.add(id)
       if (tasks.length + lent.length > 0) {
         const ends: Promise<unknown> = this.#end(kill, tasks, lent, cut).finally(() => this.#ends.delete(ends))
         this.#ends.add(ends)

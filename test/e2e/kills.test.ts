@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { countersign } from '../support/command-line.ts'
 import { admin, as, events, get, kill, openStream, openTask, OpenCall, post, StreamingUpstream } from '../support/kill-rig.ts'
 import { agentId, anyTool, ask, freeAgent, owners, routeTo, Running, type RunningOptions, type Settings } from '../support/running.ts'
 
@@ -213,5 +215,48 @@ describe('calls that race a kill', () => {
     expect(lines.slice(at).filter((kind) => kind === 'decision')).toEqual([])
     expect(upstream.seen.length).toBeLessThanOrEqual(lines.slice(0, at).filter((kind) => kind === 'decision').length)
     expect((await running.verify()).ok).toBe(true)
+  })
+
+  test('are refused by the mint when their body was still on its way', async () => {
+    await using upstream = await StreamingUpstream.start()
+    const judged = [anyTool('api.judged', { args: 'json' })]
+    await using running = await Running.start(options(upstream.url, { routes: { api: routeTo(upstream.url, 'api', { tools: judged }) } }))
+    const call = new OpenCall(running.port(), '/api/orders', 'POST', { ...(await as(running)), 'content-type': 'application/json' })
+    call.sent.write('{"amount":')
+    // by then the task of the call is open: it waits for the rest of its body
+    while (running.sidecar.foundation.state.activeTasks(agentId).length === 0) await get(running, '/nowhere')
+    expect((await kill(running, 'tool', 'api.judged')).json).toMatchObject({ cut: 0 })
+    call.sent.end('1}')
+    await call.over
+    expect(call.json).toMatchObject({ code: 'kill.engaged', terminal: true })
+    expect(upstream.seen).toEqual([])
+  })
+})
+
+describe('the command line', () => {
+  test('stops, lists, lifts and shows it in the log', async () => {
+    await using upstream = await StreamingUpstream.start()
+    await using running = await Running.start(options(upstream.url))
+    const stream = await openStream(running)
+    const access = ['--addr', `127.0.0.1:${running.port('admin')}`, '--key', join(running.folder, 'admin.key')]
+    const run = (...args: string[]) => countersign([...args, ...access])
+    const killed = await run('kill', 'agent', agentId, '--reason', 'its key leaked', '--as', 'oncall')
+    expect(killed).toMatchObject({ code: 0, stderr: '1 calls cut, 1 tasks ending, 1 credentials being taken back\n' })
+    const [id = ''] = killed.stdout.split('  ')
+    expect(killed.stdout).toContain(`agent ${agentId}  since `)
+    expect(killed.stdout).toContain('by person:oncall: its key leaked')
+    await stream.over
+    expect((await run('kills')).stdout).toContain(id)
+    const typo = await run('kill', 'tool', 'mail.sned', '--reason', 'x', '--as', 'oncall')
+    expect(typo.stderr).toContain('is the tool spelled right?')
+    expect(await run('lift', id, '--as', 'oncall')).toMatchObject({ code: 64 })
+    expect(await run('lift', id, '--reason', 'new key')).toMatchObject({ code: 64, stderr: expect.stringContaining('who are you?') })
+    expect(await run('kill', 'everything', 'now', '--reason', 'x', '--as', 'oncall')).toMatchObject({ code: 64 })
+    expect((await run('lift', id, '--reason', 'new key', '--as', 'oncall')).stdout).toContain('lifted')
+    expect((await run('kills')).stdout).not.toContain(id)
+    expect((await run('kills', '--all', '-o', 'json')).stdout).toContain(id)
+    const logs = (await run('logs')).stdout
+    expect(logs).toContain(`kill.engaged  agent  ${agentId}  "its key leaked"  cut 1  tasks 1  leases 1`)
+    expect(logs).toContain('kill.lifted')
   })
 })

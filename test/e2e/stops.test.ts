@@ -136,7 +136,7 @@ describe('a kill file', () => {
     const path = join(running.folder, 'kill')
     writeFileSync(path, 'everything\n')
     await look(running)
-    const [{ id = '' } = {}] = (await admin(running, '/v1/kills')).json['kills'] as { id: string }[]
+    const [{ id } = { id: '' }] = (await admin(running, '/v1/kills')).json['kills'] as { id: string }[]
     const lift = () => admin(running, `/v1/kills/${id}/lift`, { reason: 'over', by: 'oncall' })
     expect((await lift()).json).toMatchObject({ status: 409, title: 'the kill file still says so: take the line out first' })
     writeFileSync(path, '# nothing\n')

@@ -7,6 +7,7 @@ import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { decideConfig } from '../../src/config/decide.ts'
 import { parseConfig } from '../../src/config/load.ts'
+import { readKillLines } from '../../src/kill/kill-lines.ts'
 import { codes } from '../../src/refusal.ts'
 import { faultsOf } from '../support/json-schema.ts'
 import { defaultPolicyBytes, openHost } from '../support/policy-rig.ts'
@@ -99,6 +100,18 @@ test('the settings on the page of policy pass check', () => {
   const config = { ...parse(read('examples/minimal/countersign.yaml')), decide: decide[0] }
   const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
   expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
+})
+
+test('the settings and the kill file on the page of kills are good', () => {
+  const page = read('docs/kill.md')
+  const blocks = Array.from(page.matchAll(/^```yaml\n([\s\S]*?)^```/gm), (match) => parse(match[1] ?? '').task)
+  expect(blocks).toHaveLength(2)
+  const config = parse(read('examples/minimal/countersign.yaml'))
+  for (const block of blocks) Object.assign(config.task, block)
+  const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
+  expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
+  const [, lines = ''] = /^```text\n([\s\S]*?)^```/m.exec(page) ?? []
+  expect(readKillLines(lines, false)).toMatchObject({ faults: [], stops: [{}, {}, { scope: 'everything' }] })
 })
 
 test('the open work on the page of policy is an input of the schema, and is refused as the page says', () => {

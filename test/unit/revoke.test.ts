@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Refusal } from '../../src/refusal.ts'
 import { Revoke, type OpenWork } from '../../src/revoke.ts'
 import { sketchDecision } from '../support/decision.ts'
 import { sketchAgent, sketchCall, sketchCaller, sketchQuestion, sketchRow } from '../support/question.ts'
@@ -68,5 +69,31 @@ describe('the register of open work', () => {
     revoke.open(work('t_2', 'two'))
     revoke.shutdown()
     expect(happened).toEqual(['cut one: listen.draining', 'cut two: listen.draining'])
+  })
+
+  test('a kill cuts what it covers, held calls too, and what nobody can tell', () => {
+    const { happened, revoke, work } = rig()
+    const [open, held, spared, odd] = ['open', 'held', 'spared', 'odd'].map((name) => work(`t_${name}`, name)) as OpenWork[]
+    for (const each of [open, spared, odd]) revoke.open(each as OpenWork)
+    revoke.hold((held as OpenWork).question)
+    const covered = ({ task: { row } }: OpenWork['question']): boolean => {
+      if (row.id === 't_odd') throw new Error('the state cannot be read')
+      return row.id !== 't_spared'
+    }
+    const why = new Refusal('kill.engaged')
+    expect(revoke.killed({ scope: 'everything', name: null }, covered, why)).toBe(3)
+    expect(happened).toEqual(['cut open: kill.engaged', 'cut odd: kill.engaged', 'cut held: kill.engaged'])
+    revoke.close((held as OpenWork).question.call)
+    expect(revoke.killed({ scope: 'agent', name: caller }, () => true, why)).toBe(3)
+  })
+
+  test('an approval that is withdrawn cuts what was minted under it', () => {
+    const { happened, revoke, work } = rig()
+    const [one, two] = [work('t_1', 'one'), work('t_1', 'two')]
+    const approval = { id: 'a_1' } as NonNullable<OpenWork['question']['approval']>
+    revoke.open({ ...one, question: { ...one.question, approval } })
+    revoke.open(two)
+    expect(revoke.approvalWithdrawn('a_1')).toBe(1)
+    expect(happened).toEqual(['cut one: approve.required'])
   })
 })
