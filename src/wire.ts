@@ -27,7 +27,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
+import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf, sumsFor } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -72,7 +72,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
     const slow = makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
-    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
+    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, sums: sumsFor(loaded), clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const forward = kept(makeForward({ clock, check: (permit) => Permit.check(permit), answers, ca: authorities(loaded), svid }))
@@ -156,6 +156,7 @@ function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stag
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
     repeat: repeatDigest,
+    sums: sumsFor(loaded),
     clock: on.clock,
     open: (decision, reads) => {
       on.revoke.open(decision)
@@ -186,7 +187,7 @@ function observed(forward: Forward, state: State): Stages['forward'] {
     const { id } = permit.decision.question.task.row
     return forward.forward(permit, lease).then(
       (outcome) => {
-        const told = state.observe(id, { failed: outcome.status === null || outcome.status >= 400 })
+        const told = state.observe(id, { failed: outcome.status === null || outcome.status >= 400, sent: outcome.bytesOut })
         return told instanceof Promise ? told.then(() => outcome) : outcome
       },
       async (error: unknown) => {

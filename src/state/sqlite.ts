@@ -6,7 +6,7 @@ import { openDatabase } from './database.ts'
 import { LeaseTable } from './lease-table.ts'
 import { RateTable } from './rate-table.ts'
 import { endStates, TaskTable, type Clocks } from './task-table.ts'
-import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, PausedBy, State, TaskRow, TaskState } from './state.ts'
+import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, Observation, PausedBy, State, TaskRow, TaskState } from './state.ts'
 
 const day = 86_400_000
 
@@ -67,7 +67,7 @@ export class SqliteState implements State {
   }
 
   openTask(row: TaskRow): void {
-    this.#tasks.open(row)
+    this.#tasks.open(row, Object.keys(this.#callers.facts(row.caller, this.#clock()).sensitivity))
   }
 
   task(id: string): TaskRow | null {
@@ -157,17 +157,21 @@ export class SqliteState implements State {
     if (over !== null) return refused('task.budget', over)
     if (request.limits !== undefined) {
       const limited = this.#rates.limited(request)
-      if (limited !== null) return { minted: false, why: 'decide.rate-limited', ...limited }
+      if (limited !== null) {
+        this.#tasks.overRate(live)
+        return { minted: false, why: 'decide.rate-limited', ...limited }
+      }
       this.#rates.take(request)
     }
     this.#tasks.advance(live, request)
     this.#callers.remember(request.caller, request.data, request.now)
+    if (request.sums !== undefined) this.#callers.count(request.caller, request.sums, request.now)
     return granted
   }
 
-  observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): void {
+  observe(task: string, outcome: Observation): void {
     const live = this.#tasks.live(task)
-    if (live) this.#tasks.conclude(live, outcome.failed, outcome.debit)
+    if (live) this.#tasks.conclude(live, outcome)
   }
 
   raise(task: string, caller: string, classes: readonly string[]): void {

@@ -2,6 +2,8 @@
  * What tasks, leases, budgets and sensitivity are kept in, as named transactions.
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
+import type { Divergence, Sum, SumKey, Tally } from './facts.ts'
+
 export type Awaitable<T> = T | Promise<T>
 
 export type TaskState = 'pending' | 'active' | 'paused' | 'completed' | 'revoked' | 'expired'
@@ -73,12 +75,14 @@ export interface Source {
   readonly step: number
   /** Whether every read of the class in this task came from this tool. */
   readonly only: boolean
+  /** Permitted calls of this task that read the class. */
+  readonly reads: number
 }
 
 /**
  * Facts of one task, replaced as a whole on every change; `version` grows by one each time.
- * Four of its records are live: `counts`, `steps`, `sources` and `repeats` are shared by all versions, for copying them would cost more
- * than judging a call.
+ * Its records are live: `counts`, `steps`, `sources`, `hosts`, `resources`, `repeats` and `divergence` are shared by all versions, for
+ * copying them would cost more than judging a call.
  * Read them in the tick that `facts` answered.
  */
 export interface TaskFacts {
@@ -94,7 +98,10 @@ export interface TaskFacts {
   readonly sensitivity: readonly string[]
   /** Data class → its latest read under this task; live. A class without one was read at a time that nobody knows. */
   readonly sources: Readonly<Record<string, Source>>
-  readonly hosts: readonly string[]
+  /** Upstream → calls, of 256 at most; live. */
+  readonly hosts: Tally
+  /** Resource → calls, for the last 64 distinct ones; live. One that was forgotten is new. */
+  readonly resources: Readonly<Record<string, number>>
   /** Digest of (tool, target, body) → times asked, for the last 64 distinct ones; live. */
   readonly repeats: Readonly<Record<string, number>>
   /** Upstream answers ≥ 400 and refusals in a row. */
@@ -103,6 +110,10 @@ export interface TaskFacts {
   readonly denials: Readonly<Record<string, number>>
   /** Whether policy refused a call of this task because it left its intent. */
   readonly diverged: boolean
+  /** Live. */
+  readonly divergence: Divergence
+  /** Data classes that the caller already knew when the task was opened. */
+  readonly brought: readonly string[]
 }
 
 /** What stays with the caller after its tasks: the agent's memory outlives its task. */
@@ -110,6 +121,8 @@ export interface CallerFacts {
   readonly version: number
   /** Data class → epoch ms it was last read, rounded up to the second. What has decayed is not in it. */
   readonly sensitivity: Readonly<Record<string, number>>
+  /** What it spent and sent lately; live, and null when that is nothing. */
+  readonly sums: { of(key: SumKey, now: number): Sum } | null
 }
 
 /** Seals small secrets that must outlive a restart; `purpose` is bound to the sealed text and must be named again to open it. */
@@ -140,6 +153,8 @@ export interface MintRequest {
   readonly now: number
   readonly step: Step
   readonly host: string
+  /** Absent or null: none. */
+  readonly resource?: string | null
   /** Digest that tells a repeated call; kept and written often, so short: 128 bits in base64url are plenty. */
   readonly repeat: string
   /** Data classes this call reads. */
@@ -148,6 +163,8 @@ export interface MintRequest {
   readonly debit: Readonly<Record<string, number>>
   /** The call counts against each of them; absent: against none. */
   readonly limits?: readonly RateLimit[]
+  /** Amounts that count for the caller, whatever its task; absent: none. */
+  readonly sums?: readonly (readonly [key: SumKey, amount: number])[]
 }
 
 export type MintAnswer =
@@ -186,6 +203,14 @@ export interface LeaseRow {
   readonly sealed: string | null
 }
 
+/** What came of a permitted call. */
+export interface Observation {
+  readonly failed: boolean
+  /** Bytes of its body that went out. */
+  readonly sent?: number
+  readonly debit?: Readonly<Record<string, number>>
+}
+
 /** Named transactions. One process, one writer: no plain read-then-write by callers. */
 export interface State {
   // tasks
@@ -212,14 +237,14 @@ export interface State {
   // facts: one tick on the embedded state
   facts(task: string, caller: string): Facts
   mint(request: MintRequest): MintAnswer
-  /** What came of a permitted call: feeds `failures` and late debits such as bytes out. */
-  observe(task: string, outcome: { readonly failed: boolean; readonly debit?: Readonly<Record<string, number>> }): Awaitable<void>
+  /** What came of a permitted call: feeds `failures`, `divergence` and late debits such as bytes out. */
+  observe(task: string, outcome: Observation): Awaitable<void>
   /**
    * What an answer turned out to hold counts as read by its task (while that lives) and by the caller from now on; written when it resolves.
    * `public` never counts.
    */
   raise(task: string, caller: string, classes: readonly string[]): Awaitable<void>
-  /** Policy refused a call of a task, by these rules: feeds `denials` and `diverged`. A task that is not live is none. */
+  /** Policy refused a call of a task, by these rules: feeds `denials`, `diverged` and `divergence`. A task that is not live is none. */
   denied(task: string, rules: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>
