@@ -187,6 +187,24 @@ describe('the shape of what a task does', () => {
   })
 })
 
+it('a restart keeps pace and shape: what a task did before still tells what is unlike it', () => {
+  const rig = new Rig(join(mkdtempSync(join(tmpdir(), 'countersign-divergence-')), 'state.db'))
+  for (let at = 0; at < 3; at++) {
+    rig.calls(16, 'crm.read', { sent: 400_000 })
+    rig.now += minute
+  }
+  rig.calls(4, 'crm.write', { effect: 'write', sent: 400_000 })
+  rig.restart()
+  rig.call('crm.write', { effect: 'write', sent: 6_000_000 })
+  expect(rig.divergence.reasons).toEqual([
+    { kind: 'new-tool', count: 1, points: 3 },
+    { kind: 'turn', count: 1, points: 6 },
+  ])
+  rig.calls(60)
+  expect(rig.divergence.reasons).toContainEqual({ kind: 'rate', count: 1, points: 6 })
+  rig.state.close()
+})
+
 type Deed =
   | { readonly call: { tool: string; effect: string; host: string; data: string[]; failed: boolean; sent: number } }
   | { readonly denied: readonly string[] }
