@@ -94,7 +94,14 @@ function writeLedger(path: string): string {
     const read = seq % 10 === 0 ? ['internal', 'personal'] : ['internal']
     const last = tools.slice(0, 5).map((one, at) => ({ tool: one.name, effect: one.effect, egress: one.egress, at: now - at * 100 }))
     const counts = Object.fromEntries(tools.map(({ name }, at) => [name, at + (seq % 50)]))
-    facts = sketchFacts({ step: seq % 100, last, counts, spent: { calls: seq % 100 }, sensitivity: read, hosts: ['a', 'b'] })
+    facts = sketchFacts({
+      step: seq % 100,
+      last,
+      counts,
+      spent: { calls: seq % 100 },
+      sensitivity: read,
+      hosts: { size: 2, times: () => 1 },
+    })
     const call = Object.assign(sketchCall({ target: `/customers/${seq}` }), { id: newId('c') })
     const target = sketchTarget({ tool, resource: tool.resource === null ? null : `customer:${seq}` })
     const question = sketchQuestion({ call, task, target })

@@ -10,6 +10,7 @@ import { makeJudgeContinue } from './decide/continue.ts'
 import type { Decide, Decision, DecideOptions, Question } from './decide/decide.ts'
 import { dutiesOf } from './decide/duties.ts'
 import { makeJudgeAnswer } from './decide/response.ts'
+import { makeSums, type SumsOf } from './decide/sums.ts'
 import type { Answers } from './forward/judging.ts'
 import type { Foundation } from './foundation.ts'
 import type { Call } from './listen/call.ts'
@@ -96,6 +97,13 @@ interface StandingParts {
   readonly oblige: Oblige
   readonly agents: AgentRegistry
   readonly routes: ReadonlyMap<string, Route>
+}
+
+/** What `split` adds up. */
+export function sumsFor({ config }: Loaded): SumsOf {
+  const rows = config.decide.settings?.split ?? []
+  const names = (member: 'meter' | 'class'): Set<string> => new Set(rows.flatMap((row) => row[member] ?? []))
+  return makeSums(names('meter'), names('class'))
 }
 
 /** Where `taint` heals by age, what is read anew counts as more. */

@@ -19,7 +19,8 @@ export function observed(forward: Forward, state: State): Stages['forward'] {
     return forward.forward(permit, lease).then(
       (outcome) => {
         const failed = outcome.status === null || outcome.status >= 400
-        const told = state.observe(id, target.tool.prompt ? { failed, model: modelCall(call.id, target, outcome) } : { failed })
+        const sent = outcome.bytesOut
+        const told = state.observe(id, target.tool.prompt ? { failed, sent, model: modelCall(call.id, target, outcome) } : { failed, sent })
         return told instanceof Promise ? told.then(() => outcome) : outcome
       },
       async (error: unknown) => {

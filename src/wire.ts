@@ -28,7 +28,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf, stopsOf, watched } from './consequences.ts'
+import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf, stopsOf, sumsFor, watched } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { bytesMeter } from './task/bytes-out.ts'
@@ -76,7 +76,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
     const slow = makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
-    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, clock, slow }
+    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, sums: sumsFor(loaded), clock, slow }
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const stops = stopsOf(loaded, on, previous)
@@ -216,6 +216,7 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
     agentLive: notLive,
     killed: (question) => on.covering.call(question),
     repeat: repeatDigest,
+    sums: sumsFor(loaded),
     clock: on.clock,
     open: (decision, reads) => {
       on.revoke.open(decision)

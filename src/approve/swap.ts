@@ -3,6 +3,7 @@
 import type { Agent } from '../task/agents.ts'
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Swap } from '../decide/permit.ts'
+import type { SumsOf } from '../decide/sums.ts'
 import type { MintAnswer, MintRequest, State } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
 
@@ -30,6 +31,8 @@ export interface SwapOptions {
   readonly killed?: (question: Question) => Refusal | null
   /** The digest that tells a repeated call. */
   readonly repeat: (question: Question) => string
+  /** What of the call adds up with others of its caller. */
+  readonly sums?: SumsOf
   /** Epoch ms. */
   readonly clock: () => number
   /** Registers the call as open work, in the tick of the mint: from then on whatever ends its task cuts it. `reads`: what counts as read by it. */
@@ -52,6 +55,7 @@ export function makeSwap(options: SwapOptions): Swap {
     if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })
     if (call.signal.aborted) throw cutShort(call.signal.reason)
     const data = duties.classes.length === 0 ? target.tool.reads : [...target.tool.reads, ...duties.classes]
+    const adding = options.sums?.(target, facts) ?? []
     const answer = options.mint({
       task: task.row.id,
       caller: task.row.caller,
@@ -59,11 +63,14 @@ export function makeSwap(options: SwapOptions): Swap {
       now,
       step: { tool: target.tool.name, effect: target.tool.effect, egress: target.tool.egress, at: now },
       host: target.route.to.authority,
+      resource: target.resource,
       repeat: options.repeat(question),
       data,
       debit: duties.debit === null ? target.debit : sum(target.debit, duties.debit),
       ...(duties.limits.length > 0 && { limits: duties.limits }),
       ...(question.approval !== undefined && { approval: question.approval.id }),
+      // of a body of unknown length nothing is known to add
+      ...(adding.length > 0 && { sums: adding.map(([key, amount]) => [key, amount ?? 0] as const) }),
     })
     if (!answer.minted) throw refusalOf(answer)
     options.open?.(decision, data)

@@ -43,6 +43,9 @@ function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide'][
 /** The class of what nobody labelled. No destination can be approved for it. */
 export const unclassified = 'unclassified'
 
+/** What a call of `kind: discovery` leaves behind, beside the classes it reads. It follows the caller as they do and bars no destination. */
+const discovered = 'kind:discovery'
+
 function toolOf(tool: ToolConfig, unlabelled: Config['decide']['unlabelled']): Tool {
   const { answer = null, data } = tool
   // an answer that is judged may yet be labelled
@@ -53,6 +56,7 @@ function toolOf(tool: ToolConfig, unlabelled: Config['decide']['unlabelled']): T
     ...(tool.headers === undefined
       ? {}
       : { headers: Object.fromEntries(Object.entries(tool.headers).map(([name, value]) => [name.toLowerCase(), value])) }),
+    kind: tool.kind ?? (tool.risk === 'critical' ? 'privilege' : 'routine'),
     effect: tool.effect,
     risk: tool.risk,
     data,
@@ -61,7 +65,7 @@ function toolOf(tool: ToolConfig, unlabelled: Config['decide']['unlabelled']): T
     accepts: tool.accepts ?? null,
     args: tool.args ?? null,
     answer,
-    reads: unnamed ? [unclassified] : data,
+    reads: [...(unnamed ? [unclassified] : data), ...(tool.kind === 'discovery' ? [discovered] : [])],
     debit: tool.debit,
     prompt: tool.prompt,
     bound: tool.bound,

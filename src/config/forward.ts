@@ -11,6 +11,12 @@ const toolConfig = z.strictObject({
     .regex(/^(\*|[A-Z]+) \/\S*$/, 'must be a method and a path template such as "GET /customers/{id}"')
     .describe('Method and path template; {name} is one segment, {+name} the rest.'),
   headers: z.record(z.string(), z.string()).optional().describe('Values of headers in `selects` that choose this tool.'),
+  kind: z
+    .enum(['discovery', 'privilege', 'routine'])
+    .optional()
+    .describe(
+      'discovery: it finds out about secrets, permissions, users or infrastructure. privilege: it changes who may do what, or what runs. Absent: privilege where its risk is critical, else routine.',
+    ),
   effect: z.enum(['read', 'write', 'send', 'delete', 'execute']),
   risk: z.enum(['low', 'medium', 'high', 'critical']),
   data: z.array(z.string()).default([]).describe('Data classes its answer holds.'),

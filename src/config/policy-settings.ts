@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { duration, durationBetween } from '../units.ts'
+import { duration, durationBetween, size } from '../units.ts'
 import { isZone } from './zone.ts'
 
 const name = z
@@ -122,12 +122,19 @@ const firstSeen = z
 
 const divergence = z
   .strictObject({
-    denials: calls.default(3).describe('Refusals by rules of the intent (`intent.…`) from which on it holds.'),
+    score: z.int().min(1).max(100).optional().describe('Divergence score (docs/sequence.md) from which on it holds.'),
+    denials: calls
+      .optional()
+      .describe('Refusals by rules of the intent (`intent.…`) from which on it holds; 3 where no score is set, else none.'),
     tools,
     effects,
     autonomy,
     effect: askOr,
   })
+  .transform(({ score, denials, ...rest }) => ({
+    ...rest,
+    ...(score === undefined ? { denials: denials ?? 3 } : { score, ...(denials !== undefined && { denials }) }),
+  }))
   .optional()
   .describe('Rule `divergence.escalates`: a task that keeps leaving its intent is taken to a person.')
 
@@ -244,6 +251,25 @@ const delegation = z
   .optional()
   .describe('Rule `delegation.too-deep`.')
 
+const split = z
+  .array(
+    z
+      .strictObject({
+        meter: z.string().min(1).optional().describe('Meter whose amounts are added up, such as refunds_eur.'),
+        class: z.string().min(1).max(64).optional().describe('Data class: the bytes that leave while it is known are added up.'),
+        above: z
+          .union([z.number().min(0), size])
+          .describe('Most that may come together: of a meter in its unit, of a class in bytes, such as 10MiB.'),
+        within: z.enum(['hour', 'day']).default('hour').describe('Span of time.'),
+        per: z.enum(['caller', 'resource']).default('caller').describe('resource: what each resource comes to counts by itself.'),
+        effect: denyOr,
+      })
+      .refine((row) => (row.meter === undefined) !== (row.class === undefined), 'say meter or class'),
+  )
+  .max(mostRows)
+  .optional()
+  .describe('Rule `sequence.split`: one act cut into many small ones. Counts from the moment it is set, over all tasks of a caller.')
+
 const budgets = z
   .array(
     z
@@ -289,6 +315,7 @@ export const policySettings = z
     secrets,
     taint,
     delegation,
+    split,
     budgets,
     reauthorise,
   })

@@ -9,20 +9,10 @@ import { Refusal } from '../refusal.ts'
 import { enforcedOf } from './decide.ts'
 import { dutiesOf, type Duties } from './duties.ts'
 import { number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
-import {
-  contextText,
-  delegationText,
-  readText,
-  settingOf,
-  sourcesText,
-  standingText,
-  taskText,
-  toolText,
-  type Seen,
-  type Setting,
-} from './input.ts'
+import { contextText, delegationText, readText, settingOf, standingText, taskText, toolText, type Seen, type Setting } from './input.ts'
 import { inForce, judge, type JudgeOptions } from './judge.ts'
 import type { JudgedReason } from './result.ts'
+import { divergenceText, sourcesText } from './sequence-text.ts'
 import { agentMembers, parties } from './subject.ts'
 
 /** What changed. */
@@ -156,9 +146,9 @@ function leaseText(row: LeaseRow): string {
 }
 
 /** How the task came by what it read. */
-function sequenceText({ step, sensitivity, sources, diverged }: Facts['task'], now: number): string {
+function sequenceText({ step, sensitivity, sources, diverged, divergence }: Facts['task'], now: number): string {
   const taint = texts(sensitivity, caps.classes, caps.name)
-  return `{"step":${number(step, 'step')},"taint":${taint},"sources":${sourcesText(sources, now)},"diverged":${diverged}}`
+  return `{"step":${number(step, 'step')},"taint":${taint},"sources":${sourcesText(sources, now)},"diverged":${diverged},"divergence":${divergenceText(divergence)}}`
 }
 
 function workText({ since, revision }: OpenWork, stream: OpenStream | null, now: number): string {

@@ -3,21 +3,24 @@
 import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
-import type { Facts, Source, Span, Step, TaskFacts, TaskRow } from '../state/state.ts'
+import type { Facts, TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { approvalText } from './approval-input.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
-import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
+import { sequenceText } from './sequence-text.ts'
+import type { SumsOf } from './sums.ts'
 import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
 
 /** What holds for every call until the configuration changes. */
 export interface Setting extends Modes {
   /** Such as `production`. */
   readonly environment: string
+  /** What policy adds up over the calls of a caller; absent: nothing. */
+  readonly sums?: SumsOf
 }
 
 /** What was looked up for this call. */
@@ -42,8 +45,6 @@ const caps = {
   name: operator(256, 'a name'),
   classes: operator(64, 'a list of data classes'),
   meters: operator(64, 'the budget'),
-  counts: operator(65, 'the counts of a task'),
-  denials: operator(17, 'the denials of a task'),
   resource: { most: 4096, what: 'the resource', fault: 'agent' },
   subject: operator(512, 'the subject'),
   whole: operator(65_536, 'the input'),
@@ -55,12 +56,11 @@ const caps = {
  */
 export function buildInput(question: Question, seen: Seen, setting: Setting): InputText {
   const { call, caller, task, target } = question
-  const { facts } = seen
   const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
   const standing = standingText(caller, task)
   const tail =
     `}},${whoText(standing, target, seen)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
-    `,"sequence":${sequenceText(question, facts.task, seen.now)},"approval":${approvalText(question.approval)},"context":${contextText(seen, settingOf(question, setting))}}`
+    `,"sequence":${sequenceText(question, seen, setting.sums)},"approval":${approvalText(question.approval)},"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
@@ -156,94 +156,11 @@ export function toolText({ route, tool, resource, body }: Pick<Target, 'route' |
   let known = toolMembers.get(tool)
   if (known === undefined || known.route !== route.name) {
     const members =
-      `"name":${text(tool.name, caps.name)},"effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
+      `"name":${text(tool.name, caps.name)},"kind":"${tool.kind}","effect":"${tool.effect}","risk":"${tool.risk}","data":${texts(tool.data, caps.classes, caps.name)}` +
       `,"egress":"${tool.egress}","accepts":${tool.accepts === null ? 'null' : texts(tool.accepts, caps.classes, caps.name)}` +
       `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"bound":${tool.bound},"route":${text(route.name, caps.name)}`
     toolMembers.set(tool, (known = { route: route.name, members: onePiece(members) }))
   }
   const digest = body.kind === 'json' && body.judged ? body.sha256 : null
   return `{${known.members},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
-}
-
-const mostSteps = 5
-const mostCounts = 64
-
-function sequenceText(question: Question, facts: TaskFacts, now: number): string {
-  let last = ''
-  for (const step of facts.last.slice(-mostSteps)) last += `${last === '' ? '' : ','}${stepText(step, now)}`
-  return (
-    `{"step":${number(facts.step, 'step')},"last":[${last}],${toolsText(facts, question.target.tool.name)}` +
-    `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"sources":${sourcesText(facts.sources, now)},"hosts":${facts.hosts.length},"repeats":${facts.repeats[repeatDigest(question)] ?? 0}` +
-    `,"failures":${number(facts.failures, 'failures')},"denials":${numbers(facts.denials, caps.denials, caps.name)},"diverged":${facts.diverged}}`
-  )
-}
-
-function stepText(step: Step, now: number): string {
-  let known = stepTexts.get(step.tool)
-  if (known === undefined || known.effect !== step.effect || known.egress !== step.egress) known = rememberStep(step)
-  return `${known.text},"ago":${number(Math.max(0, now - step.at), 'ago')}}`
-}
-
-/** Tool → what a step of it is, but for its age: a call shows five steps, mostly of the same few tools. Written by `rememberStep`. */
-const stepTexts = new Map<string, { readonly effect: string; readonly egress: string; readonly text: string }>()
-const mostKinds = 1024
-
-function rememberStep({ tool, effect, egress }: Step): { readonly effect: string; readonly egress: string; readonly text: string } {
-  const members = `{"tool":${text(tool, caps.name)},"effect":${text(effect, caps.name)},"egress":${text(egress, caps.name)}`
-  const known = { effect, egress, text: onePiece(members) }
-  if (stepTexts.size >= mostKinds) stepTexts.clear()
-  stepTexts.set(tool, known)
-  return known
-}
-
-/** `counts` and `steps`. The tool at hand is always there; past the cap the rest stands together under `*`. */
-function toolsText(facts: TaskFacts, tool: string): string {
-  const counts = new Members(caps.counts)
-  let steps = ''
-  if (Object.hasOwn(facts.counts, tool)) steps = stepsText(facts, tool, counts)
-  let names = 1
-  let rest = 0
-  let first = Infinity
-  let last = 0
-  for (const name in facts.counts) {
-    if (name === tool) continue
-    if (name !== '*' && names++ < mostCounts) steps += `${steps === '' ? '' : ','}${stepsText(facts, name, counts)}`
-    else {
-      const [from, to] = spanOf(facts, name)
-      rest += facts.counts[name] ?? 0
-      first = Math.min(first, from)
-      last = Math.max(last, to)
-    }
-  }
-  if (rest > 0) {
-    counts.add('*', number(rest, 'count'), caps.name)
-    steps += `${steps === '' ? '' : ','}"*":[${first},${last}]`
-  }
-  return `"counts":${counts.end()},"steps":{${steps}}`
-}
-
-/** Adds a tool to the counts, which refuse one that is there, and gives its member of `steps`. */
-function stepsText(facts: TaskFacts, name: string, counts: Members): string {
-  counts.add(name, number(facts.counts[name] ?? 0, 'count'), caps.name)
-  const [first, last] = spanOf(facts, name)
-  return `${text(name, caps.name)}:[${first},${last}]`
-}
-
-/** A tool whose steps nobody kept may have been called at any of them. */
-function spanOf({ steps, step }: TaskFacts, name: string): Span {
-  return steps[name] ?? [1, step]
-}
-
-/** Data class → its latest read in this task. */
-export function sourcesText(sources: Readonly<Record<string, Source>>, now: number): string {
-  let members: Members | null = null
-  for (const name in sources) {
-    const source = sources[name]
-    if (source === undefined) continue
-    const { tool, at, step, only } = source
-    const ago = number(Math.max(0, now - at), 'ago')
-    members ??= new Members(caps.classes)
-    members.add(name, `{"tool":${text(tool, caps.name)},"ago":${ago},"step":${number(step, 'step')},"only":${only}}`, caps.name)
-  }
-  return members === null ? '{}' : members.end()
 }

@@ -4,7 +4,7 @@ import type { Entrypoint } from './engine.ts'
 import { mostInputText } from './input-text.ts'
 
 /** What a judged body may be at its caps; together with the rest it fills the longest input. */
-const bodyText = mostInputText - 96 * 1024
+const bodyText = mostInputText - 104 * 1024
 /** As `match` bounds a judged body; a document past these is not judged. */
 const [mostItems, mostMembers, longestText, deepest] = [8192, 1024, 65_536, 64]
 
@@ -112,7 +112,7 @@ function openedTask(): object {
 
 /** All of a call but `request`. */
 function judgedCall(): object {
-  const tool = { name: 'none', effect: 'send', risk: 'low', egress: 'public', resource: 'none', bound: true }
+  const tool = { name: 'none', kind: 'privilege', effect: 'send', risk: 'low', egress: 'public', resource: 'none', bound: true }
   const step = { tool: 'none', effect: 'send', egress: 'public', ago: 1 }
   return {
     v: 1,
@@ -134,9 +134,13 @@ function judgedCall(): object {
       steps: Object.fromEntries(names(65, 'count').map((name, index) => [name, [index, 1000]])),
       last: Array.from({ length: 5 }, () => step),
       taint: names(64, 'read'),
-      sources: Object.fromEntries(names(64, 'read').map((name) => [name, { tool: 'none', ago: 1, step: 1, only: false }])),
+      sources: Object.fromEntries(names(64, 'read').map((name) => [name, { tool: 'none', ago: 1, step: 1, only: false, reads: 1 }])),
       denials: Object.fromEntries(names(17, 'intent.rule').map((name) => [name, 1000])),
       diverged: true,
+      brought: names(64, 'read'),
+      seen: { tool: 1, host: 1, resource: 1, class: 1 },
+      sums: names(64, 'meter').map((name) => ({ kind: 'meter', name, resource: null, amount: 1, hour: 1, day: 1 })),
+      divergence: { score: 99, reasons: names(14, 'kind').map((kind) => ({ kind, count: 1, points: 1 })) },
     },
     delegation: { verified: true, chain: [] },
     approval,

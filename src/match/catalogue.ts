@@ -68,6 +68,7 @@ export function uncatalogued(route: string): Tool {
   return {
     name: `${route}.uncatalogued`,
     match: null,
+    kind: 'privilege',
     effect: 'unknown',
     risk: 'critical',
     data: ['unknown'],

@@ -1,5 +1,10 @@
 export type Effect = 'read' | 'write' | 'send' | 'delete' | 'execute' | 'unknown'
 export type Risk = 'low' | 'medium' | 'high' | 'critical'
+/**
+ * What it is in a chain of calls: it finds out about secrets, permissions, users or infrastructure; it changes who may do what; or
+ * neither.
+ */
+export type Kind = 'discovery' | 'privilege' | 'routine'
 export type Egress = 'internal' | 'partner' | 'public'
 
 /** A named operation on a route. */
@@ -9,6 +14,7 @@ export interface Tool {
   readonly match: string | null
   /** Lower-case name → exact value of headers that choose this tool beside its path; each is one of the route's `selects`. */
   readonly headers?: Readonly<Record<string, string>>
+  readonly kind: Kind
   readonly effect: Effect
   readonly risk: Risk
   /** Data classes that the answer holds. */

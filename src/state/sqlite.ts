@@ -73,7 +73,7 @@ export class SqliteState implements State {
   }
 
   openTask(row: TaskRow): void {
-    this.#tasks.open(row)
+    this.#tasks.open(row, Object.keys(this.#callers.facts(row.caller, this.#clock()).sensitivity))
   }
 
   task(id: string): TaskRow | null {
@@ -170,12 +170,16 @@ export class SqliteState implements State {
       return refused('approval', 'it was used, withdrawn or too late')
     if (request.limits !== undefined) {
       const limited = this.#rates.limited(request)
-      if (limited !== null) return { minted: false, why: 'decide.rate-limited', ...limited }
+      if (limited !== null) {
+        this.#tasks.overRate(live)
+        return { minted: false, why: 'decide.rate-limited', ...limited }
+      }
       this.#rates.take(request)
     }
     if (request.approval !== undefined) this.approvals.redeem(request.approval, request.now)
     this.#tasks.advance(live, request)
     this.#callers.remember(request.caller, request.data, request.now)
+    if (request.sums !== undefined) this.#callers.count(request.caller, request.sums, request.now)
     return granted
   }
 

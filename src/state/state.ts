@@ -3,6 +3,7 @@
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
 import type { ApprovalBook } from './approvals.ts'
+import type { Divergence, Sum, SumKey, Tally } from './facts.ts'
 import type { KillBook } from './kills.ts'
 
 export type Awaitable<T> = T | Promise<T>
@@ -113,12 +114,14 @@ export interface Source {
   readonly step: number
   /** Whether every read of the class in this task came from this tool. */
   readonly only: boolean
+  /** Permitted calls of this task that read the class. */
+  readonly reads: number
 }
 
 /**
  * Facts of one task, replaced as a whole on every change; `version` grows by one each time.
- * Four of its records are live: `counts`, `steps`, `sources` and `repeats` are shared by all versions, for copying them would cost more
- * than judging a call.
+ * Its records are live: `counts`, `steps`, `sources`, `hosts`, `resources`, `repeats` and `divergence` are shared by all versions, for
+ * copying them would cost more than judging a call.
  * Read them in the tick that `facts` answered.
  */
 export interface TaskFacts {
@@ -134,7 +137,10 @@ export interface TaskFacts {
   readonly sensitivity: readonly string[]
   /** Data class → its latest read under this task; live. A class without one was read at a time that nobody knows. */
   readonly sources: Readonly<Record<string, Source>>
-  readonly hosts: readonly string[]
+  /** Upstream → calls, of 256 at most; live. */
+  readonly hosts: Tally
+  /** Resource → calls, for the last 64 distinct ones; live. One that was forgotten is new. */
+  readonly resources: Readonly<Record<string, number>>
   /** Digest of (tool, target, body) → times asked, for the last 64 distinct ones; live. */
   readonly repeats: Readonly<Record<string, number>>
   /** Upstream answers ≥ 400 and refusals in a row. */
@@ -145,6 +151,10 @@ export interface TaskFacts {
   readonly diverged: boolean
   /** The latest model call of the task whose answer is through. */
   readonly model?: ModelCall | null
+  /** Live. */
+  readonly divergence: Divergence
+  /** Data classes that the caller already knew when the task was opened. */
+  readonly brought: readonly string[]
 }
 
 /** What stays with the caller after its tasks: the agent's memory outlives its task. */
@@ -152,6 +162,8 @@ export interface CallerFacts {
   readonly version: number
   /** Data class → epoch ms it was last read, rounded up to the second. What has decayed is not in it. */
   readonly sensitivity: Readonly<Record<string, number>>
+  /** What it spent and sent lately; live, and null when that is nothing. */
+  readonly sums: { of(key: SumKey, now: number): Sum } | null
 }
 
 /** Seals small secrets that must outlive a restart; `purpose` is bound to the sealed text and must be named again to open it. */
@@ -182,6 +194,8 @@ export interface MintRequest {
   readonly now: number
   readonly step: Step
   readonly host: string
+  /** Absent or null: none. */
+  readonly resource?: string | null
   /** Digest that tells a repeated call; kept and written often, so short: 128 bits in base64url are plenty. */
   readonly repeat: string
   /** Data classes this call reads. */
@@ -192,6 +206,8 @@ export interface MintRequest {
   readonly limits?: readonly RateLimit[]
   /** Id of the approval that the decision rests on: used once more, or the mint is refused. */
   readonly approval?: string
+  /** Amounts that count for the caller, whatever its task; absent: none. */
+  readonly sums?: readonly (readonly [key: SumKey, amount: number])[]
 }
 
 export type MintAnswer =
@@ -208,6 +224,8 @@ export type MintAnswer =
 /** What came of a permitted call. */
 export interface Observation {
   readonly failed: boolean
+  /** Bytes of its body that went out. */
+  readonly sent?: number
   readonly debit?: Readonly<Record<string, number>>
   readonly model?: ModelCall
 }
@@ -267,7 +285,7 @@ export interface State {
   // facts: one tick on the embedded state
   facts(task: string, caller: string): Facts
   mint(request: MintRequest): MintAnswer
-  /** What came of a permitted call: feeds `failures`, late debits, and `model` where it was a call of one. */
+  /** What came of a permitted call: feeds `failures`, `divergence`, late debits, and `model` where it was a call of one. */
   observe(task: string, outcome: Observation): Awaitable<void>
   /**
    * Debits what becomes known only while a permitted call is under way, in one tick: all of it, or nothing and the reason why it is
@@ -279,7 +297,7 @@ export interface State {
    * `public` never counts.
    */
   raise(task: string, caller: string, classes: readonly string[]): Awaitable<void>
-  /** Policy refused a call of a task, by these rules: feeds `denials` and `diverged`. A task that is not live is none. */
+  /** Policy refused a call of a task, by these rules: feeds `denials`, `diverged` and `divergence`. A task that is not live is none. */
   denied(task: string, rules: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */
   clearSensitivity(caller: string): Awaitable<void>

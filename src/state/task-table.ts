@@ -1,9 +1,9 @@
 /** Tasks and their facts: the live ones in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { spend } from '../task/budget.ts'
-import { advance, concluded, Counts, firstFacts, refused, Repeats } from '../task/sequence.ts'
+import { advance, concluded, refused, type Past } from '../task/sequence.ts'
 import { withRead } from '../task/sensitivity.ts'
-import { anywhere, Trail } from '../task/trail.ts'
+import { keep, restore } from './kept-facts.ts'
 import type { MintRequest, Observation, TaskFacts, TaskRow, TaskState } from './state.ts'
 
 export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
@@ -16,9 +16,7 @@ export interface LiveTask {
   facts: TaskFacts
   /** When its time has passed on the clock that nobody can set, ms: a wall clock put back never lengthens a task. */
   until: number
-  readonly counts: Counts
-  readonly repeats: Repeats
-  readonly trail: Trail
+  readonly past: Past
 }
 
 /** The two clocks that a task's life is held to, ms. */
@@ -94,10 +92,13 @@ export class TaskTable {
     return this.#listEnded.all(caller, state, limit).flatMap(({ row }) => decodeRow(row) ?? [])
   }
 
-  /** Writes through, then keeps. Throws when the id is taken. */
-  open(row: TaskRow): void {
+  /** Writes through, then keeps. `brought`: data classes that its caller knows already. Throws when the id is taken. */
+  open(row: TaskRow, brought: readonly string[]): void {
     const { lastInsertRowid } = this.#addRow.run(row.id, row.caller, row.state, row.opened, JSON.stringify(row))
-    this.#keep({ key: Number(lastInsertRowid), row, until: this.#until(row), ...restore(null) })
+    const { past, facts } = restore(null)
+    const live: LiveTask = { key: Number(lastInsertRowid), row, until: this.#until(row), past, facts }
+    if (brought.length > 0) this.#replace(live, { ...facts, brought })
+    this.#keep(live)
   }
 
   /** Writes through, then replaces. */
@@ -134,14 +135,20 @@ export class TaskTable {
   }
 
   advance(live: LiveTask, request: MintRequest): void {
-    live.counts.add(request.step.tool)
-    live.repeats.add(request.repeat)
-    live.trail.add(request, live.facts)
-    this.#replace(live, advance(live.facts, request))
+    const { past, facts } = live
+    past.course.walk(request, facts)
+    past.counts.add(request.step.tool)
+    past.hosts.add(request.host)
+    if (request.resource != null) past.resources.add(request.resource)
+    past.repeats.add(request.repeat)
+    past.trail.add(request, facts)
+    this.#replace(live, advance(facts, request))
   }
 
   conclude(live: LiveTask, observed: Observation): void {
-    this.#replace(live, concluded(live.facts, observed))
+    const after = concluded(live.facts, observed)
+    const grew = live.past.course.concluded(after.step, after.failures, observed.sent ?? 0)
+    this.#replace(live, grew ? grown(live, after) : after)
   }
 
   debit(live: LiveTask, debit: Readonly<Record<string, number>>): void {
@@ -149,18 +156,25 @@ export class TaskTable {
     this.#replace(live, { ...facts, version: facts.version + 1, spent: spend(facts.spent, debit) })
   }
 
+  /** A rate limit that policy set stopped a call. */
+  overRate(live: LiveTask): void {
+    if (live.past.course.overRate()) this.#replace(live, grown(live, live.facts))
+  }
+
   raise(live: LiveTask, classes: readonly string[]): void {
+    live.past.course.learns(classes, live.facts)
     const sensitivity = withRead(live.facts.sensitivity, classes)
-    const news = live.trail.raised(classes)
+    const news = live.past.trail.raised(classes)
     if (news || sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
   }
 
   refused(live: LiveTask, rules: readonly string[]): void {
-    this.#replace(live, refused(live.facts, rules))
+    const after = refused(live.facts, rules)
+    this.#replace(live, live.past.course.refused(rules) ? grown(live, after) : after)
   }
 
   clear(live: LiveTask): void {
-    live.trail.forgetSources()
+    live.past.trail.forgetSources()
     if (live.facts.sensitivity.length > 0) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity: [] })
   }
 
@@ -210,32 +224,13 @@ export class TaskTable {
   }
 
   #writeFacts(live: LiveTask): void {
-    // plain objects are written out several times faster than the live records, which have no prototype
-    const { facts, repeats } = live
-    const kept: KeptFacts = {
-      ...facts,
-      counts: { ...facts.counts },
-      steps: { ...facts.steps },
-      sources: { ...facts.sources },
-      repeats: repeats.latest(),
-    }
-    this.#putFacts.run(live.key, JSON.stringify(kept))
+    this.#putFacts.run(live.key, keep(live.facts, live.past))
   }
 }
 
-/** Facts as the file has them. */
-type KeptFacts = Omit<TaskFacts, 'repeats'> & { readonly repeats: [digest: string, times: number][] }
-
-function restore(text: unknown): Pick<LiveTask, 'facts' | 'counts' | 'repeats' | 'trail'> {
-  // a file from before there were steps has none
-  const kept = typeof text === 'string' ? (JSON.parse(text) as Omit<KeptFacts, 'steps'> & Partial<Pick<KeptFacts, 'steps'>>) : null
-  const counts = new Counts(kept?.counts)
-  const repeats = new Repeats(kept?.repeats)
-  const trail = new Trail(kept?.steps ?? anywhere(counts.record, kept?.step ?? 0), kept?.sources)
-  const first = firstFacts(counts, repeats, trail)
-  const { steps, sources } = trail
-  const facts = kept === null ? first : { ...first, ...kept, counts: counts.record, steps, sources, repeats: repeats.record }
-  return { counts, repeats, trail, facts }
+/** The facts after the divergence score grew, which lives beside them; `after` when they are others already. */
+function grown({ facts }: LiveTask, after: TaskFacts): TaskFacts {
+  return after === facts ? { ...facts, version: facts.version + 1 } : after
 }
 
 /** Rows are ours: nobody else writes the file, which is held exclusively and kept at mode 0600. */

@@ -4,7 +4,7 @@ import type { CallerFacts, Facts } from '../state/state.ts'
 const second = 1000
 
 /** Nothing read yet. */
-export const nothingRead: CallerFacts = { version: 0, sensitivity: Object.freeze(Object.create(null)) }
+export const nothingRead: CallerFacts = { version: 0, sensitivity: Object.freeze(Object.create(null)), sums: null }
 
 /**
  * Whether a call that reads `data` makes its caller know more than its task and the caller's other tasks had read. Where policy forgets
@@ -60,7 +60,7 @@ export function remember(facts: CallerFacts, data: readonly string[], now: numbe
   if (later.length === 0) return facts
   const after: Record<string, number> = Object.assign(Object.create(null), decay(facts, now, window).sensitivity)
   for (const name of later) after[name] = at
-  return { version: facts.version + 1, sensitivity: after }
+  return { version: facts.version + 1, sensitivity: after, sums: facts.sums }
 }
 
 /** Rounded up. */
@@ -77,7 +77,7 @@ export function decay(facts: CallerFacts, now: number, window: number): CallerFa
   for (const name in facts.sensitivity) {
     if (!faded(facts, name, now, window)) kept[name] = facts.sensitivity[name] ?? now
   }
-  return { version: facts.version, sensitivity: kept }
+  return { version: facts.version, sensitivity: kept, sums: facts.sums }
 }
 
 function faded(facts: CallerFacts, name: string, now: number, window: number): boolean {

@@ -1,32 +1,47 @@
 /** The history of a task as a rule may see it: bounded, and cheap to carry from one call to the next. */
 import { spend } from './budget.ts'
 import { withRead } from './sensitivity.ts'
+import type { Course } from './divergence.ts'
 import type { Trail } from './trail.ts'
+import type { Tally } from '../state/facts.ts'
 import type { MintRequest, Observation, TaskFacts } from '../state/state.ts'
 
 const lastSteps = 5
 const mostHosts = 256
 const mostNames = 512
-const mostRepeats = 64
-/** Of the repeats, how many are written: after a crash the older ones are counted anew. */
-const keptRepeats = 16
+const mostDistinct = 64
 const mostRules = 16
 /** A count that has come this far changes no more: an agent that keeps being refused has nothing written any more. */
 const mostDenials = 1000
 
-/** Calls per tool, in one live record. Written by the state when it mints. */
-export class Counts {
+/** Calls per tool or per host, in one live record. Written by the state when it mints. */
+export class Counts implements Tally {
   readonly record: Record<string, number> = Object.create(null)
+  readonly #most: number
   #names = 0
 
-  constructor(from: Readonly<Record<string, number>> = {}) {
+  constructor(from: Readonly<Record<string, number>> = {}, most = mostNames) {
+    this.#most = most
     for (const name in from) this.#set(name, from[name] ?? 0)
+  }
+
+  /** The calls of one host each. */
+  static ofHosts(from: Readonly<Record<string, number>> = {}): Counts {
+    return new Counts(from, mostHosts)
+  }
+
+  get size(): number {
+    return this.#names
+  }
+
+  times(name: string): number {
+    return this.record[name] ?? 0
   }
 
   add(name: string): void {
     const known = this.record[name]
     if (known !== undefined) this.record[name] = known + 1
-    else if (this.#names < mostNames) this.#set(name, 1)
+    else if (this.#names < this.#most) this.#set(name, 1)
     else this.record['*'] = (this.record['*'] ?? 0) + 1
   }
 
@@ -36,7 +51,7 @@ export class Counts {
   }
 }
 
-/** How often each of the last distinct calls was made, in one live record. Written by the state when it mints. */
+/** How often each of the last distinct calls was made, or resources touched, in one live record. Written by the state when it mints. */
 export class Repeats {
   readonly record: Record<string, number> = Object.create(null)
   /** Digests, longest unused first. */
@@ -53,13 +68,13 @@ export class Repeats {
     this.#order.delete(digest)
     this.#order.add(digest)
     this.record[digest] = (this.record[digest] ?? 0) + 1
-    if (this.#order.size > mostRepeats) this.#forgetOldest()
+    if (this.#order.size > mostDistinct) this.#forgetOldest()
   }
 
-  /** The latest ones, for the file: longest unused first. */
-  latest(): [digest: string, times: number][] {
+  /** The latest `most`, for the file: longest unused first. After a crash the older ones are counted anew. */
+  latest(most: number): [digest: string, times: number][] {
     const kept: [string, number][] = []
-    let skip = this.#order.size - keptRepeats
+    let skip = this.#order.size - most
     for (const digest of this.#order) {
       if (skip-- <= 0) kept.push([digest, this.record[digest] ?? 0])
     }
@@ -75,8 +90,18 @@ export class Repeats {
   }
 }
 
+/** What a task did, in records that live as long as it does. */
+export interface Past {
+  readonly counts: Counts
+  readonly hosts: Counts
+  readonly resources: Repeats
+  readonly repeats: Repeats
+  readonly trail: Trail
+  readonly course: Course
+}
+
 /** The facts of a task that has made no call. */
-export function firstFacts(counts: Counts, repeats: Repeats, trail: Trail): TaskFacts {
+export function firstFacts({ counts, hosts, resources, repeats, trail, course }: Past): TaskFacts {
   return {
     version: 0,
     step: 0,
@@ -86,18 +111,20 @@ export function firstFacts(counts: Counts, repeats: Repeats, trail: Trail): Task
     spent: {},
     sensitivity: [],
     sources: trail.sources,
-    hosts: [],
+    hosts,
+    resources: resources.record,
     repeats: repeats.record,
     failures: 0,
     denials: {},
     diverged: false,
     model: null,
+    divergence: course,
+    brought: [],
   }
 }
 
 /** The facts after one more permitted call. Pure: the live records are counted up by their owner. */
 export function advance(facts: TaskFacts, request: MintRequest): TaskFacts {
-  const known = facts.hosts.includes(request.host) || facts.hosts.length >= mostHosts
   return {
     version: facts.version + 1,
     step: facts.step + 1,
@@ -107,12 +134,15 @@ export function advance(facts: TaskFacts, request: MintRequest): TaskFacts {
     spent: spend(facts.spent, request.debit),
     sensitivity: withRead(facts.sensitivity, request.data),
     sources: facts.sources,
-    hosts: known ? facts.hosts : [...facts.hosts, request.host],
+    hosts: facts.hosts,
+    resources: facts.resources,
     repeats: facts.repeats,
     failures: facts.failures,
     denials: facts.denials,
     diverged: facts.diverged,
     model: facts.model ?? null,
+    divergence: facts.divergence,
+    brought: facts.brought,
   }
 }
 

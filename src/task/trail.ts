@@ -4,6 +4,9 @@ import type { MintRequest, Source, Span, TaskFacts } from '../state/state.ts'
 const mostTools = 512
 const mostClasses = 64
 
+/** A source as a file has it, maybe from before reads were counted: then there was one at least. */
+export type KeptSource = Omit<Source, 'reads'> & Partial<Pick<Source, 'reads'>>
+
 /** Written by the state when it mints. */
 export class Trail {
   /** Tool → first and last step, 1 being the first call of the task. Past the cap the rest stands together under `*`. */
@@ -13,13 +16,16 @@ export class Trail {
   #tools = 0
   #classes = 0
 
-  constructor(steps: Readonly<Record<string, Span>> = {}, sources: Readonly<Record<string, Source>> = {}) {
+  constructor(steps: Readonly<Record<string, Span>> = {}, sources: Readonly<Record<string, KeptSource>> = {}) {
     for (const name in steps) {
       const [first, last] = steps[name] ?? [0, 0]
       this.steps[name] = [first, last]
       this.#tools++
     }
-    for (const name in sources) this.#remember(name, sources[name])
+    for (const name in sources) {
+      const source = sources[name]
+      if (source !== undefined) this.#remember(name, { ...source, reads: source.reads ?? 1 })
+    }
   }
 
   /** One more permitted call of a task that had these facts. */
@@ -31,7 +37,7 @@ export class Trail {
       const last = this.sources[name]
       // what was read before anybody kept sources came from who knows where
       const only = last === undefined ? !sensitivity.includes(name) : last.only && last.tool === tool
-      this.#remember(name, { tool, at, step, only })
+      this.#remember(name, { tool, at, step, only, reads: (last?.reads ?? 0) + 1 })
     }
   }
 
@@ -63,8 +69,7 @@ export class Trail {
     else this.steps['*'][1] = step
   }
 
-  #remember(name: string, source: Source | undefined): void {
-    if (source === undefined) return
+  #remember(name: string, source: Source): void {
     if (this.sources[name] === undefined && this.#classes++ >= mostClasses) return
     this.sources[name] = source
   }

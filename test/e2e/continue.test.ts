@@ -56,6 +56,13 @@ class Company implements AsyncDisposable {
     if (asked.url?.startsWith('/events') === true) {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
       this.streams.push(response)
+    } else if (asked.url === '/model') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+      this.streams.push(response)
+      asked.on('data', (part: Buffer) => (this.#saw(), (this.uploaded += part.length)))
+      asked.on('error', () => undefined)
+      asked.on('close', () => ((this.uploadGone ||= !asked.complete), this.#saw()))
+      response.on('error', () => undefined)
     } else if (asked.url === '/files') {
       asked.on('data', (part: Buffer) => (this.#saw(), (this.uploaded += part.length)))
       asked.on('error', () => undefined)
@@ -256,6 +263,84 @@ describe('a slow upload to a partner', () => {
     await stream.over
     expect(stream.text).toBe('data: 1\n\ndata: 2\n\n')
     expect(events(running, 'work.rejudged')).toEqual([expect.objectContaining({ streams: { kept: 1, cut: 0 } })])
+  })
+})
+
+/** The upload and the read on routes of their own, to upstreams of their own, and a model that may have internal data. */
+function apart(partner: string, crm: string): RunningOptions {
+  const [read, , upload] = tools
+  const model = {
+    name: 'llm.complete',
+    match: 'POST /model',
+    effect: 'send',
+    risk: 'low',
+    egress: 'public',
+    accepts: ['internal'],
+    prompt: true,
+  }
+  return options(partner, {
+    routes: {
+      api: routeTo(partner, 'api', { credential: 'api', tools: [upload, model] }),
+      crm: routeTo(crm, 'crm', { credential: 'api', tools: [read] }),
+    },
+  })
+}
+
+async function openTask(running: Running, tool: string): Promise<string> {
+  const body = JSON.stringify({ purpose: 'a test', tools: [tool] })
+  const headers = { authorization: `Bearer ${await running.svid()}`, 'content-type': 'application/json' }
+  const { json } = await ask(running.port(), '/.countersign/v1/tasks', { method: 'POST', headers, body })
+  return String(json['id'])
+}
+
+describe('an upload that trickles on one route while the read is on another', () => {
+  test('is cut in the tick of the read, also when another task of the caller makes it', async () => {
+    await using partner = await Company.start()
+    await using crm = await Company.start()
+    await using running = await Running.start(apart(partner.url, crm.url))
+    const sender = await openTask(running, 'partner.upload')
+    const reader = await openTask(running, 'crm.customer.read')
+    const upload = new OpenCall(running.port(), `/t/${sender}/api/files`, 'POST', await running.svid())
+    for (let sent = 1; sent <= 3; sent++) {
+      upload.sent.write('x')
+      await partner.until(() => partner.uploaded === sent)
+    }
+    crm.onRead = () => void upload.sent.write('secret')
+    expect((await get(running, `/t/${reader}/crm/customers/42`)).status).toBe(200)
+    await upload.over
+    await partner.until(() => partner.uploadGone)
+    expect([upload.status, partner.uploaded]).toEqual([403, 3])
+    expect(JSON.parse(upload.text)).toMatchObject({ code: 'decide.denied', task: sender })
+    const again = await ask(running.port(), `/t/${sender}/api/files`, {
+      method: 'POST',
+      body: 'once more',
+      headers: { authorization: `Bearer ${await running.svid()}` },
+    })
+    expect(again.json).toMatchObject({ code: 'decide.denied' })
+    expect((await running.verify()).ok).toBe(true)
+  })
+
+  test('is cut as a prompt that is still being sent to a model that answers already, and a model that only answers goes on', async () => {
+    await using partner = await Company.start()
+    await using crm = await Company.start()
+    await using running = await Running.start(apart(partner.url, crm.url))
+    const svid = await running.svid()
+    const asking = new OpenCall(running.port(), '/api/model', 'POST', svid)
+    asking.sent.write('a prompt that goes on')
+    await asking.until((text) => text.includes('data: 1'))
+    const asked = new OpenCall(running.port(), '/api/model', 'POST', svid)
+    asked.sent.end('a whole prompt')
+    await asked.until((text) => text.includes('data: 1'))
+    await partner.until(() => partner.uploaded === 35)
+    crm.onRead = () => void asking.sent.write('secret')
+    expect((await get(running, '/crm/customers/42')).status).toBe(200)
+    await asking.over
+    await partner.until(() => partner.uploadGone)
+    expect([asking.text, partner.uploaded]).toEqual(['data: 1\n\n', 35])
+    partner.streams[1]?.end('data: 2\n\n')
+    await asked.over
+    expect(asked.text).toBe('data: 1\n\ndata: 2\n\n')
+    expect(events(running, 'work.rejudged')).toEqual([expect.objectContaining({ streams: { kept: 1, cut: 1 } })])
   })
 })
 

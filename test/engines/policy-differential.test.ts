@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { builtins } from '../../src/decide/builtins/table.ts'
 import type { Entrypoint } from '../../src/decide/engine.ts'
 import { builtinArguments, builtinCalls } from '../support/builtin-calls.ts'
-import { changedInputs, openingInput, ratedInputs, schemaInputs } from '../support/policy-inputs.ts'
+import { changedInputs, openingInput, ratedInputs, schemaInputs, sequencedInputs } from '../support/policy-inputs.ts'
 import { allowedInput, builtinsPolicyBytes, defaultPolicyBytes, openHost } from '../support/policy-rig.ts'
 
 // The real engine evaluates the sources, our host the committed modules; whole documents must be the same, and with them effects and rules.
@@ -41,6 +41,19 @@ describe('our host and the real engine, on generated inputs', () => {
     expect(new Set(effects)).toEqual(new Set(['allow', 'ask', 'deny']))
   })
 
+  it('judge what came before alike, with settings that look at it', { timeout: 900_000 }, () => {
+    const split = [
+      { meter: 'eur', above: 100, within: 'hour', per: 'caller', effect: 'deny' },
+      { meter: 'eur', above: 50, within: 'day', per: 'resource', effect: 'ask' },
+      { class: 'internal', above: 5, within: 'hour', per: 'caller', effect: 'deny' },
+    ]
+    for (const settings of [{}, { split, divergence: { score: 40, effect: 'ask' } }]) {
+      const effects = compare(defaultPolicyBytes, rego, 'countersign/decision', sequencedInputs(), 2000, settings)
+      expect(new Set(effects)).toContain('allow')
+      expect(new Set(effects)).toContain('deny')
+    }
+  })
+
   it('judge tasks alike', { timeout: 900_000 }, () => {
     const inputs = fc.oneof(schemaInputs('task'), changedInputs(openingInput()))
     const effects = compare(defaultPolicyBytes, rego, 'countersign/task', inputs, 2000)
@@ -54,12 +67,19 @@ describe('our host and the real engine, on generated inputs', () => {
 })
 
 /** Judges by both; gives the effects. A difference names the input, which together with the seed makes it again. */
-function compare(bytes: Uint8Array, folder: string, entrypoint: Entrypoint, inputs: fc.Arbitrary<unknown>, count: number): unknown[] {
-  const host = openHost(bytes)
+function compare(
+  bytes: Uint8Array,
+  folder: string,
+  entrypoint: Entrypoint,
+  inputs: fc.Arbitrary<unknown>,
+  count: number,
+  settings: object = {},
+): unknown[] {
+  const host = openHost(bytes, { settings: { ...settings } })
   const effects: unknown[] = []
   for (let done = 0; done < (long ? count * 10 : count); done += batchSize) {
     const batch = fc.sample(inputs, { numRuns: Math.min(batchSize, count), seed: seed + done })
-    const theirs = evaluate(folder, entrypoint, batch)
+    const theirs = evaluate(folder, entrypoint, batch, settings)
     expect(theirs).toHaveLength(batch.length)
     for (const [index, input] of batch.entries()) {
       const ours = host.evaluate(entrypoint, JSON.stringify(input))
@@ -74,10 +94,10 @@ function compare(bytes: Uint8Array, folder: string, entrypoint: Entrypoint, inpu
 }
 
 /** One run of the real engine over a list of inputs. */
-function evaluate(folder: string, entrypoint: Entrypoint, inputs: readonly unknown[]): unknown[] {
+function evaluate(folder: string, entrypoint: Entrypoint, inputs: readonly unknown[], settings: object): unknown[] {
   const batch = join(scratch, 'batch.json')
   writeFileSync(batch, JSON.stringify({ batch: inputs }))
-  const query = `[result | some one in data.batch; result := data.${entrypoint.replace('/', '.')} with input as one]`
+  const query = `[result | some one in data.batch; result := data.${entrypoint.replace('/', '.')} with input as one with data.countersign.settings as ${JSON.stringify(settings)}]`
   const args = ['eval', '--format', 'raw', '--data', join(folder, 'countersign'), '--data', batch, query]
   return JSON.parse(
     execFileSync(opa, args, { encoding: 'utf8', cwd: root, maxBuffer: 1024 * 1024 * 1024, stdio: ['ignore', 'pipe', 'pipe'] }),

@@ -40,6 +40,7 @@ const known = [
   'eur',
   'low',
   'read',
+  'kind:discovery',
 ]
 
 function described(schema: JsonSchema): fc.Arbitrary<unknown> {
@@ -137,6 +138,45 @@ export function ratedInputs(): fc.Arbitrary<unknown> {
       change(input, ['tool', 'risk'], risk)
       change(input, ['tool', 'effect'], effect)
       change(input, ['request', 'body'], { kind, judged, size: null, sha256: null })
+      return input
+    })
+}
+
+/** Inputs that only differ in what came before: discoveries, sums of a meter and a score. */
+export function sequencedInputs(): fc.Arbitrary<unknown> {
+  const marks = fc.subarray(['kind:discovery', 'secret', 'internal'])
+  return fc
+    .record({
+      kind: fc.constantFrom('discovery', 'privilege', 'routine', 'other', undefined),
+      known: fc.oneof(marks, fc.constant(undefined)),
+      brought: fc.oneof(marks, fc.constant(undefined)),
+      tools: fc.shuffledSubarray(['crm.customer.read', 'a', 'b', 'c', 'crm.*'], { minLength: 1 }),
+      implicit: fc.boolean(),
+      depth: fc.nat(1),
+      used: fc.boolean(),
+      amount: fc.oneof(fc.nat(60), fc.constant(null)),
+      hour: fc.nat(120),
+      score: fc.oneof(fc.nat(100), fc.constant(undefined)),
+      summed: fc.subarray([null, 'customer:42']),
+    })
+    .map(({ kind, known: read, brought, tools, implicit, depth, used, amount, hour, score, summed }) => {
+      const input = allowedInput()
+      change(input, ['tool', 'kind'], kind)
+      change(input, ['task', 'sensitivity'], read)
+      change(input, ['task', 'intent', 'tools'], tools)
+      change(input, ['task', 'implicit'], implicit)
+      change(input, ['task', 'budget', 'debit'], { calls: 1, eur: amount })
+      change(input, ['task', 'budget', 'limit'], { eur: 1000 })
+      change(input, ['delegation', 'depth'], depth)
+      change(input, ['sequence', 'brought'], brought)
+      change(input, ['sequence', 'counts'], used ? { 'crm.customer.read': 1 } : {})
+      const sum = { kind: 'meter', name: 'eur', amount, hour, day: hour + 10 }
+      change(
+        input,
+        ['sequence', 'sums'],
+        summed.map((resource) => ({ ...sum, resource })),
+      )
+      change(input, ['sequence', 'divergence'], { score, reasons: [] })
       return input
     })
 }

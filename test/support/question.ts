@@ -77,6 +77,7 @@ export function sketchTool(tool: Partial<Tool> = {}): Tool {
   return {
     name: 'crm.customer.read',
     match: 'GET /customers/{id}',
+    kind: 'routine',
     effect: 'read',
     risk: 'low',
     data: ['personal'],
@@ -231,11 +232,24 @@ export function sketchQuestion(question: QuestionSketch = {}): Question {
 }
 
 const noSteps = { step: 0, last: [], counts: {}, steps: {} }
-const noDenials = { denials: {}, diverged: false }
+const noHosts = { size: 0, times: () => 0 }
+const onCourse = { denials: {}, diverged: false, divergence: { score: 0, reasons: [] }, brought: [] }
 
 export function sketchFacts(task: Partial<Facts['task']> = {}, caller: Partial<Facts['caller']> = {}): Facts {
   return {
-    task: { ...noSteps, version: 1, spent: {}, sensitivity: [], sources: {}, hosts: [], repeats: {}, failures: 0, ...noDenials, ...task },
-    caller: { version: 1, sensitivity: {}, ...caller },
+    task: {
+      ...noSteps,
+      version: 1,
+      spent: {},
+      sensitivity: [],
+      sources: {},
+      hosts: noHosts,
+      resources: {},
+      repeats: {},
+      failures: 0,
+      ...onCourse,
+      ...task,
+    },
+    caller: { version: 1, sensitivity: {}, sums: null, ...caller },
   }
 }

@@ -9,6 +9,7 @@ import { decideConfig } from '../../src/config/decide.ts'
 import { parseConfig } from '../../src/config/load.ts'
 import { readKillLines } from '../../src/kill/kill-lines.ts'
 import { codes } from '../../src/refusal.ts'
+import { Course } from '../../src/task/divergence.ts'
 import { faultsOf } from '../support/json-schema.ts'
 import { defaultPolicyBytes, openHost } from '../support/policy-rig.ts'
 
@@ -112,6 +113,25 @@ test('the settings and the kill file on the page of kills are good', () => {
   expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
   const [, lines = ''] = /^```text\n([\s\S]*?)^```/m.exec(page) ?? []
   expect(readKillLines(lines, false)).toMatchObject({ faults: [], stops: [{}, {}, { scope: 'everything' }] })
+})
+
+test('the page of sequences has settings and tools that pass check, and each kind of divergence with its points', () => {
+  const blocks = Array.from(read('docs/sequence.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm), (match): unknown => parse(match[1] ?? ''))
+  const settings = Object.assign({}, ...blocks.map((block) => Object(block).decide?.settings))
+  expect(Object.keys(settings).sort()).toEqual(['divergence', 'split'])
+  const config = { ...parse(read('examples/minimal/countersign.yaml')), decide: { settings } }
+  const [route = ''] = Object.keys(config.forward.routes)
+  const tools = blocks.flatMap((block) => Object(block).tools ?? [])
+  expect(tools).toHaveLength(2)
+  config.forward.routes[route].tools.push(...tools)
+  const { findings } = parseConfig(stringify(config), 'countersign.yaml', {})
+  expect(findings.filter(({ severity }) => severity !== 'note')).toEqual([])
+
+  const rows = Array.from(read('docs/sequence.md').matchAll(/^\| `([a-z-]+)` \| .* \| (\d+) \| (\d+) \|$/gm))
+  const written = rows.map(([, kind, points, most]) => ({ kind, count: Number(most), points: Number(points) * Number(most) }))
+  const { reasons } = new Course(rows.map(([, kind = '']) => ({ kind, count: 99, points: 0 })))
+  expect(written).toEqual(reasons)
+  expect(reasons).toHaveLength(14)
 })
 
 test('the open work on the page of policy is an input of the schema, and is refused as the page says', () => {

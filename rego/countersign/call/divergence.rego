@@ -5,14 +5,15 @@ import data.countersign.lib
 # METADATA
 # title: A task that keeps leaving its intent is taken to a person
 # description: >-
-#   Policy refused this task a number of times because it left its intent; from then on a person answers what it does,
-#   until it ends. Asks, or denies if the setting says so. Only refusals that were enforced count.
+#   The divergence score of the task has come to what the setting names, or policy refused it a number of times because
+#   it left its intent; from then on a person answers what it does, until it ends. Asks, or denies if the setting says so.
+#   Only refusals that were enforced count.
 # custom:
 #   id: divergence.escalates
 #   severity: high
 #   effect: ask
 #   observable: true
-#   facts: [sequence.denials, sequence.diverged]
+#   facts: [sequence.denials, sequence.diverged, sequence.divergence]
 #   setting: divergence
 #   frameworks:
 #     owasp_agentic: [ASI01, ASI09, ASI10]
@@ -38,16 +39,41 @@ _on_course(most) if {
 	_strays < most
 }
 
-deny contains lib.finding_as(_divergence_escalates, "deny", {"denials": _strays}) if {
-	wanted := data.countersign.settings.divergence
-	not _asks(wanted)
-	lib.concerns(wanted, input)
+# What a setting of a bundle leaves out is not silent: it then holds from the first refusal on.
+_astray(wanted) if {
+	not _scored(wanted)
 	not _on_course(object.get(wanted, "denials", 0))
 }
 
-ask contains lib.finding_as(_divergence_escalates, "ask", {"denials": _strays}) if {
+_astray(wanted) if {
+	is_number(wanted.denials)
+	not _on_course(wanted.denials)
+}
+
+_astray(wanted) if {
+	is_number(wanted.score)
+	not _below(wanted.score)
+}
+
+_scored(wanted) if is_number(wanted.score)
+
+_below(most) if {
+	is_number(input.sequence.divergence.score)
+	input.sequence.divergence.score < most
+}
+
+_divergence := object.get(input, ["sequence", "divergence", "reasons"], null)
+
+deny contains lib.finding_as(_divergence_escalates, "deny", {"denials": _strays, "reasons": _divergence}) if {
+	wanted := data.countersign.settings.divergence
+	not _asks(wanted)
+	lib.concerns(wanted, input)
+	_astray(wanted)
+}
+
+ask contains lib.finding_as(_divergence_escalates, "ask", {"denials": _strays, "reasons": _divergence}) if {
 	wanted := data.countersign.settings.divergence
 	_asks(wanted)
 	lib.concerns(wanted, input)
-	not _on_course(object.get(wanted, "denials", 0))
+	_astray(wanted)
 }

@@ -117,6 +117,19 @@ test_a_task_that_strays_less_or_is_refused_for_something_else_goes_on if {
 	said(divergence("ask"), sample.changed(sample.call, {"sequence": {"denials": {"*": 9}}})) == set()
 }
 
+_scored(score) := sample.changed(sample.call, {"sequence": {"divergence": {"score": score, "reasons": []}}})
+
+test_a_score_takes_a_task_to_a_person if {
+	at_forty := {"divergence": {"score": 40, "effect": "ask"}}
+	said(at_forty, _scored(39)) == set()
+	said(at_forty, _scored(40)) == {"ask divergence.escalates"}
+	said({"divergence": {"score": 40, "effect": "deny"}}, _scored(99)) == {"deny divergence.escalates"}
+	said(at_forty, strayed({"intent.tool": 9})) == set()
+	said({"divergence": {"score": 40, "denials": 3, "effect": "ask"}}, strayed({"intent.tool": 3})) == {"ask divergence.escalates"}
+	said(at_forty, sample.without(sample.call, "/sequence/divergence")) == {"ask divergence.escalates"}
+	said({"divergence": {"score": "40", "effect": "ask"}}, strayed({})) == {"ask divergence.escalates"}
+}
+
 # Windows
 
 frozen(effect) := {"freeze": [{

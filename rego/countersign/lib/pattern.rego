@@ -38,12 +38,16 @@ covers(granted, name) if {
 }
 
 # METADATA
-# description: The classes of `classes` that are neither public nor in `allowed`; nothing is allowed by a null.
+# description: >-
+#   The classes of `classes` that are neither public nor in `allowed`; nothing is allowed by a null. That something was found out
+#   (`kind:discovery`) is no data, and bars no destination.
 beyond(classes, allowed) := {class |
 	some class in classes
 	not _may(class, allowed)
 }
 
 _may("public", _)
+
+_may("kind:discovery", _)
 
 _may(class, allowed) if class in allowed

@@ -27,13 +27,14 @@ call := {
 	},
 	"delegation": {"depth": 0, "root": "agent:spiffe://acme.example/agent", "chain": [], "verified": true},
 	"tool": {
-		"name": "crm.customer.read", "route": "crm", "effect": "read", "risk": "low", "data": ["personal"],
+		"name": "crm.customer.read", "kind": "routine", "route": "crm", "effect": "read", "risk": "low", "data": ["personal"],
 		"egress": "internal", "resource": "customer:42", "accepts": null, "args_sha256": null,
 		"catalogued": true, "prompt": false, "bound": false,
 	},
 	"sequence": {
-		"step": 3, "last": [], "counts": {}, "steps": {}, "taint": [], "sources": {}, "hosts": 1,
-		"repeats": 0, "failures": 0, "denials": {}, "diverged": false,
+		"step": 3, "last": [], "counts": {}, "steps": {}, "taint": [], "sources": {}, "brought": [], "hosts": 1,
+		"seen": {"tool": 0, "host": 3, "resource": 0, "class": 0}, "repeats": 0, "sums": [], "failures": 0, "denials": {}, "diverged": false,
+		"divergence": {"score": 0, "reasons": []},
 	},
 	"approval": null,
 	"context": {"now": 1000, "mode": "enforce", "policy_revision": "r", "environment": "test"},
@@ -121,7 +122,7 @@ ongoing(document) := {
 	"task": json.remove(document.task, ["/budget/debit"]),
 	"delegation": document.delegation,
 	"tool": document.tool,
-	"sequence": {"step": 3, "taint": [], "sources": {}, "diverged": false},
+	"sequence": {"step": 3, "taint": [], "sources": {}, "diverged": false, "divergence": {"score": 0, "reasons": []}},
 	"context": document.context,
 }
 

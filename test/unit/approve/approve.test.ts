@@ -179,6 +179,7 @@ describe('the swap', () => {
         now: 1_790_000_000_500,
         step: { tool: 'crm.customer.read', effect: 'write', egress: 'partner', at: 1_790_000_000_500 },
         host: 'crm.acme.example',
+        resource: 'customer:42',
         repeat: repeatDigest(question),
         data: ['personal'],
         debit: { calls: 1, eur: 12 },

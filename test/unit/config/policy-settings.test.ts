@@ -42,6 +42,10 @@ const everything = {
     overrides: [{ class: 'personal', until: '2027-02-01T00:00:00Z', by: 'appsec@acme.example', reason: 'made up' }],
   },
   delegation: { depth: 1 },
+  split: [
+    { meter: 'eur', above: 100 },
+    { class: 'personal', above: '1MiB', within: 'day', per: 'resource', effect: 'ask' },
+  ],
   budgets: [{ meter: 'eur', above: 100 }],
   reauthorise: [{ causes: ['session'], autonomy: ['autonomous'] }],
 }

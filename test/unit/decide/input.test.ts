@@ -72,12 +72,26 @@ const closedShape = [
   ...['purpose', 'tools', 'resources', 'data', 'egress', 'prompt'].map((key) => `task.intent.${key}`),
   ...['limit', 'spent', 'debit'].map((key) => `task.budget.${key}`),
   ...['depth', 'root', 'chain', 'verified'].map((key) => `delegation.${key}`),
-  ...['name', 'route', 'effect', 'risk', 'data', 'egress', 'resource', 'accepts', 'args_sha256', 'catalogued', 'prompt', 'bound'].map(
-    (key) => `tool.${key}`,
-  ),
-  ...['step', 'last', 'counts', 'steps', 'taint', 'sources', 'hosts', 'repeats', 'failures', 'denials', 'diverged'].map(
+  ...[
+    'name',
+    'kind',
+    'route',
+    'effect',
+    'risk',
+    'data',
+    'egress',
+    'resource',
+    'accepts',
+    'args_sha256',
+    'catalogued',
+    'prompt',
+    'bound',
+  ].map((key) => `tool.${key}`),
+  ...['step', 'last', 'counts', 'steps', 'taint', 'sources', 'brought', 'hosts', 'repeats', 'sums', 'failures', 'denials', 'diverged'].map(
     (key) => `sequence.${key}`,
   ),
+  ...['tool', 'host', 'resource', 'class'].map((key) => `sequence.seen.${key}`),
+  ...['score', 'reasons'].map((key) => `sequence.divergence.${key}`),
   'approval',
   ...['now', 'mode', 'policy_revision', 'environment'].map((key) => `context.${key}`),
 ].sort()
@@ -156,13 +170,15 @@ describe('the input of policy', () => {
       step: 9,
       last: [7, 6, 5, 4, 3, -2].map(step),
       counts: { 'crm.customer.read': 4 },
-      hosts: ['a', 'b'],
+      hosts: { size: 2, times: (host) => (host === 'crm.acme.example' ? 8 : 0) },
+      resources: { 'customer:42': 5 },
       repeats: { [repeatDigest(question)]: 3, other: 9 },
       failures: 2,
       spent: { calls: 9, eur: 1.5 },
     })
     const { sequence, task } = parse(buildInput(question, seen(facts), setting).record)
     expect(sequence).toMatchObject({ step: 9, counts: { 'crm.customer.read': 4 }, hosts: 2, repeats: 3, failures: 2, diverged: false })
+    expect(sequence.seen).toEqual({ tool: 4, host: 8, resource: 5, class: 0 })
     expect(sequence.last).toEqual(
       [6, 5, 4, 3, 0].map((ago, index) => ({ tool: ['t6', 't5', 't4', 't3', 't-2'][index], effect: 'read', egress: 'internal', ago })),
     )
@@ -194,7 +210,7 @@ describe('the input of policy', () => {
 
   it('says where each class came from and how long ago, in this task and in others of the caller', () => {
     const now = 1_790_000_000_000
-    const source = { tool: 'crm.read', at: now - 500, step: 2, only: true }
+    const source = { tool: 'crm.read', at: now - 500, step: 2, only: true, reads: 3 }
     const facts = sketchFacts(
       { sources: { personal: source, secret: { ...source, at: now - 9000, only: false } } },
       { sensitivity: { personal: now, internal: now - 60_000, secret: now - 3000 } },
@@ -202,8 +218,8 @@ describe('the input of policy', () => {
     expect(parsed({}, facts)).toMatchObject({
       sequence: {
         sources: {
-          personal: { tool: 'crm.read', ago: 500, step: 2, only: true },
-          secret: { tool: 'crm.read', ago: 9000, step: 2, only: false },
+          personal: { tool: 'crm.read', ago: 500, step: 2, only: true, reads: 3 },
+          secret: { tool: 'crm.read', ago: 9000, step: 2, only: false, reads: 3 },
         },
       },
       task: { inherited: { internal: 60_000, secret: 3000 } },

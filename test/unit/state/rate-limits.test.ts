@@ -194,10 +194,12 @@ describe('in the state', () => {
     expect(state.mint(mintOn(state, row, noon, { limits, debit: { calls: 1, eur: 2 } }))).toMatchObject({ why: 'task.budget' })
     expect(state.mint({ ...mintOn(state, row, noon, { limits }), seen: { task: 7, caller: 7 } })).toMatchObject({ why: 'stale' })
     expect(state.mint(mintOn(state, row, noon, { limits, debit: { calls: 1, eur: 1 } }))).toEqual({ minted: true })
-    const before = state.facts(row.id, row.caller)
+    const { task, caller } = state.facts(row.id, row.caller)
     const refused = state.mint(mintOn(state, row, noon, { limits }))
     expect(refused).toMatchObject({ minted: false, why: 'decide.rate-limited', wait: expect.any(Number) })
-    expect(state.facts(row.id, row.caller)).toEqual(before)
+    // all that came of it is that it counts as divergence
+    expect(state.facts(row.id, row.caller)).toEqual({ task: { ...task, version: task.version + 1 }, caller })
+    expect(task.divergence.reasons).toEqual([{ kind: 'rate', count: 1, points: 6 }])
     state.close()
   })
 

@@ -47,12 +47,12 @@ describe('the sources of what was read', () => {
     call(state, 'crm', ['personal', 'public'], noon - 5)
     call(state, 'crm', ['personal', 'internal'], noon - 4)
     expect(factsOf(state).sources).toEqual({
-      personal: { tool: 'crm', at: noon - 4, step: 2, only: true },
-      internal: { tool: 'crm', at: noon - 4, step: 2, only: true },
+      personal: { tool: 'crm', at: noon - 4, step: 2, only: true, reads: 2 },
+      internal: { tool: 'crm', at: noon - 4, step: 2, only: true, reads: 1 },
     })
     call(state, 'hr', ['personal'], noon - 3)
     call(state, 'crm', ['personal'], noon - 2)
-    expect(factsOf(state).sources['personal']).toEqual({ tool: 'crm', at: noon - 2, step: 4, only: false })
+    expect(factsOf(state).sources['personal']).toEqual({ tool: 'crm', at: noon - 2, step: 4, only: false, reads: 4 })
   })
 
   it('are no longer of one tool alone once a class was raised without a read', () => {

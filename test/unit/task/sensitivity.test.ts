@@ -31,8 +31,8 @@ describe('a call reads more than was read', () => {
     assert(
       property(classes, classes, classes, (ofTask, ofCaller, data) => {
         const task = withRead([], ofTask)
-        const { sensitivity } = remember({ version: 0, sensitivity: {} }, ofCaller, 1000, 60_000)
-        const after = remember({ version: 0, sensitivity }, data, 2000, 60_000)
+        const { sensitivity } = remember({ version: 0, sensitivity: {}, sums: null }, ofCaller, 1000, 60_000)
+        const after = remember({ version: 0, sensitivity, sums: null }, data, 2000, 60_000)
         const seen = (read: readonly string[], kept: Readonly<Record<string, number>>) => new Set([...read, ...Object.keys(kept)])
         const grown = seen(withRead(task, data), after.sensitivity).size > seen(task, sensitivity).size
         expect(isMore(sketchFacts({ sensitivity: task }, { sensitivity }), data, null)).toBe(grown)
