@@ -8,10 +8,11 @@ import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
-import { makeRejudge, type Rejudge } from './rejudge.ts'
+import { makeRejudge, makeSharing, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
+import { Delegation } from './task/delegation.ts'
 import { Tasks } from './task/tasks.ts'
 
 export interface AuthorityParts {
@@ -32,6 +33,7 @@ export interface Authority {
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
   readonly tasks: Tasks
+  readonly delegation: Delegation
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -72,8 +74,19 @@ export function authority(parts: AuthorityParts): Authority {
     log,
   })
   const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
+  const delegation = new Delegation({
+    state,
+    tasks,
+    clock,
+    newId,
+    revision,
+    event,
+    agent: (id) => inForce()?.standing.agent(id) ?? null,
+    depth: () => inForce()?.loaded.config.task.delegation.depth ?? 0,
+    raised: makeSharing({ rejudge, fades: () => true }),
+  })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+  return { revoke, rejudge, tasks, delegation, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {

@@ -19,6 +19,7 @@ import { repeatDigest } from './decide/repeat.ts'
 import { makeSlow } from './decide/slow.ts'
 import type { Foundation } from './foundation.ts'
 import { makeForward, type Forward } from './forward/forward.ts'
+import { readActing } from './identify/jwt/act.ts'
 import { makeIdentify, type IdentitySource } from './identify/identify.ts'
 import type { Call } from './listen/call.ts'
 import { serverIdentities, type ServerIdentities } from './listeners.ts'
@@ -27,7 +28,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, obligeOf, readingOf, refuseOutdated, standingOf } from './consequences.ts'
+import { answersOf, obligeOf, readingOf, refuseOutdated, sharingOf, standingOf } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
@@ -145,21 +146,25 @@ function agentApiOf(loaded: Loaded, on: Foundation, { stages, agents }: { stages
     state: on.state,
     agents: () => agents,
     parseJson: (bytes) => readJson(bytes).value,
-    verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock),
+    verifySubject: makeVerifySubject(subjectIssuers(loaded), on.clock, readActing),
+    delegation: on.delegation,
+    clock: on.clock,
   })
 }
 
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. */
 function approveOf(loaded: Loaded, on: Foundation, oblige: Oblige, rejudge: Stages['decide']): Stages['approve'] {
   const read = readingOf(loaded, on)
+  const share = sharingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
     repeat: repeatDigest,
     clock: on.clock,
-    open: (decision, reads) => {
+    open: (decision, reads, raised) => {
       on.revoke.open(decision)
       read(decision, decision.facts, reads)
+      share(raised)
     },
   })
   const mint: typeof Permit.mint = (decision, how) => {

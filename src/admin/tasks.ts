@@ -4,6 +4,7 @@ import type { State, TaskRow, TaskState } from '../state/state.ts'
 import type { Tasks } from '../task/tasks.ts'
 import { problem, type Answer } from './answer.ts'
 import { wordsOf, type Noun, type Words } from './noun.ts'
+import { treeOf } from './task-tree.ts'
 
 const states: readonly TaskState[] = ['pending', 'active', 'paused', 'completed', 'revoked', 'expired']
 
@@ -22,6 +23,8 @@ export function taskNoun(state: State, tasks: Tasks): Noun {
   return async ({ method, path: [id, verb, ...rest], query, who, body }) => {
     if (rest.length > 0) return null
     if (method === 'GET' && id === undefined) return list(query, state)
+    if (method === 'GET' && id === 'tree' && verb === undefined) return trees(state)
+    if (method === 'GET' && id !== undefined && verb === 'tree') return { status: 200, json: await treeOf(state, await known(id)) }
     if (method === 'GET' && verb === undefined && id !== undefined) return { status: 200, json: shown(await known(id)) }
     const act = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
     if (method !== 'POST' || id === undefined || act === undefined) return null
@@ -29,6 +32,13 @@ export function taskNoun(state: State, tasks: Tasks): Noun {
     if (words === null) return problem(400, 'the body must be {"reason": …, "by": …}')
     return { status: 200, json: shown(await act(id, words)) }
   }
+}
+
+/** The live trees, by their roots. */
+async function trees(state: State): Promise<Answer> {
+  const live = (await Promise.all((['active', 'paused'] as const).map((each) => state.tasks({ state: each, limit: 500 })))).flat()
+  const roots = live.filter(({ parent }) => parent === null).toSorted((a, b) => b.opened - a.opened)
+  return { status: 200, json: { trees: await Promise.all(roots.slice(0, 500).map((row) => treeOf(state, row))) } }
 }
 
 async function list(query: URLSearchParams, tasks: Pick<State, 'tasks'>): Promise<Answer> {

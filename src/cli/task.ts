@@ -1,5 +1,6 @@
 import { adminOptions, adminUsage, askJson, findAdmin, type AdminAccess } from './admin-client.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
+import { treeText } from './task-tree.ts'
 
 interface TaskView {
   readonly id: string
@@ -18,10 +19,12 @@ const verbs = ['pause', 'resume', 'complete'] as const
 export const task: Command = {
   usage: `usage: countersign task ls [--state STATE]
        countersign task show TASK
+       countersign task tree [TASK]
        countersign task pause|resume|complete TASK --reason TEXT [--as NAME]
 
 Pausing refuses further calls and keeps the task resumable; a pause by a person is lifted only by a person.
-Completing ends the task: calls in flight are cut and its credentials taken back.
+Completing ends the task: calls in flight are cut and its credentials taken back. What it handed on is paused and ends with it.
+The tree shows what was handed on, to whom, with what is spent and read; without TASK, that of every task that has not ended.
 
   --state STATE    active, paused, completed, revoked or expired
   --reason TEXT    why; it stands in the ledger
@@ -43,6 +46,7 @@ exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 
     const json = values.output === 'json'
     const access = await findAdmin(values, invocation.env)
     if (verb === 'ls' && id === undefined) return list(access, values.state, json, invocation)
+    if (verb === 'tree') return tree(access, id, json, invocation)
     if (id === undefined) throw new UsageFault('give ls, or a verb and a task id')
     const path = `/v1/tasks/${encodeURIComponent(id)}`
     if (verb === 'show') return print(await askJson(access, 'GET', path), true, invocation)
@@ -60,6 +64,14 @@ async function list(access: AdminAccess, state: string | undefined, json: boolea
   const tasks = isTaskList(answer) ? answer.tasks : []
   if (json) stdout.write(`${JSON.stringify(tasks, null, 2)}\n`)
   else for (const view of tasks) stdout.write(`${row(view)}\n`)
+  return exit.ok
+}
+
+async function tree(access: AdminAccess, id: string | undefined, json: boolean, { stdout }: Invocation): Promise<number> {
+  const path = id === undefined ? '/v1/tasks/tree' : `/v1/tasks/${encodeURIComponent(id)}/tree`
+  const answer = await askJson(access, 'GET', path)
+  const many = answer !== null && typeof answer === 'object' && 'trees' in answer && Array.isArray(answer.trees) ? answer.trees : null
+  stdout.write(json ? `${JSON.stringify(many ?? answer, null, 2)}\n` : treeText(many ?? [answer]))
   return exit.ok
 }
 

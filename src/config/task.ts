@@ -62,6 +62,12 @@ export const taskConfig = z.strictObject({
     .describe('Where tasks, leases and budgets are kept.'),
   agents: z.array(agentConfig).min(1),
   memory: durationBetween(60_000, 31_536_000_000).prefault('24h').describe('How long what a caller has read stays with it after its task.'),
+  delegation: z
+    .strictObject({
+      depth: z.int().min(0).max(16).default(4).describe('How often a task may be handed on, a child of a child included; 0: not at all.'),
+    })
+    .prefault({})
+    .describe('Handing tasks on to other agents.'),
   subjects: z
     .array(
       z.strictObject({

@@ -7,11 +7,12 @@ import type { Facts, Source, Span, Step, TaskFacts, TaskRow } from '../state/sta
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
+import { delegationText } from './delegation.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
 import { repeatDigest } from './repeat.ts'
 import { bodyMembers, requestMembers } from './request.ts'
-import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
+import { agentMembers, callerText, intentMembers } from './subject.ts'
 
 /** What holds for every call until the configuration changes. */
 export interface Setting extends Modes {
@@ -104,7 +105,7 @@ export function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
     const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
-    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row)) }))
+    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)) }))
   }
   return known
 }
@@ -140,12 +141,6 @@ function inheritedText({ task, caller }: Facts, now: number): string {
     members.add(name, number(Math.max(0, now - at), 'ago'), caps.name)
   }
   return members === null ? '{}' : members.end()
-}
-
-/** `delegation`. */
-export function delegationText(row: TaskRow): string {
-  const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
-  return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
 }
 
 /** Tool → its members that are the same for every call, with the route it stands on. */

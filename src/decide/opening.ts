@@ -4,6 +4,7 @@ import type { Caller } from '../identify/identify.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Intent } from '../state/state.ts'
 import type { Reason } from './decide.ts'
+import { delegationText, type Delegated } from './delegation.ts'
 import { number, text, type Cap } from './fragment.ts'
 import { contextText, type Seen, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
@@ -20,6 +21,8 @@ export interface Opening {
   readonly ttl: number
   /** Of the task that is resumed. */
   readonly id?: string
+  /** For whom, and who handed on until it came to the caller; absent: the caller for itself. */
+  readonly delegation?: Delegated
 }
 
 export interface OpeningDecision {
@@ -49,11 +52,11 @@ const idCap: Cap = { most: 256, what: 'the task id', fault: 'agent' }
 
 /** Assembles the input of `countersign/task` (`rego/schemas/task.json`): closed, times in integer ms. */
 export function buildTaskInput(asked: Opening, seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
-  const { action, caller, agent, intent, ttl, id } = asked
+  const { action, caller, agent, intent, ttl, id, delegation } = asked
   return (
     `{"v":1,"action":"${action}","caller":${callerText(caller)}` +
     `,"agent":{${agentMembers(agent)},"intent":{${scopeMembers(agent.intent)},"budget":${budgetText(agent.intent)}},"ttl":${number(agent.ttl, 'ttl')}}` +
     `,"task":{${id === undefined ? '' : `"id":${text(id, idCap)},`}"intent":{${purposeMembers(intent)},${scopeMembers(intent)}` +
-    `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"context":${contextText(seen, setting)}}`
+    `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"delegation":${delegationText(delegation ?? { root: `agent:${caller.id}` }, caller)},"context":${contextText(seen, setting)}}`
   )
 }

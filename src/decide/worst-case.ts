@@ -4,7 +4,7 @@ import type { Entrypoint } from './engine.ts'
 import { mostInputText } from './input-text.ts'
 
 /** What a judged body may be at its caps; together with the rest it fills the longest input. */
-const bodyText = mostInputText - 96 * 1024
+const bodyText = mostInputText - 112 * 1024
 /** As `match` bounds a judged body; a document past these is not judged. */
 const [mostItems, mostMembers, longestText, deepest] = [8192, 1024, 65_536, 64]
 
@@ -84,6 +84,24 @@ const claims = Object.fromEntries(names(32, 'claim').map((name) => [name, 'c'.re
 const caller = { confirmed: 'bearer', claims }
 const context = { now: 1, mode: 'enforce' }
 
+/** As long as its text may be; every link holds the next one's names, and by its last pattern alone. */
+const links = 6
+const delegation = {
+  verified: true,
+  depth: links,
+  chain: Array.from({ length: links }, () => ({
+    party: 'p'.repeat(64),
+    task: 't'.repeat(28),
+    issuer: null,
+    intent: {
+      tools: [...names(48, 'handed').map((name) => `${name}.*`), '*'],
+      resources: [...names(48, 'handed').map((name) => `${name}:*`), '*'],
+      data: names(32, 'class'),
+      egress: names(3, 'egress'),
+    },
+  })),
+}
+
 function openedTask(): object {
   const asked = { tools: names(256, 'asked'), resources: names(256, 'asked'), data: names(64, 'asked'), budget: meters('asked') }
   return {
@@ -92,6 +110,7 @@ function openedTask(): object {
     caller,
     agent: { ...agent, intent: { ...intent, budget: meters('limit') } },
     task: { intent: { ...intent, ...asked }, ttl: 2 },
+    delegation,
     context,
   }
 }
@@ -124,7 +143,7 @@ function judgedCall(): object {
       denials: Object.fromEntries(names(17, 'intent.rule').map((name) => [name, 1000])),
       diverged: true,
     },
-    delegation: { verified: true, chain: [] },
+    delegation,
     context,
   }
 }

@@ -1,5 +1,6 @@
 /** Tasks and their facts: the live ones in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { spend } from '../task/budget.ts'
 import { advance, concluded, Counts, firstFacts, refused, Repeats } from '../task/sequence.ts'
 import { withRead } from '../task/sensitivity.ts'
 import { anywhere, Trail } from '../task/trail.ts'
@@ -18,6 +19,10 @@ export interface LiveTask {
   readonly counts: Counts
   readonly repeats: Repeats
   readonly trail: Trail
+  /** The live task that handed it on; null for a root. */
+  readonly parent: LiveTask | null
+  /** Live tasks that it handed on; null until there is one. Written by the table alone. */
+  children: Set<LiveTask> | null
 }
 
 /** The two clocks that a task's life is held to, ms. */
@@ -36,6 +41,7 @@ export class TaskTable {
   /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance`, `conclude`, `refused` and `clear` only. */
   readonly #live = new Map<string, LiveTask>()
   readonly #byCaller = new Map<string, Set<LiveTask>>()
+  #links = 0
   /** What `flush` has to write. */
   readonly #dirtyFacts = new Set<LiveTask>()
   readonly #dirtyRows = new Set<LiveTask>()
@@ -45,6 +51,7 @@ export class TaskTable {
   readonly #getRow: StatementSync
   readonly #getFacts: StatementSync
   readonly #listEnded: StatementSync
+  readonly #listChildren: StatementSync
 
   constructor(db: DatabaseSync, clocks: Clocks) {
     this.#clocks = clocks
@@ -57,8 +64,15 @@ export class TaskTable {
       "SELECT row FROM tasks WHERE state IN ('completed', 'revoked', 'expired') AND (?1 IS NULL OR caller = ?1) AND (?2 IS NULL OR state = ?2)" +
         ' ORDER BY opened DESC LIMIT ?3',
     )
-    for (const { key, row } of db.prepare("SELECT key, row FROM tasks WHERE state IN ('pending', 'active', 'paused')").all())
+    this.#listChildren = db.prepare("SELECT row FROM tasks WHERE row ->> '$.parent' = ? ORDER BY key")
+    // by key: a parent was opened before its children
+    for (const { key, row } of db.prepare("SELECT key, row FROM tasks WHERE state IN ('pending', 'active', 'paused') ORDER BY key").all())
       this.#load(key, row)
+  }
+
+  /** How many live tasks were handed on by one that lives. */
+  get links(): number {
+    return this.#links
   }
 
   live(id: string): LiveTask | undefined {
@@ -93,10 +107,31 @@ export class TaskTable {
     return this.#listEnded.all(caller, state, limit).flatMap(({ row }) => decodeRow(row) ?? [])
   }
 
+  /** Children in whatever state, oldest first. */
+  childrenOf(id: string): TaskRow[] {
+    return this.#listChildren.all(id).flatMap(({ row }) => decodeRow(row) ?? [])
+  }
+
   /** Writes through, then keeps. Throws when the id is taken. */
   open(row: TaskRow): void {
+    this.keep(this.add(row))
+  }
+
+  /** Writes a task for the first time; the caller may hold a transaction, and calls `keep` once it is through. Throws when the id is taken. */
+  add(row: TaskRow): LiveTask {
     const { lastInsertRowid } = this.#addRow.run(row.id, row.caller, row.state, row.opened, JSON.stringify(row))
-    this.#keep({ key: Number(lastInsertRowid), row, until: this.#until(row), ...restore(null) })
+    return this.#liveOf(Number(lastInsertRowid), row, this.#until(row), null)
+  }
+
+  keep(live: LiveTask): void {
+    this.#live.set(live.row.id, live)
+    let own = this.#byCaller.get(live.row.caller)
+    if (!own) this.#byCaller.set(live.row.caller, (own = new Set()))
+    own.add(live)
+    if (live.parent === null) return
+    live.parent.children ??= new Set()
+    live.parent.children.add(live)
+    this.#links++
   }
 
   /** Writes through, then replaces. */
@@ -124,6 +159,7 @@ export class TaskTable {
 
   forget(live: LiveTask): void {
     const { id, caller } = live.row
+    if (live.parent?.children?.delete(live) === true) this.#links--
     this.#live.delete(id)
     this.#dirtyFacts.delete(live)
     this.#dirtyRows.delete(live)
@@ -147,6 +183,12 @@ export class TaskTable {
     const sensitivity = withRead(live.facts.sensitivity, classes)
     const news = live.trail.raised(classes)
     if (news || sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
+  }
+
+  /** What a task that it handed on spends. */
+  debit(live: LiveTask, debit: Readonly<Record<string, number>>): void {
+    const spent = spend(live.facts.spent, debit)
+    if (spent !== live.facts.spent) this.#replace(live, { ...live.facts, version: live.facts.version + 1, spent })
   }
 
   refused(live: LiveTask, rules: readonly string[]): void {
@@ -177,20 +219,20 @@ export class TaskTable {
     const row = decodeRow(text)
     if (row === null) return
     const fromTheFuture = row.opened > this.#clocks.clock() + tolerableStepBack
-    const until = fromTheFuture ? Number.NEGATIVE_INFINITY : this.#until(row)
-    this.#keep({ key: Number(key), row, until, ...restore(this.#getFacts.get(row.id)?.['facts']) })
+    // nothing outlives what it came from
+    const orphaned = row.parent !== null && !this.#live.has(row.parent)
+    const until = fromTheFuture || orphaned ? Number.NEGATIVE_INFINITY : this.#until(row)
+    this.keep(this.#liveOf(Number(key), row, until, this.#getFacts.get(row.id)?.['facts']))
+  }
+
+  #liveOf(key: number, row: TaskRow, until: number, facts: unknown): LiveTask {
+    const parent = row.parent === null ? null : (this.#live.get(row.parent) ?? null)
+    return { key, row, until, parent, children: null, ...restore(facts) }
   }
 
   #until(row: TaskRow): number {
     const { clock, ticks } = this.#clocks
     return ticks() + (row.expires - clock())
-  }
-
-  #keep(live: LiveTask): void {
-    this.#live.set(live.row.id, live)
-    let own = this.#byCaller.get(live.row.caller)
-    if (!own) this.#byCaller.set(live.row.caller, (own = new Set()))
-    own.add(live)
   }
 
   #replace(live: LiveTask, facts: TaskFacts): void {

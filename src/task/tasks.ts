@@ -5,7 +5,11 @@ import type { Caller } from '../identify/identify.ts'
 import type { NewId } from '../id.ts'
 import type { Intent, OnBehalfOf, PausedBy, Seal, State, TaskRow } from '../state/state.ts'
 import { notLive, type Agent } from './agents.ts'
+import { endHanging, hangingOn, pauseHanging, resumeHanging } from './cascade.ts'
+import { linksOf } from './chain.ts'
 import { narrow, readLine, type AskedTask } from './intent.ts'
+import { newRow, rootOf, subjectPurpose } from './row.ts'
+import type { ProvenSubject } from './subject.ts'
 
 /** What policy is asked (`countersign/task`) before a task is opened, or resumed by its agent. */
 export interface TaskQuestion {
@@ -17,6 +21,8 @@ export interface TaskQuestion {
   readonly ttl: number
   /** Of the task that is resumed. */
   readonly id?: string
+  /** Who it answers to, and who handed on until it came to the caller. */
+  readonly delegation: Pick<TaskRow, 'root' | 'chain'>
 }
 
 /** What policy said. Anything but `allow` is a no; the agent reads `message_agent` alone. */
@@ -27,7 +33,7 @@ export interface TaskVerdict {
 
 /** An event of a task, as the ledger takes it. */
 export interface TaskEvent {
-  readonly kind: 'task.opened' | 'task.paused' | 'task.resumed' | 'task.completed' | 'task.revoked' | 'task.expired'
+  readonly kind: `task.${'opened' | 'handed-on' | 'paused' | 'resumed' | 'completed' | 'revoked' | 'expired'}` | 'grant.withdrawn'
   readonly task: string
   readonly caller: string
   /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */
@@ -36,7 +42,7 @@ export interface TaskEvent {
 }
 
 /** On whose behalf a task is opened, proven by `token`. */
-export interface Subject extends OnBehalfOf {
+export interface Subject extends OnBehalfOf, Partial<Pick<ProvenSubject, 'acting'>> {
   readonly token: Secret
 }
 
@@ -104,13 +110,17 @@ export class Tasks {
   }
 
   /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
-  async open(opening: Opening): Promise<TaskRow> {
-    const { id } = opening.caller
+  open(opening: Opening): Promise<TaskRow> {
+    return this.inRoom(opening.caller.id, () => this.#open(opening))
+  }
+
+  /** Opens a task as long as its caller has not too many open: those that are being opened count. Throws listen.overloaded. */
+  async inRoom(id: string, open: () => Promise<TaskRow>): Promise<TaskRow> {
     const before = this.#opening.get(id) ?? 0
     this.#opening.set(id, before + 1)
     try {
       await this.#leaveRoom(id, before)
-      return await this.#open(opening)
+      return await open()
     } finally {
       const left = (this.#opening.get(id) ?? 1) - 1
       if (left > 0) this.#opening.set(id, left)
@@ -119,13 +129,25 @@ export class Tasks {
   }
 
   async #open(opening: Opening): Promise<TaskRow> {
-    const { state, event, newId } = this.#options
+    const { state, event, newId, clock, revision, seal } = this.#options
     const { caller, agent, intent, ttl, implicit, subject } = opening
     const onBehalfOf = subject && { subject: subject.subject, issuer: subject.issuer }
-    this.#judge({ action: 'open', caller, agent, intent, ttl })
-    const row = this.#row(newId('t'), opening, onBehalfOf)
+    const chain = linksOf(subject?.acting ?? null, caller.id)
+    this.judge({ action: 'open', caller, agent, intent, ttl, delegation: { root: rootOf(caller, onBehalfOf), chain } })
+    const beginning = { ...opening, onBehalfOf, token: subject?.token ?? null, chain }
+    const row = newRow(newId('t'), beginning, { seal, now: clock(), revision: revision() })
     const { purpose, ...scope } = intent
-    const detail = { agent: agent.id, implicit, purpose, ...scope, on_behalf_of: onBehalfOf, root: row.root, expires: row.expires }
+    const through = chain.length === 0 ? {} : { chain: chain.map(({ party }) => party) }
+    const detail = {
+      agent: agent.id,
+      implicit,
+      purpose,
+      ...scope,
+      on_behalf_of: onBehalfOf,
+      root: row.root,
+      ...through,
+      expires: row.expires,
+    }
     await event({ kind: 'task.opened', task: row.id, caller: caller.id, by: caller.id, detail: { ...detail, revision: row.revision } })
     await state.openTask(row)
     if (subject && row.subjectToken === null) this.#subjects.set(row.id, subject.token)
@@ -148,7 +170,8 @@ export class Tasks {
     const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
     if (paused === null) throw await this.#whyNot(row.id)
     this.#options.paused?.(paused)
-    await event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    await Promise.all([told, ...pauseHanging(this.#options, paused, by.name)])
     return paused
   }
 
@@ -158,7 +181,8 @@ export class Tasks {
       if (row.state === 'active') return row
       this.#checkPaused(row)
       if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
-      this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
+      const ttl = row.expires - this.#options.clock()
+      this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, delegation: row })
       return this.#lift(row, caller.id, ['agent'], { session: caller.proof, revision: this.#options.revision() })
     })
   }
@@ -192,12 +216,17 @@ export class Tasks {
 
   /** The token of the person or workload a task acts for, for a later exchange; null when none was given or it is gone. */
   subjectToken(row: TaskRow): Secret | null {
-    const { seal } = this.#options
-    if (row.subjectToken === null || seal === null) return this.#subjects.get(row.id) ?? null
-    return new Secret(seal.open(row.subjectToken, subjectPurpose(row.id)))
+    const { seal, state } = this.#options
+    if (row.subjectToken !== null && seal !== null) return new Secret(seal.open(row.subjectToken, subjectPurpose(row.id)))
+    const own = this.#subjects.get(row.id) ?? null
+    if (own !== null || row.parent === null) return own
+    // what was handed on acts for whom its root acts for
+    const [parent] = state.ancestors(row.id)
+    return parent === undefined ? null : this.subjectToken(parent)
   }
 
-  #judge(question: TaskQuestion): void {
+  /** Throws task.agent-not-live, decide.denied or approve.required unless policy lets the task be. */
+  judge(question: TaskQuestion): void {
     const why = notLive(question.agent, this.#options.clock())
     if (why !== null) throw new Refusal('task.agent-not-live', { detail: why })
     const { effect, reasons } = this.#options.judge(question)
@@ -214,33 +243,6 @@ export class Tasks {
     let open = opening
     for (const state of ['active', 'paused'] as const) open += (await this.#options.state.tasks({ caller, state, limit: most })).length
     if (open >= most) throw new Refusal('listen.overloaded', { reasons: [`at most ${most} tasks may be open at once`] })
-  }
-
-  #row(id: string, opening: Opening, onBehalfOf: OnBehalfOf | null): TaskRow {
-    const { clock, revision, seal } = this.#options
-    const { caller, agent, intent, ttl, implicit, subject } = opening
-    const opened = clock()
-    const limit = implicit ? opened + (agent.implicit?.max ?? ttl) : opened + ttl
-    return {
-      id,
-      caller: caller.id,
-      agent: agent.id,
-      implicit,
-      state: 'active',
-      intent,
-      onBehalfOf,
-      subjectToken: subject && seal ? seal.seal(subject.token.reveal(), subjectPurpose(id)) : null,
-      opened,
-      expires: Math.min(opened + ttl, limit),
-      limit,
-      session: caller.proof,
-      revision: revision(),
-      paused: null,
-      ended: null,
-      parent: null,
-      root: onBehalfOf === null ? `agent:${caller.id}` : `user:${onBehalfOf.subject}`,
-      depth: 0,
-    }
   }
 
   /** One lift of a task after the other, each on the row as it is then: else two would both be told to the ledger, and one refused. */
@@ -271,6 +273,7 @@ export class Tasks {
   ): Promise<TaskRow> {
     const { state, event } = this.#options
     await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by, detail: { paused_by: row.paused?.by ?? null, ...change } })
+    await resumeHanging(this.#options, row, by)
     const resumed = await state.resumeTask(row.id, liftable, change)
     if (resumed === null) throw await this.#whyNot(row.id)
     return resumed
@@ -278,11 +281,14 @@ export class Tasks {
 
   async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', by: string, cause: string): Promise<TaskRow> {
     const { state, event, ended, clock } = this.#options
+    const hanging = hangingOn(this.#options, row)
     const after = await state.endTask(row.id, to, { at: clock(), cause, by })
     if (after === null) throw new Refusal('task.ended')
     this.#subjects.delete(row.id)
     const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
-    for (const one of await Promise.allSettled([ended(row.id, to, row.caller), told])) if (one.status === 'rejected') throw one.reason
+    const own = ended(row.id, to, row.caller)
+    const below = endHanging(this.#options, hanging, after, by)
+    for (const one of await Promise.allSettled([own, told, ...below])) if (one.status === 'rejected') throw one.reason
     return after
   }
 
@@ -290,8 +296,4 @@ export class Tasks {
     const row = await this.#options.state.task(id)
     return new Refusal(row?.state === 'paused' || row?.state === 'active' ? 'task.paused' : 'task.ended')
   }
-}
-
-function subjectPurpose(task: string): string {
-  return `task.subject:${task}`
 }

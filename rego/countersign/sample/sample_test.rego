@@ -68,6 +68,7 @@ opening := {
 		},
 		"ttl": 60000,
 	},
+	"delegation": call.delegation,
 	"context": call.context,
 }
 

@@ -44,6 +44,8 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
     }
     const api = makeAgentApi({
       tasks: rig.tasks,
+      delegation: rig.delegation,
+      clock: rig.clock,
       state: rig.state,
       agents: () => rig.registry,
       parseJson: (bytes) => readJson(bytes).value,
