@@ -74,7 +74,16 @@ export function authority(parts: AuthorityParts): Authority {
     log,
   })
   const rejudge = rejudgeOf(parts, { revoke, credential, revision, event })
-  const delegation = new Delegation({
+  const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
+  const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
+  return { revoke, rejudge, tasks, delegation, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
+}
+
+function delegationOf(
+  { state, clock, newId, inForce }: AuthorityParts,
+  { tasks, rejudge, revision, event }: Pick<Authority, 'tasks' | 'rejudge'> & Pick<RejudgeParts, 'revision' | 'event'>,
+): Delegation {
+  return new Delegation({
     state,
     tasks,
     clock,
@@ -85,8 +94,6 @@ export function authority(parts: AuthorityParts): Authority {
     depth: () => inForce()?.loaded.config.task.delegation.depth ?? 0,
     raised: makeSharing({ rejudge, fades: () => true }),
   })
-  const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  return { revoke, rejudge, tasks, delegation, credential, notices: new Notices({ event, clock, newId, source: issuer, log, count }) }
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential'> {
@@ -103,6 +110,7 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, revision, event 
     standing: () => inForce()?.standing ?? null,
     revision,
     task: (id) => state.task(id),
+    ancestors: (id) => state.ancestors(id),
     facts: (task, caller) => state.facts(task, caller),
     clock,
     tasksOf: (caller) => (['active', 'paused'] as const).flatMap((each) => state.tasks({ caller, state: each }).map(({ id }) => id)),

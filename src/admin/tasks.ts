@@ -36,7 +36,7 @@ export function taskNoun(state: State, tasks: Tasks): Noun {
 
 /** The live trees, by their roots. */
 async function trees(state: State): Promise<Answer> {
-  const live = (await Promise.all((['active', 'paused'] as const).map((each) => state.tasks({ state: each, limit: 500 })))).flat()
+  const live = [...(await state.tasks({ state: 'active', limit: 500 })), ...(await state.tasks({ state: 'paused', limit: 500 }))]
   const roots = live.filter(({ parent }) => parent === null).toSorted((a, b) => b.opened - a.opened)
   return { status: 200, json: { trees: await Promise.all(roots.slice(0, 500).map((row) => treeOf(state, row))) } }
 }

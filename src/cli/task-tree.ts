@@ -23,15 +23,14 @@ export function treeText(trees: readonly unknown[]): string {
 }
 
 function linesOf(tree: TreeView, branch: string, indent: string): string[] {
-  const below = [...tree.offered.map((grant) => [`${grant.id}  offered    ${lastOf(grant.to)}`]), ...tree.children.map((child) => child)]
-  return [
-    `${branch}${taskText(tree)}`,
-    ...below.flatMap((each, at) => {
-      const last = at === below.length - 1
-      const [here, under] = [`${indent}${last ? '└─ ' : '├─ '}`, `${indent}${last ? '   ' : '│  '}`]
-      return Array.isArray(each) ? each.map((line) => `${here}${line}`) : linesOf(each as TreeView, here, under)
-    }),
-  ]
+  const lines = [`${branch}${taskText(tree)}`]
+  let left = tree.offered.length + tree.children.length
+  for (const { id, to } of tree.offered) lines.push(`${indent}${--left === 0 ? '└─ ' : '├─ '}${id}  offered    ${lastOf(to)}`)
+  for (const child of tree.children) {
+    const last = --left === 0
+    lines.push(...linesOf(child, `${indent}${last ? '└─ ' : '├─ '}`, `${indent}${last ? '   ' : '│  '}`))
+  }
+  return lines
 }
 
 function taskText({ id, state, caller, purpose, budget, sensitivity, paused, ended }: TreeView): string {

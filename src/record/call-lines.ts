@@ -192,9 +192,9 @@ const taskText = (task: Task): string =>
     // the person, where one stands behind the task; else the agent that began the chain
     const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
     const human = onBehalfOf === null ? 'null' : `{"subject":${quote(onBehalfOf.subject, 512)},"issuer":${quote(onBehalfOf.issuer, 512)}}`
-    const from = parent === null ? '' : `,"parent":${quote(parent, 128)}`
+    const under = parent === null ? '' : `,"parent":${quote(parent, 128)}`
     const handed = chain === undefined ? '' : `,"chain":${quoteAll(chain.map(({ party }) => party))}`
-    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}${from}${handed}`
+    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}${under}${handed}`
   })
 
 function targetText(target: Target, hidden: boolean): string {

@@ -39,6 +39,8 @@ export interface Offered {
 const usualWait = 300_000
 const mostOpen = 64
 const longestId = 2048
+/** One workload, never a pattern. */
+const oneWorkload = /^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)+$/
 
 export class Delegation {
   readonly #options: DelegationOptions
@@ -59,7 +61,7 @@ export class Delegation {
     const narrowed = narrow(asked, { intent: parent.intent, ttl: left }, 'this task')
     const reasons = 'reasons' in narrowed ? [...narrowed.reasons] : []
     const waits = readWait(wait, left, reasons)
-    const receiver = typeof to === 'string' && to.length <= longestId ? to : null
+    const receiver = typeof to === 'string' && to.length <= longestId && oneWorkload.test(to) ? to : null
     if (receiver === null || this.#notLive(receiver) !== null)
       reasons.push('to must be the SPIFFE ID of an agent that is registered and live')
     this.#checkDepth(parent, reasons)

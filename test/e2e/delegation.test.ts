@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { countersign } from '../support/command-line.ts'
 import { LiveUpstream } from '../support/live-upstream.ts'
 import {
   agentId,
@@ -51,8 +53,8 @@ async function offer(running: Running, task: string, asked: Settings = {}, id = 
   return { grant: answer.json['id'], token: answer.json['token'] }
 }
 
-async function handOn(running: Running, task: string, asked: Settings = {}, id = agentId): Promise<string> {
-  const answer = await post(running, '', String(asked['to'] ?? helper), await offer(running, task, asked, id))
+async function handOn(running: Running, task: string, asked: Settings & { readonly to?: string } = {}, id = agentId): Promise<string> {
+  const answer = await post(running, '', asked.to ?? helper, await offer(running, task, asked, id))
   expect(answer.status, answer.text).toBe(201)
   return String(answer.json['id'])
 }
@@ -139,6 +141,17 @@ describe('a task that is handed on', () => {
     const tree = { id: task, ...spent(10), children: [{ id: child, ...spent(5), children: [below] }] }
     expect(await admin(running, `/v1/tasks/${task}/tree`)).toMatchObject(tree)
     expect(await admin(running, '/v1/tasks/tree')).toMatchObject({ trees: [tree] })
+    const at = ['--addr', `127.0.0.1:${running.port('admin')}`, '--key', join(running.folder, 'admin.key')]
+    const [text, machine] = [await countersign(['task', 'tree', ...at]), await countersign(['task', 'tree', task, '-o', 'json', ...at])]
+    expect(text.stdout.replaceAll(/g_\w+/g, 'g_1')).toBe(
+      [
+        `${task}  active     agent  refund order 1042  calls 1/10`,
+        `└─ ${child}  active     helper  read the order  calls 1/5`,
+        `   └─ ${grandchild}  active     stranger  read the order  calls 1/5`,
+        `      └─ g_1  offered    agent\n`,
+      ].join('\n'),
+    )
+    expect(JSON.parse(machine.stdout)).toMatchObject(tree)
   })
 })
 
@@ -223,7 +236,7 @@ describe('a child', () => {
     expect((await as(running, `/t/${task}/api/orders/1`, agentId)).status).toBe(200)
     expect((await as(running, `/t/${one}/api/orders/1`, helper)).status).toBe(200)
     const race = await Promise.all([as(running, `/t/${one}/api/orders/1`, helper), as(running, `/t/${two}/api/orders/1`, stranger)])
-    expect(race.map(({ status }) => status).sort()).toEqual([200, 403])
+    expect(race.map(({ status }) => status)).toEqual(expect.arrayContaining([200, 403]))
     expect(race.find(({ status }) => status === 403)?.json).toMatchObject({ code: 'task.budget' })
     expect((await as(running, `/t/${task}/api/orders/1`, agentId)).json).toMatchObject({ code: 'task.budget' })
   })
@@ -253,6 +266,69 @@ describe('a child', () => {
       expect((await mail(await open(running, {}, id), id)).json).toMatchObject({ code: 'decide.denied' })
     const rules = running.entries().filter(({ kind, code }) => kind === 'refusal' && code === 'decide.denied')
     expect(rules.every((line) => String(line['rules']).includes('data.beyond-destination'))).toBe(true)
+  })
+
+  test.each([
+    ['a child reads', [agentId, helper]],
+    ['its parent reads', [helper, agentId]],
+    ['another child of its parent reads', [stranger, helper]],
+  ] as const)('lets no slow upload go on that was begun before %s', async (_what, [sender, reader]) => {
+    const arrived = Promise.withResolvers<void>()
+    const gone = Promise.withResolvers<boolean>()
+    let bytes = ''
+    await using upstream = await LiveUpstream.start((incoming, response) => {
+      if (incoming.url !== '/messages') {
+        response.end('{}')
+        return
+      }
+      incoming.setEncoding('utf8').on('data', (part: string) => ((bytes += part), arrived.resolve()))
+      incoming.on('error', () => {}).on('close', () => gone.resolve(incoming.complete))
+    })
+    await using running = await start(upstream.url)
+    const task = await open(running)
+    const tasks = { [agentId]: task, [helper]: await handOn(running, task), [stranger]: await handOn(running, task, { to: stranger }) }
+    const headers = { authorization: `Bearer ${await running.svid(sender)}` }
+    const path = `/t/${tasks[sender]}/api/messages`
+    const up = request({ host: '127.0.0.1', port: running.port(), path, method: 'POST', agent: false, headers })
+    up.on('error', () => {})
+    up.write('before')
+    await arrived.promise
+    expect((await as(running, `/t/${tasks[reader]}/api/customers/42`, reader)).status).toBe(200)
+    up.write('after')
+    expect(await gone.promise).toBe(false)
+    expect(bytes).toBe('before')
+    await running.close()
+    const cut = running.entries().find((line) => line['kind'] === 'outcome' && line['tool'] === 'mail.send')
+    expect(cut).toMatchObject({ ended: 'cut', code: 'decide.denied' })
+  })
+
+  test('stops when the agent that handed it on is suspended, and its open work is cut', async () => {
+    await using upstream = await LiveUpstream.start((_incoming, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: before\n\n')
+    })
+    await using running = await start(upstream.url)
+    const child = await handOn(running, await open(running))
+    const client = await rawClient(running.port())
+    const head = `GET /t/${child}/api/orders/1 HTTP/1.1\r\nHost: 127.0.0.1:${running.port()}\r\n`
+    client.socket.write(`${head}Authorization: Bearer ${await running.svid(helper)}\r\n\r\n`)
+    await client.until((text) => text.includes('data: before\n\n'))
+    const agents = [freeAgent({ lifecycle: 'suspended' }), freeAgent({ id: helper })]
+    await running.reload({ routes: { api: routeTo(upstream.url, 'api', { tools }) }, agents })
+    await client.closed
+    expect((await as(running, `/t/${child}/api/orders/1`, helper)).json).toMatchObject({ code: 'task.agent-not-live' })
+  })
+
+  test('ends with its root when that is more than its agent is registered for by now', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const child = await handOn(running, await open(running))
+    const intent = { ...(freeAgent()['intent'] as Settings), tools: ['mail.send'] }
+    await running.reload({
+      routes: { api: routeTo(upstream.url, 'api', { tools }) },
+      agents: [freeAgent({ intent }), freeAgent({ id: helper })],
+    })
+    expect((await as(running, `/t/${child}/api/orders/1`, helper)).json).toMatchObject({ code: 'task.ended' })
+    expect(eventsOf(running, child).at(-1)).toMatchObject({ event: 'task.revoked', by: 'rule:task.within-agent' })
   })
 
   test('is cut in mid-stream, with its own children, when its root ends, each end told with its cause', async () => {

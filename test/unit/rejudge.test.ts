@@ -71,6 +71,7 @@ class Rig {
     standing: () => (this.laid ? this.standing : null),
     revision: () => this.revision,
     task: (id) => this.rows.get(id) ?? null,
+    ancestors: () => [],
     facts: () => sketchFacts(),
     clock: () => 1_790_000_000_000,
     tasksOf: (id) => [...this.rows.values()].filter((row) => row.caller === id).map((row) => row.id),
