@@ -11,11 +11,12 @@ import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenRecorder } from './record/recorder.ts'
-import { makeRejudge, type Rejudge } from './rejudge.ts'
+import { makeRejudge, makeSharing, type Rejudge } from './rejudge.ts'
 import { Revoke } from './revoke.ts'
 import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
+import { Delegation } from './task/delegation.ts'
 import { sessionOf } from './task/session.ts'
 import { Tasks } from './task/tasks.ts'
 import { TaskTokens } from './task/token.ts'
@@ -47,6 +48,7 @@ export interface Authority extends Stopping {
   /** Calls that wait for a person. */
   readonly holds: Holds
   readonly tokens: TaskTokens
+  readonly delegation: Delegation
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -93,10 +95,28 @@ export function authority(parts: AuthorityParts): Authority {
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
+  const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
   const notices = new Notices({ event, clock, newId, source: issuer, log, count })
   const tokens = new TaskTokens(parts.signingKey, issuer)
-  return { revoke, rejudge, tasks, tokens, approvals, holds, credential, ...stopping, notices }
+  return { revoke, rejudge, tasks, tokens, delegation, approvals, holds, credential, ...stopping, notices }
+}
+
+function delegationOf(
+  { state, clock, newId, inForce }: AuthorityParts,
+  { tasks, rejudge, revision, event }: Pick<Authority, 'tasks' | 'rejudge'> & Pick<RejudgeParts, 'revision' | 'event'>,
+): Delegation {
+  return new Delegation({
+    state,
+    tasks,
+    clock,
+    newId,
+    revision,
+    event,
+    agent: (id) => inForce()?.standing.agent(id) ?? null,
+    depth: () => inForce()?.loaded.config.task.delegation.depth ?? 0,
+    raised: makeSharing({ rejudge, fades: () => true }),
+  })
 }
 
 interface RejudgeParts extends Pick<Authority, 'revoke' | 'credential' | 'covering'> {
@@ -113,6 +133,7 @@ function rejudgeOf(parts: AuthorityParts, { revoke, credential, covering, revisi
     standing: () => inForce()?.standing ?? null,
     revision,
     task: (id) => state.task(id),
+    ancestors: (id) => state.ancestors(id),
     facts: (task, caller) => state.facts(task, caller),
     stopped: covering,
     clock,

@@ -20,7 +20,7 @@ import type { Route } from './match/route.ts'
 import { Stops } from './kill/stops.ts'
 import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
-import { makeReading, type Reading } from './rejudge.ts'
+import { makeReading, makeSharing, type Reading, type Sharing } from './rejudge.ts'
 import type { TaskRow } from './state/state.ts'
 import type { Agent, AgentRegistry } from './task/agents.ts'
 import { named } from './task/sensitivity.ts'
@@ -111,6 +111,11 @@ export function readingOf({ config: { decide } }: Loaded, { rejudge, clock }: Fo
   return makeReading({ rejudge, clock, fades: decide.settings?.taint !== undefined })
 }
 
+/** The same for those who may be told of what was read. */
+export function sharingOf({ config: { decide } }: Loaded, { rejudge }: Pick<Foundation, 'rejudge'>): Sharing {
+  return makeSharing({ rejudge, fades: () => decide.settings?.taint !== undefined })
+}
+
 /** Nobody waits for the record of what is told. */
 function unwaited(on: Foundation, told: Promise<void> | null): void {
   void told?.catch((error: unknown) => on.log.error({ err: error }, 'a notice of policy could not be written'))
@@ -122,6 +127,7 @@ export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOp
   const { judged_answer: judged, answer_sample: sample } = config.listen.limits
   const { state } = on
   const read = readingOf(loaded, on)
+  const share = sharingOf(loaded, on)
   return {
     judge: makeJudgeAnswer({ ...setting, facts: (task, caller) => state.facts(task, caller), knows: oblige.knows }),
     readJson,
@@ -130,7 +136,8 @@ export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOp
       const facts = state.facts(id, caller)
       const counted = named(facts, classes, unclassified)
       read(decision, facts, counted)
-      return state.raise(id, caller, counted)
+      const raised = state.raise(id, caller, counted)
+      return raised instanceof Promise ? raised.then(share) : share(raised)
     },
     // an answer is there or refused by now
     fulfil: ({ question, effect }, obligations) => unwaited(on, oblige.fulfil({ question, effect, duties: dutiesOf(obligations) })),

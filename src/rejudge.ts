@@ -3,7 +3,7 @@ import type { Why } from './credential/lease-event.ts'
 import type { ContinueCause } from './decide/continue.ts'
 import type { LedgerEvent } from './record/record.ts'
 import type { OpenWork, Revoke } from './revoke.ts'
-import type { Facts, LeaseRow } from './state/state.ts'
+import type { Facts, LeaseRow, Raised } from './state/state.ts'
 import { isMore } from './task/sensitivity.ts'
 import { leaseVerdict, streamVerdict, type Looked, type Standing } from './verdict.ts'
 
@@ -56,6 +56,16 @@ export function makeReading({ rejudge, clock, fades }: { rejudge: Rejudge; clock
   return (by, before, classes) => {
     if (!isMore(before, classes, fades ? clock() : null)) return
     queueMicrotask(() => void rejudge({ cause: 'sensitivity', caller: by.question.caller.id, except: by }))
+  }
+}
+
+/** Told of callers that know of what another read: they work on one tree of tasks. */
+export type Sharing = (raised: readonly Raised[]) => void
+
+/** Has what they have open judged again, where they know more by it; `fades` as above. */
+export function makeSharing({ rejudge, fades }: { rejudge: Rejudge; fades: () => boolean }): Sharing {
+  return (raised) => {
+    for (const { caller, more } of raised) if (more || fades()) queueMicrotask(() => void rejudge({ cause: 'sensitivity', caller }))
   }
 }
 

@@ -8,6 +8,7 @@ import type { Foundation } from './foundation.ts'
 import type { Target } from './match/match.ts'
 import type { ModelCall, State } from './state/state.ts'
 import { makeDue } from './task/going-on.ts'
+import { readActing } from './identify/jwt/act.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
 import { makeReadTransaction, type ReadTransaction } from './task/transaction.ts'
 
@@ -65,5 +66,5 @@ function withKeys(issuers: Loaded['config']['task']['subjects'], folder: string)
 
 /** Verifies on whose behalf a task is opened. */
 export function subjectsOf({ config, folder }: Loaded, { clock }: Foundation): ReturnType<typeof makeVerifySubject> {
-  return makeVerifySubject(withKeys(config.task.subjects, folder), clock)
+  return makeVerifySubject(withKeys(config.task.subjects, folder), clock, readActing)
 }

@@ -25,6 +25,8 @@ export interface Standing {
 /** What is looked up in the state, in one tick. */
 export interface Looked {
   readonly task: (id: string) => TaskRow | null
+  /** The tasks that a task came from. */
+  readonly ancestors: (id: string) => readonly TaskRow[]
   readonly facts: (task: string, caller: string) => Facts
   /** What is killed: agents and owners may be others since it was engaged. */
   readonly stopped: Pick<Covering, 'call' | 'lease'>
@@ -102,11 +104,17 @@ function verdict(by: Standing, id: string, look: () => OpenStream | OpenLease): 
 function standingOf(id: string, caller: string, by: Standing, on: Looked): { readonly task: Task; readonly facts: Facts } {
   const row = on.task(id)
   if (row === null || row.ended !== null) throw new Refusal('task.ended')
+  const agent = liveAgent(caller, by, on)
+  if (row.parent !== null) for (const up of on.ancestors(id)) liveAgent(up.caller, by, on)
+  return { task: { row, agent }, facts: on.facts(id, caller) }
+}
+
+function liveAgent(caller: string, by: Standing, on: Looked): Agent {
   const agent = by.agent(caller)
   if (agent === null) throw new Refusal('task.agent-not-live', { detail: `no agent is registered for ${caller}` })
   const dead = notLive(agent, on.clock())
   if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })
-  return { task: { row, agent }, facts: on.facts(id, caller) }
+  return agent
 }
 
 function placed(place: Place | null): Place {

@@ -28,7 +28,7 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
-import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, standingOf, stopsOf, sumsFor, watched } from './consequences.ts'
+import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, sharingOf, standingOf, stopsOf, sumsFor, watched } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
 import { bytesMeter } from './task/bytes-out.ts'
@@ -200,6 +200,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['ha
     verifySubject: subjectsOf(loaded, on),
     transaction,
     tokens: on.tokens,
+    delegation: on.delegation,
     clock: on.clock,
   })
 }
@@ -211,6 +212,7 @@ interface Approving extends Pick<Parts, 'oblige' | 'agents' | 'stops'> {
 /** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. Ask asks. */
 function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, stops }: Approving): Stages['approve'] {
   const read = readingOf(loaded, on)
+  const share = sharingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
     agentLive: notLive,
@@ -218,10 +220,11 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
     repeat: repeatDigest,
     sums: sumsFor(loaded),
     clock: on.clock,
-    open: (decision, reads) => {
+    open: (decision, reads, raised) => {
       on.revoke.open(decision)
       read(decision, decision.facts, reads)
       if (stops.watchesMints) stops.minted(decision)
+      share(raised)
     },
   })
   const mint: typeof Permit.mint = (decision, how) => {

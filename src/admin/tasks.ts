@@ -8,6 +8,7 @@ import type { Tasks } from '../task/tasks.ts'
 import type { TaskTokens } from '../task/token.ts'
 import { problem, type Answer } from './answer.ts'
 import { wordsOf, type Noun, type SignedIn, type Words } from './noun.ts'
+import { treeOf } from './task-tree.ts'
 
 const states: readonly TaskState[] = ['pending', 'active', 'paused', 'completed', 'revoked', 'expired']
 
@@ -39,7 +40,9 @@ export function taskNoun(options: TaskNounOptions): Noun {
     if (rest.length > 0) return null
     if (method === 'GET' && id === undefined) return list(query, state, view)
     if (method === 'POST' && id === undefined) return open(await body(), who, options, view)
+    if (method === 'GET' && id === 'tree' && verb === undefined) return trees(state)
     if (id === undefined) return null
+    if (method === 'GET' && verb === 'tree') return treeNoun(state, id)
     const act = verb !== undefined && Object.hasOwn(verbs, verb) ? verbs[verb] : undefined
     if (method === 'GET' ? verb !== undefined : method !== 'POST' || act === undefined) return null
     const words = act === undefined ? null : wordsOf({ who }, await body())
@@ -67,6 +70,19 @@ async function open(
   const opener = { kind: 'person', name: `person:${by}` } as const
   const row = await tasks.open({ caller: named(id), agent, intent, ttl, subject: null, implicit: false, opener, reason })
   return { status: 201, json: { ...view(row), token: await tokens.issue(row, clock()) } }
+}
+
+/** The tree of one task. */
+async function treeNoun(state: State, id: string): Promise<Answer> {
+  const row = await state.task(id)
+  return row === null ? problem(404, 'no such task') : { status: 200, json: await treeOf(state, row) }
+}
+
+/** The live trees, by their roots. */
+async function trees(state: State): Promise<Answer> {
+  const live = [...(await state.tasks({ state: 'active', limit: 500 })), ...(await state.tasks({ state: 'paused', limit: 500 }))]
+  const roots = live.filter(({ parent }) => parent === null).toSorted((a, b) => b.opened - a.opened)
+  return { status: 200, json: { trees: await Promise.all(roots.slice(0, 500).map((row) => treeOf(state, row))) } }
 }
 
 async function list(query: URLSearchParams, tasks: Pick<State, 'tasks'>, view: View): Promise<Answer> {

@@ -4,15 +4,19 @@ import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import { traceId } from '../record/trace-id.ts'
-import type { Awaitable, Correlation, OnBehalfOf, State, TaskRow } from '../state/state.ts'
+import type { Awaitable, Correlation, State, TaskRow } from '../state/state.ts'
 import { mayOpenFor, notLive, type Agent, type AgentRegistry } from '../task/agents.ts'
+import { mayAct } from '../task/chain.ts'
+import type { Delegation } from '../task/delegation.ts'
 import { checkHosting } from '../task/hosting.ts'
 import type { Opening, Subject } from '../task/opening.ts'
 import { named } from '../task/question.ts'
+import type { ProvenSubject } from '../task/subject.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { TaskTokens } from '../task/token.ts'
 import type { ReadTransaction } from '../task/transaction.ts'
 import { readObject, type ParseJson } from './body.ts'
+import { HandOffs } from './delegation.ts'
 import { taskView } from './view.ts'
 
 /** What an act answers. */
@@ -27,10 +31,11 @@ export interface TaskActsOptions {
   readonly agents: () => AgentRegistry
   readonly parseJson: ParseJson
   /** Verifies the token that proves on whose behalf a task is opened; null when it proves nothing. */
-  readonly verifySubject: (token: Secret) => Awaitable<OnBehalfOf | null>
+  readonly verifySubject: (token: Secret) => Awaitable<(Pick<ProvenSubject, 'subject' | 'issuer'> & Partial<ProvenSubject>) | null>
   /** Reads the `Txn-Token` that a task is opened with. */
   readonly transaction: ReadTransaction
   readonly tokens: Pick<TaskTokens, 'issue'>
+  readonly delegation: Delegation
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -39,15 +44,19 @@ const longestToken = 8192
 
 export class TaskActs {
   readonly #options: TaskActsOptions
+  readonly #handOffs: HandOffs
 
   constructor(options: TaskActsOptions) {
     this.#options = options
+    this.#handOffs = new HandOffs(options)
   }
 
   /** Takes the path below `/.countersign/v1/tasks`, such as `[]`, `[id]` or `[id, 'pause']`; throws match.unroutable for every other. */
   act(call: Call, caller: Caller, path: readonly string[]): Promise<Answer> {
     const agent = this.#options.agents().find(caller.id)
     if (agent !== null) checkHosting(agent, caller, call)
+    const handOff = this.#handOffs.act(call, caller, path)
+    if (handOff !== null) return handOff
     const [id, verb] = path
     const { method } = call
     if (path.length === 0 && method === 'POST') return this.#open(call, caller)
@@ -63,10 +72,12 @@ export class TaskActs {
   async #open(call: Call, caller: Caller): Promise<Answer> {
     const { tasks, tokens, parseJson, clock } = this.#options
     const own = this.#agent(caller)
-    const { on_behalf_of: token, caller: other, ...asked } = await readObject(call, parseJson)
+    const body = await readObject(call, parseJson)
+    if (body['grant'] !== undefined) return this.#redeem(caller, own, body)
+    const { on_behalf_of: token, caller: other, ...asked } = body
     const { agent, ...who } = other === undefined || other === caller.id ? { caller, agent: own } : this.#other(other, caller, own)
     const { intent, ttl } = tasks.narrowed(asked, agent)
-    const subject = await this.#subject(token)
+    const subject = await this.#subject(token, caller)
     const correlation = await this.#correlation(call)
     const row = await tasks.open({ ...who, agent, intent, ttl, subject, implicit: false, correlation })
     return { status: 201, body: { ...this.#view(row), token: await tokens.issue(row, clock()) } }
@@ -89,6 +100,12 @@ export class TaskActs {
       traceId: traceId(call.header('traceparent')),
       transaction: carried === null ? null : await this.#options.transaction(carried),
     }
+  }
+
+  /** The other end of a hand-off: what the task is for, its grant says. */
+  async #redeem(caller: Caller, agent: Agent, { grant, token, ...rest }: Readonly<Record<string, unknown>>): Promise<Answer> {
+    refuseKeys(rest)
+    return { status: 201, body: this.#view(await this.#options.delegation.redeem(caller, agent, grant, token)) }
   }
 
   async #read(caller: Caller, id: string): Promise<Answer> {
@@ -129,12 +146,14 @@ export class TaskActs {
     return agent
   }
 
-  async #subject(token: unknown): Promise<Subject | null> {
+  async #subject(token: unknown, caller: Caller): Promise<Subject | null> {
     if (token === undefined || token === null) return null
     const proof = typeof token === 'string' && token.length > 0 && token.length <= longestToken ? new Secret(token) : null
     const subject = proof && (await this.#options.verifySubject(proof))
     if (proof === null || subject === null) throw new Refusal('decide.denied', { reasons: ['on_behalf_of could not be verified'] })
-    return { subject: subject.subject, issuer: subject.issuer, token: proof }
+    const { subject: name, issuer, acting = null } = subject
+    if (!mayAct(acting?.mayAct, caller)) throw new Refusal('decide.denied', { reasons: ['on_behalf_of names another party that may act'] })
+    return { subject: name, issuer, acting, token: proof }
   }
 
   #view(row: TaskRow): Answer['body'] {

@@ -12,6 +12,7 @@ export function taskView(row: TaskRow, facts: TaskFacts): Readonly<Record<string
     opened_by: row.openedBy ?? row.caller,
     implicit: row.implicit,
     intent: row.intent,
+    ...(row.chain === undefined ? {} : { handed_on_by: row.chain.at(-1)?.party, depth: row.depth }),
     on_behalf_of: row.onBehalfOf,
     opened: time(row.opened),
     expires: time(row.expires),

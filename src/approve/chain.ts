@@ -13,18 +13,19 @@ export type ChainOf = (row: TaskRow) => Chain
 /** Deeper than any hand-off may go; a row that names itself as its parent ends here. */
 const deepest = 64
 
-/** Makes the look up the tree: each task names whom it acts for and which workload it is bound to. */
+/** Makes the look up the tree: each task names whom it acts for, who opened it, who acted through its caller, and which workload it is bound to. */
 export function makeChainOf(task: (id: string) => TaskRow | null): ChainOf {
   return (row) => {
     const parties: string[] = []
     let at: TaskRow | null = row
     for (let depth = 0; at !== null && depth < deepest; depth++) {
       parties.unshift(`agent:${at.caller}`)
+      for (const { party } of at.chain ?? []) parties.unshift(party.startsWith('spiffe:') ? `agent:${party}` : party)
+      if (at.openedBy !== undefined && at.openedBy !== at.caller) parties.unshift(at.openedBy)
       if (at.onBehalfOf !== null) parties.unshift(`user:${at.onBehalfOf.subject}`)
       at = at.parent === null ? null : task(at.parent)
     }
-    const root = row.onBehalfOf === null ? (parties[0] ?? `agent:${row.caller}`) : `user:${row.onBehalfOf.subject}`
-    return { root, parties: [...new Set(parties)] }
+    return { root: row.root, parties: [...new Set(parties)] }
   }
 }
 

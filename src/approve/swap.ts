@@ -4,7 +4,7 @@ import type { Agent } from '../task/agents.ts'
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Swap } from '../decide/permit.ts'
 import type { SumsOf } from '../decide/sums.ts'
-import type { MintAnswer, MintRequest, State } from '../state/state.ts'
+import type { MintAnswer, MintRequest, Raised, State } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
 
 /** The facts changed between the look of policy and the mint: the decision must be made again. */
@@ -35,8 +35,8 @@ export interface SwapOptions {
   readonly sums?: SumsOf
   /** Epoch ms. */
   readonly clock: () => number
-  /** Registers the call as open work, in the tick of the mint: from then on whatever ends its task cuts it. `reads`: what counts as read by it. */
-  readonly open?: (decision: Decision, reads: readonly string[]) => void
+  /** Registers the call as open work, in the tick of the mint: from then on whatever ends its task cuts it. `reads`: what counts as read by it. `raised`: who else knows of it from now on. */
+  readonly open?: (decision: Decision, reads: readonly string[], raised: readonly Raised[]) => void
 }
 
 /**
@@ -73,9 +73,11 @@ export function makeSwap(options: SwapOptions): Swap {
       ...(adding.length > 0 && { sums: adding.map(([key, amount]) => [key, amount ?? 0] as const) }),
     })
     if (!answer.minted) throw refusalOf(answer)
-    options.open?.(decision, data)
+    options.open?.(decision, data, answer.raised ?? nobody)
   }
 }
+
+const nobody: readonly Raised[] = []
 
 function sum(one: MintRequest['debit'], other: MintRequest['debit']): MintRequest['debit'] {
   const both: Record<string, number> = Object.assign(Object.create(null), one)

@@ -23,7 +23,11 @@ export const commands: readonly ListedCommand[] = [
   },
   { name: 'schema', summary: 'print the JSON Schema of the configuration', load: async () => (await import('./schema.ts')).schema },
   { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
-  { name: 'task', summary: 'list, show, pause, resume and complete tasks', load: async () => (await import('./task.ts')).task },
+  {
+    name: 'task',
+    summary: 'list, show, pause, resume and complete tasks, and show whom they were handed to',
+    load: async () => (await import('./task.ts')).task,
+  },
   {
     name: 'kill',
     summary: 'stop an agent, task, tool, route, owner, trust domain or everything',

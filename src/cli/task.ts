@@ -1,5 +1,6 @@
 import { adminOptions, adminUsage, askJson, findAdmin, type AdminAccess } from './admin-client.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
+import { treeText } from './task-tree.ts'
 
 interface TaskView {
   readonly id: string
@@ -22,6 +23,7 @@ const verbs = ['pause', 'resume', 'complete', 'revoke'] as const
 export const task: Command = {
   usage: `usage: countersign task ls [--state STATE]
        countersign task show TASK
+       countersign task tree [TASK]
        countersign task open --agent SPIFFE-ID --purpose TEXT --reason TEXT [--as NAME] [--tool NAME]…
                              [--resource PATTERN]… [--data CLASS]… [--egress KIND]… [--budget METER=AMOUNT]… [--ttl DURATION]
        countersign task pause|resume|complete|revoke TASK --reason TEXT [--as NAME]
@@ -29,6 +31,8 @@ export const task: Command = {
 Pausing refuses further calls and keeps the task resumable; a pause by a person is lifted only by a person.
 Resuming an active task lets a session go on with it that policy held back.
 Completing and revoking end the task: calls in flight are cut and its credentials taken back. Revoked is what a person took back.
+What it handed on is paused and ends with it. The tree shows what was handed on, to whom, with what is spent and read; without TASK,
+that of every task that has not ended.
 Opening prints the task with its token. What is not said is what the agent was registered for; it is never more.
 
   --state STATE    active, paused, completed, revoked or expired
@@ -51,7 +55,8 @@ exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 
     if (verb === 'ls' && id === undefined) return list(access, values.state, json, invocation)
     const who = { reason: values.reason, by: values.as ?? invocation.env['USER'] ?? 'unknown' }
     if (verb === 'open' && id === undefined) return open(access, { ...askedTask(values), ...who }, json, invocation)
-    if (id === undefined) throw new UsageFault('give ls, open, or a verb and a task id')
+    if (verb === 'tree') return tree(access, id, json, invocation)
+    if (id === undefined) throw new UsageFault('give ls, open, tree, or a verb and a task id')
     const path = `/v1/tasks/${encodeURIComponent(id)}`
     if (verb === 'show') return print(await askJson(access, 'GET', path), true, invocation)
     const known = verbs.find((candidate) => candidate === verb)
@@ -123,6 +128,14 @@ async function list(access: AdminAccess, state: string | undefined, json: boolea
   const tasks = isTaskList(answer) ? answer.tasks : []
   if (json) stdout.write(`${JSON.stringify(tasks, null, 2)}\n`)
   else for (const view of tasks) stdout.write(`${row(view)}\n`)
+  return exit.ok
+}
+
+async function tree(access: AdminAccess, id: string | undefined, json: boolean, { stdout }: Invocation): Promise<number> {
+  const path = id === undefined ? '/v1/tasks/tree' : `/v1/tasks/${encodeURIComponent(id)}/tree`
+  const answer = await askJson(access, 'GET', path)
+  const many = answer !== null && typeof answer === 'object' && 'trees' in answer && Array.isArray(answer.trees) ? answer.trees : null
+  stdout.write(json ? `${JSON.stringify(many ?? answer, null, 2)}\n` : treeText(many ?? [answer]))
   return exit.ok
 }
 

@@ -126,6 +126,12 @@ export const taskConfig = z.strictObject({
     .optional()
     .describe('A file, or a folder of files, that says what to stop, one kill a line. It need not be there until it is needed.'),
   stops: stopsConfig,
+  delegation: z
+    .strictObject({
+      depth: z.int().min(0).max(16).default(4).describe('How often a task may be handed on, a child of a child included; 0: not at all.'),
+    })
+    .prefault({})
+    .describe('Handing tasks on to other agents.'),
   subjects: z
     .array(
       z.strictObject({

@@ -7,9 +7,10 @@ import type { Target } from '../match/match.ts'
 import type { Facts, LeaseRow } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
 import { enforcedOf } from './decide.ts'
+import { delegationText } from './delegation.ts'
 import { dutiesOf, type Duties } from './duties.ts'
 import { number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
-import { contextText, delegationText, readText, settingOf, standingText, taskText, toolText, type Seen, type Setting } from './input.ts'
+import { contextText, readText, settingOf, standingText, taskText, toolText, type Seen, type Setting } from './input.ts'
 import { inForce, judge, type JudgeOptions } from './judge.ts'
 import type { JudgedReason } from './result.ts'
 import { divergenceText, sourcesText } from './sequence-text.ts'
@@ -119,7 +120,7 @@ export function buildContinueInput(asked: OpenStream | OpenLease, seen: Pick<See
   return (
     `{"v":1,"kind":"${kind}","cause":"${cause}","request":${stream === null ? 'null' : requestText(stream)}` +
     `,${kind === 'stream' ? standingText(asked.caller, task).who : ownerText(asked)},"spent":${spent}}${readText(facts, seen.now)}` +
-    `,"delegation":${delegationText(task.row)},"tool":${toolText(target)},"lease":${kind === 'lease' ? leaseText(asked.row) : 'null'}` +
+    `,"delegation":${stream === null ? delegationText(task.row) : standingText(stream.caller, task).delegation},"tool":${toolText(target)},"lease":${kind === 'lease' ? leaseText(asked.row) : 'null'}` +
     `,"sequence":${sequenceText(facts.task, seen.now)},"work":${workText(asked, stream, seen.now)},"context":${contextText(seen, settingOf(asked, setting))}}`
   )
 }

@@ -8,12 +8,13 @@ import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { approvalText } from './approval-input.ts'
+import { delegationText } from './delegation.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
 import { bodyMembers, requestMembers } from './request.ts'
 import { sequenceText } from './sequence-text.ts'
 import type { SumsOf } from './sums.ts'
-import { agentMembers, callerText, intentMembers, parties } from './subject.ts'
+import { agentMembers, callerText, intentMembers } from './subject.ts'
 
 /** What holds for every call until the configuration changes. */
 export interface Setting extends Modes {
@@ -105,7 +106,7 @@ export function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
     const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
-    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row)) }))
+    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)) }))
   }
   return known
 }
@@ -141,12 +142,6 @@ function inheritedText({ task, caller }: Facts, now: number): string {
     members.add(name, number(Math.max(0, now - at), 'ago'), caps.name)
   }
   return members === null ? '{}' : members.end()
-}
-
-/** `delegation`. */
-export function delegationText(row: TaskRow): string {
-  const root = row.onBehalfOf === null ? `agent:${row.caller}` : `user:${row.onBehalfOf.subject}`
-  return `{"depth":${number(row.depth, 'depth')},"root":${text(root, parties)},"chain":[],"verified":true}`
 }
 
 /** Tool → its members that are the same for every call, with the route it stands on. */

@@ -4,6 +4,7 @@ import type { Agent } from '../task/agents.ts'
 import type { Intent } from '../state/state.ts'
 import type { Cause, Named, Opener } from '../task/question.ts'
 import type { Reason } from './decide.ts'
+import { delegationText, type Delegated } from './delegation.ts'
 import { number, text, type Cap } from './fragment.ts'
 import { contextText, type Seen, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
@@ -24,6 +25,8 @@ export interface Opening {
   readonly opener?: Opener
   /** Why it is judged although nobody paused it. */
   readonly cause?: Cause
+  /** For whom, and who handed on until it came to the caller; absent: the caller for itself. */
+  readonly delegation?: Delegated
 }
 
 export interface OpeningDecision {
@@ -53,13 +56,13 @@ const idCap: Cap = { most: 256, what: 'the task id', fault: 'agent' }
 
 /** Assembles the input of `countersign/task` (`rego/schemas/task.json`): closed, times in integer ms. */
 export function buildTaskInput(asked: Opening, seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
-  const { action, caller, agent, intent, ttl, id, opener, cause } = asked
+  const { action, caller, agent, intent, ttl, id, opener, cause, delegation } = asked
   const why = cause === undefined ? '' : `,"cause":"${cause}"`
   const by = opener === undefined ? '' : `,"opener":{"kind":"${opener.kind}","name":${text(opener.name, parties)}}`
   return (
     `{"v":1,"action":"${action}"${why}${by},"caller":${callerText(caller)}` +
     `,"agent":{${agentMembers(agent)},"intent":{${scopeMembers(agent.intent)},"budget":${budgetText(agent.intent)}},"ttl":${number(agent.ttl, 'ttl')}}` +
     `,"task":{${id === undefined ? '' : `"id":${text(id, idCap)},`}"intent":{${purposeMembers(intent)},${scopeMembers(intent)}` +
-    `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"context":${contextText(seen, setting)}}`
+    `,"budget":${budgetText(intent)}},"ttl":${number(ttl, 'ttl')}},"delegation":${delegationText(delegation ?? { root: `agent:${caller.id}` }, caller)},"context":${contextText(seen, setting)}}`
   )
 }

@@ -2,7 +2,7 @@
 
 import type { Named } from '../task/question.ts'
 import type { Agent } from '../task/agents.ts'
-import type { Intent } from '../state/state.ts'
+import type { Intent, Scope } from '../state/state.ts'
 import { anything, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 
 const operator = (most: number, what: string): Cap => ({ most, what, fault: 'operator' })
@@ -78,7 +78,7 @@ export function purposeMembers(intent: Intent): string {
 }
 
 /** What an intent reaches: tools, resources, data, egress. */
-export function scopeMembers(intent: Intent): string {
+export function scopeMembers(intent: Scope): string {
   return (
     `"tools":${texts(intent.tools, caps.tools, caps.pattern)},"resources":${texts(intent.resources, caps.resources, caps.pattern)}` +
     `,"data":${texts(intent.data, caps.classes, caps.name)},"egress":${texts(intent.egress, caps.classes, caps.name)}`

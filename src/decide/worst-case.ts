@@ -4,7 +4,7 @@ import type { Entrypoint } from './engine.ts'
 import { mostInputText } from './input-text.ts'
 
 /** What a judged body may be at its caps; together with the rest it fills the longest input. */
-const bodyText = mostInputText - 104 * 1024
+const bodyText = mostInputText - 120 * 1024
 /** As `match` bounds a judged body; a document past these is not judged. */
 const [mostItems, mostMembers, longestText, deepest] = [8192, 1024, 65_536, 64]
 
@@ -98,6 +98,24 @@ const approval = {
   groups: Object.fromEntries(names(16, 'person:name').map((name) => [name, names(8, 'group:name')])),
 }
 
+/** As long as its text may be; every link holds the next one's names, and by its last pattern alone. */
+const links = 6
+const delegation = {
+  verified: true,
+  depth: links,
+  chain: Array.from({ length: links }, () => ({
+    party: 'p'.repeat(64),
+    task: 't'.repeat(28),
+    issuer: null,
+    intent: {
+      tools: [...names(48, 'handed').map((name) => `${name}.*`), '*'],
+      resources: [...names(48, 'handed').map((name) => `${name}:*`), '*'],
+      data: names(32, 'class'),
+      egress: names(3, 'egress'),
+    },
+  })),
+}
+
 function openedTask(): object {
   const asked = { tools: names(256, 'asked'), resources: names(256, 'asked'), data: names(64, 'asked'), budget: meters('asked') }
   return {
@@ -106,6 +124,7 @@ function openedTask(): object {
     caller,
     agent: { ...agent, intent: { ...intent, budget: meters('limit') } },
     task: { intent: { ...intent, ...asked }, ttl: 2 },
+    delegation,
     context,
   }
 }
@@ -142,7 +161,7 @@ function judgedCall(): object {
       sums: names(64, 'meter').map((name) => ({ kind: 'meter', name, resource: null, amount: 1, hour: 1, day: 1 })),
       divergence: { score: 99, reasons: names(14, 'kind').map((kind) => ({ kind, count: 1, points: 1 })) },
     },
-    delegation: { verified: true, chain: [] },
+    delegation,
     approval,
     context,
   }

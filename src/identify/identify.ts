@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { Call, TlsPeer } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { ambientCaller } from './ambient.ts'
+import type { Acting } from './jwt/act.ts'
 import { isAlgorithm } from './jwt/algorithms.ts'
 import { CallerCache } from './cache.ts'
 import { confirm } from './confirm.ts'
@@ -33,6 +34,8 @@ export interface Caller {
   readonly claims: Readonly<Record<string, unknown>>
   /** What the sender has to prove on every call, from the `cnf` of its token; absent for a plain bearer token. */
   readonly confirmation?: Confirmation
+  /** Who acts through it, where its token says so; absent: it acts itself. */
+  readonly acting?: Acting
 }
 
 /** The `cnf` of a token (RFC 7800): `jkt` of a DPoP key (RFC 9449 §6.1), or `x5t#S256` of a client certificate (RFC 8705 §3.1); base64url. */

@@ -179,21 +179,27 @@ const callerText = (caller: Caller): string =>
   remembered(
     callers,
     caller,
-    ({ id, trustDomain, method, confirmed, issuer }) =>
+    ({ id, trustDomain, method, confirmed, issuer, acting }) =>
       `,"caller":${quote(id, 2048)},"trust_domain":${quote(trustDomain, 256)},"method":"${method}","confirmed":"${confirmed}"` +
-      `,"issuer":${issuer === null ? 'null' : quote(issuer, 512)}`,
+      `,"issuer":${issuer === null ? 'null' : quote(issuer, 512)}${acting === undefined ? '' : actingText(acting)}`,
   )
+
+/** Who acts through a caller, as its token says. */
+const actingText = ({ actors, verified }: NonNullable<Caller['acting']>): string =>
+  `,"acting":${verified ? quoteAll(actors.map(({ subject }) => subject)) : '"unreadable"'}`
 
 const agentText = (agent: Agent): string =>
   remembered(agents, agent, ({ id, owners }) => `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}`)
 
 const taskText = (task: Task): string =>
-  remembered(tasks, task.row, ({ id, onBehalfOf, root, caller }) => {
+  remembered(tasks, task.row, ({ id, onBehalfOf, root, caller, parent, chain }) => {
     const named = /^(agent|user|person):/.test(root)
     // the person, where one stands behind the task; else the agent that began the chain
     const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
     const human = onBehalfOf === null ? 'null' : `{"subject":${quote(onBehalfOf.subject, 512)},"issuer":${quote(onBehalfOf.issuer, 512)}}`
-    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}`
+    const under = parent === null ? '' : `,"parent":${quote(parent, 128)}`
+    const handed = chain === undefined ? '' : `,"chain":${quoteAll(chain.map(({ party }) => party))}`
+    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}${under}${handed}`
   })
 
 function targetText(target: Target, hidden: boolean): string {

@@ -1,6 +1,6 @@
 /** What stays with each caller after its tasks, in memory and in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { decay, nothingRead, remember } from '../task/sensitivity.ts'
+import { decay, learned, nothingRead, remember } from '../task/sensitivity.ts'
 import { Sums, type KeptSums } from '../task/sums.ts'
 import type { CallerFacts, MintRequest } from './state.ts'
 
@@ -34,6 +34,17 @@ export class CallerTable {
   remember(caller: string, data: readonly string[], now: number): void {
     const facts = this.#callers.get(caller) ?? nothingRead
     this.#replace(caller, facts, remember(facts, data, now, this.#window))
+  }
+
+  /** Told what others read (class → epoch ms): whether it knows `more` by it, or the same of later (`anew`); null when it is nothing new. */
+  learn(caller: string, told: Readonly<Record<string, number>>, now: number): 'more' | 'anew' | null {
+    const facts = this.#callers.get(caller) ?? nothingRead
+    const after = learned(facts, told, now, this.#window)
+    if (after === facts) return null
+    const before = decay(facts, now, this.#window).sensitivity
+    this.#replace(caller, facts, after)
+    for (const name in after.sensitivity) if (!Object.hasOwn(before, name)) return 'more'
+    return 'anew'
   }
 
   clear(caller: string): void {

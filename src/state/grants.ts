@@ -1,5 +1,5 @@
 /** Grants of a hand-off: one task offers a narrower child of itself to another workload, once. */
-import type { Awaitable, Intent } from './state.ts'
+import type { Awaitable, Intent, Raised } from './state.ts'
 
 export type GrantState = 'offered' | 'redeemed' | 'withdrawn' | 'expired'
 
@@ -25,13 +25,33 @@ export interface GrantRow {
   readonly child: string | null
 }
 
+/** What redeems a grant. */
+export interface Redemption {
+  readonly grant: string
+  /** The receiver, as it was proven. */
+  readonly to: string
+  /** `sha256:` of the token it brought. */
+  readonly digest: string
+  /** Epoch ms. */
+  readonly now: number
+}
+
+export type OpenedChild =
+  | { readonly opened: true; readonly raised: readonly Raised[] }
+  /** `grant`: it is not there for this receiver and token, or not any more. The others: what became of the task that handed on. */
+  | { readonly opened: false; readonly why: 'grant' | 'task.ended' | 'task.paused' }
+
 /** Named transactions on grants. */
 export interface GrantBook {
-  offer(row: GrantRow): Awaitable<void>
+  /** False, and nothing is kept, when the task that hands on is not active any more. */
+  offer(row: GrantRow): Awaitable<boolean>
   grant(id: string): Awaitable<GrantRow | null>
+  /** In whatever state, oldest first. */
   ofTask(task: string): Awaitable<readonly GrantRow[]>
+  /** Those that are still offered. */
+  open(task: string): readonly GrantRow[]
   /** offered → redeemed, exactly once; null when it is not offered to `to`, its digest is another, or its time has passed. */
   redeem(id: string, by: { readonly to: string; readonly digest: string; readonly child: string }, now: number): Awaitable<GrantRow | null>
-  /** offered → withdrawn. */
+  /** offered → withdrawn; null when it is not offered any more. */
   withdraw(id: string): Awaitable<GrantRow | null>
 }

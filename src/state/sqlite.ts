@@ -4,11 +4,29 @@ import { overBudget } from '../task/budget.ts'
 import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
+import { GrantTable } from './grant-table.ts'
+import type { OpenedChild, Redemption } from './grants.ts'
 import { KillTable } from './kill-table.ts'
 import { LeaseTable } from './lease-table.ts'
+import { listActive, listTasks } from './listing.ts'
+import { Lives } from './lives.ts'
 import { RateTable } from './rate-table.ts'
-import { endStates, TaskTable, type Clocks } from './task-table.ts'
-import type { Facts, LeaseRow, LeaseState, MintAnswer, MintRequest, Observation, PausedBy, State, TaskRow, TaskState } from './state.ts'
+import { TaskTable, type Clocks, type LiveTask } from './task-table.ts'
+import { transactions } from './transaction.ts'
+import { below, TaskTree } from './tree.ts'
+import type {
+  Facts,
+  LeaseRow,
+  LeaseState,
+  MintAnswer,
+  MintRequest,
+  Observation,
+  PausedBy,
+  Raised,
+  State,
+  TaskRow,
+  TaskState,
+} from './state.ts'
 
 const day = 86_400_000
 
@@ -44,16 +62,18 @@ export function openSqlite(options: SqliteOptions): SqliteState {
  * facts change in memory and reach the file with `flush`, which the record calls before anything leaves.
  */
 export class SqliteState implements State {
+  readonly grants: GrantTable
   readonly kills: KillTable
   readonly #db: DatabaseSync
   readonly #clock: () => number
   readonly #tasks: TaskTable
   readonly #callers: CallerTable
+  readonly #tree: TaskTree
+  readonly #lives: Lives
   readonly #leases: LeaseTable
   readonly #rates: RateTable
   readonly approvals: ApprovalTable
-  readonly #begin: StatementSync
-  readonly #commit: StatementSync
+  readonly #transaction: <T>(write: () => T) => T
   readonly #getNote: StatementSync
   readonly #putNote: StatementSync
 
@@ -62,12 +82,14 @@ export class SqliteState implements State {
     this.#clock = clocks.clock
     this.#tasks = new TaskTable(db, clocks)
     this.#callers = new CallerTable(db, memory)
+    this.#transaction = transactions(db)
+    this.#tree = new TaskTree(this.#tasks, this.#callers)
+    this.grants = new GrantTable(db, (task) => this.#tasks.live(task)?.row.state === 'active')
+    this.#lives = new Lives({ tasks: this.#tasks, tree: this.#tree, grants: this.grants, transaction: this.#transaction })
     this.#leases = new LeaseTable(db)
     this.#rates = new RateTable(db, clocks.clock)
     this.approvals = new ApprovalTable(db)
     this.kills = new KillTable(db)
-    this.#begin = db.prepare('BEGIN IMMEDIATE')
-    this.#commit = db.prepare('COMMIT')
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
     this.#putNote = db.prepare('INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
   }
@@ -80,36 +102,16 @@ export class SqliteState implements State {
     return this.#tasks.row(id)
   }
 
-  /** Live tasks first, then ended ones, each newest first; at most `limit` (1,000). */
   tasks(filter: { readonly caller?: string; readonly state?: TaskState; readonly limit?: number }): readonly TaskRow[] {
-    const { caller, state, limit = 1000 } = filter
-    const found: TaskRow[] = []
-    if (state === undefined || !endStates.has(state)) {
-      for (const { row } of caller === undefined ? this.#tasks.all() : this.#tasks.ofCaller(caller)) {
-        if (state === undefined || row.state === state) found.push(row)
-      }
-      found.sort((a, b) => b.opened - a.opened)
-    }
-    if (found.length < limit && (state === undefined || endStates.has(state))) {
-      found.push(...this.#tasks.ended(caller ?? null, state ?? null, limit - found.length))
-    }
-    return found.slice(0, limit)
+    return listTasks(this.#tasks, filter)
   }
 
   activeTasks(caller: string): readonly TaskRow[] {
-    const explicit: TaskRow[] = []
-    const implicit: TaskRow[] = []
-    for (const { row } of this.#tasks.ofCaller(caller)) {
-      if (row.state === 'active') (row.implicit ? implicit : explicit).push(row)
-    }
-    return explicit.length === 0 ? implicit : [...explicit, ...implicit]
+    return listActive(this.#tasks, caller)
   }
 
   pauseTask(id: string, paused: NonNullable<TaskRow['paused']>): TaskRow | null {
-    const live = this.#tasks.live(id)
-    // else an agent that paused first could lift what a person meant to stop
-    const takenOver = live?.row.paused?.by === 'agent' && paused.by !== 'agent'
-    return live && (live.row.state === 'active' || takenOver) ? this.#tasks.change(live, { state: 'paused', paused }) : null
+    return this.#lives.pause(id, paused)
   }
 
   resumeTask(
@@ -117,10 +119,7 @@ export class SqliteState implements State {
     liftable: readonly PausedBy[],
     change: Partial<Pick<TaskRow, 'session' | 'revision' | 'expires' | 'judged'>>,
   ): TaskRow | null {
-    const live = this.#tasks.live(id)
-    const by = live?.row.paused?.by
-    if (live?.row.state !== 'paused' || by === undefined || !liftable.includes(by)) return null
-    return this.#tasks.change(live, { ...change, state: 'active', paused: null })
+    return this.#lives.resume(id, liftable, change)
   }
 
   reauthoriseTask(id: string, change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>): TaskRow | null {
@@ -129,13 +128,9 @@ export class SqliteState implements State {
   }
 
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): TaskRow | null {
-    const live = this.#tasks.live(id)
-    if (!live) return null
-    const row: TaskRow = { ...live.row, state, ended, paused: null, subjectToken: null }
-    this.#transaction(() => this.#tasks.writeEnd(live, row))
-    this.#tasks.forget(live)
-    this.#rates.forget(id, row.caller)
-    return row
+    const gone = this.#lives.end(id, state, ended)
+    for (const row of gone) this.#rates.forget(row.id, row.caller)
+    return gone[0] ?? null
   }
 
   touchTask(id: string, expires: number): void {
@@ -148,6 +143,30 @@ export class SqliteState implements State {
     const overdue: TaskRow[] = []
     for (const live of this.#tasks.all()) if (this.#tasks.late(live, now)) overdue.push(live.row)
     return overdue
+  }
+
+  ancestors(id: string): readonly TaskRow[] {
+    return this.#lives.ancestors(id)
+  }
+
+  descendants(id: string): readonly TaskRow[] {
+    const live = this.#tasks.live(id)
+    return live === undefined || live.children === null ? [] : below(live).map(({ row }) => row)
+  }
+
+  children(id: string): readonly TaskRow[] {
+    return this.#tasks.childrenOf(id)
+  }
+
+  openChild(row: TaskRow, by: Redemption): OpenedChild {
+    const answer = this.#lives.openChild(row, by)
+    this.flush()
+    return answer
+  }
+
+  activateTask(id: string): TaskRow | null {
+    const live = this.#tasks.live(id)
+    return live?.row.state === 'pending' ? this.#tasks.change(live, { state: 'active' }) : null
   }
 
   facts(task: string, caller: string): Facts {
@@ -168,6 +187,8 @@ export class SqliteState implements State {
     if (over !== null) return refused('task.budget', over)
     if (request.approval !== undefined && !this.approvals.redeemable(request.approval, request.task, request.now))
       return refused('approval', 'it was used, withdrawn or too late')
+    const held = live.parent === null ? null : this.#tree.heldBack(live, request)
+    if (held !== null) return held
     if (request.limits !== undefined) {
       const limited = this.#rates.limited(request)
       if (limited !== null) {
@@ -180,27 +201,38 @@ export class SqliteState implements State {
     this.#tasks.advance(live, request)
     this.#callers.remember(request.caller, request.data, request.now)
     if (request.sums !== undefined) this.#callers.count(request.caller, request.sums, request.now)
-    return granted
+    if (this.#tasks.links === 0) return granted
+    this.#tree.spend(live.parent, request.debit)
+    const raised = this.#tree.read(request.caller, live.parent, request.data, request.now)
+    return raised.length === 0 ? granted : { minted: true, raised }
   }
 
   observe(task: string, outcome: Observation): void {
     const live = this.#tasks.live(task)
     if (live) this.#tasks.conclude(live, outcome)
+    if (outcome.debit !== undefined) this.#tree.spend(live ? live.parent : this.#parentOf(task), outcome.debit)
   }
 
   spend(task: string, debit: Readonly<Record<string, number>>): string | null {
     const live = this.#tasks.live(task)
     if (!live) return 'the task has ended'
     const over = overBudget(live.row.intent.budget, live.facts.spent, debit)
-    if (over === null) this.#tasks.debit(live, debit)
-    return over
+    if (over !== null) return over
+    const held = live.parent === null ? null : this.#tree.heldBack(live, { debit, now: this.#clock() })
+    if (held !== null) return held.detail
+    this.#tasks.debit(live, debit)
+    this.#tree.spend(live.parent, debit)
+    return null
   }
 
-  raise(task: string, caller: string, classes: readonly string[]): void {
+  raise(task: string, caller: string, classes: readonly string[]): readonly Raised[] {
     const live = this.#tasks.live(task)
     if (live) this.#tasks.raise(live, classes)
-    this.#callers.remember(caller, classes, this.#clock())
+    const now = this.#clock()
+    this.#callers.remember(caller, classes, now)
+    const raised = this.#tree.read(caller, live ? live.parent : this.#parentOf(task), classes, now)
     this.flush()
+    return raised
   }
 
   denied(task: string, rules: readonly string[]): void {
@@ -261,6 +293,12 @@ export class SqliteState implements State {
     }
   }
 
+  /** The live task that handed on one that has ended. */
+  #parentOf(task: string): LiveTask | null {
+    const parent = this.#tasks.row(task)?.parent ?? null
+    return parent === null ? null : (this.#tasks.live(parent) ?? null)
+  }
+
   #refuseEnded(request: MintRequest): MintAnswer {
     const row = this.#tasks.row(request.task)
     return row?.caller === request.caller ? refused('task.ended', row.state) : refused('task.unknown', 'no such task of this caller')
@@ -272,17 +310,6 @@ export class SqliteState implements State {
     this.#rates.writeDirty()
     this.approvals.writeDirty()
     this.kills.writeDirty()
-  }
-
-  #transaction(write: () => void): void {
-    this.#begin.run()
-    try {
-      write()
-      this.#commit.run()
-    } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
-      throw error
-    }
   }
 }
 

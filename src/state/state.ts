@@ -4,6 +4,7 @@
  */
 import type { ApprovalBook } from './approvals.ts'
 import type { Divergence, Sum, SumKey, Tally } from './facts.ts'
+import type { GrantBook, OpenedChild, Redemption } from './grants.ts'
 import type { KillBook } from './kills.ts'
 
 export type Awaitable<T> = T | Promise<T>
@@ -25,6 +26,21 @@ export interface Intent {
   readonly budget: Readonly<Record<string, number>>
   /** `sha256:…` of the prompt or plan, when the agent sent one. */
   readonly prompt: string | null
+}
+
+/** How far an intent reaches. */
+export type Scope = Pick<Intent, 'tools' | 'resources' | 'data' | 'egress'>
+
+/** One link of a delegation chain: who handed on, and how far its authority reached. */
+export interface Link {
+  /** The SPIFFE ID of a task's caller, or who a token names as an actor (RFC 8693 §4.1). */
+  readonly party: string
+  /** The task that was handed on; null for an actor that a token names. */
+  readonly task: string | null
+  /** Who vouches for an actor that a token names, as far as the token says. */
+  readonly issuer: string | null
+  /** Null where a token names an actor: it says nothing of its scope. */
+  readonly intent: Scope | null
 }
 
 export interface OnBehalfOf {
@@ -88,11 +104,16 @@ export interface TaskRow {
   /** When it was last judged, epoch ms; absent: when it was opened. */
   readonly judged?: number
   readonly correlation?: Correlation
-  readonly paused: { readonly by: PausedBy; readonly at: number; readonly reason: string } | null
+  /** `from`: the ancestor whose pause this is; it is lifted with that one's. */
+  readonly paused: { readonly by: PausedBy; readonly at: number; readonly reason: string; readonly from?: string } | null
   readonly ended: { readonly at: number; readonly cause: string; readonly by: string } | null
   readonly parent: string | null
   readonly root: string
   readonly depth: number
+  /** Who handed on until it came to this task, oldest first; absent: nobody did. Never changes. */
+  readonly chain?: readonly Link[]
+  /** The grant it was opened by; absent: none. */
+  readonly grant?: string
 }
 
 /** The last calls as a rule may see them. */
@@ -210,8 +231,16 @@ export interface MintRequest {
   readonly sums?: readonly (readonly [key: SumKey, amount: number])[]
 }
 
+/** A caller that knows more because another read something and they work on one tree of tasks. */
+export interface Raised {
+  readonly caller: string
+  /** False: it only knows it anew, of later. */
+  readonly more: boolean
+}
+
 export type MintAnswer =
-  | { readonly minted: true }
+  /** `raised`: other callers that know of the read from now on; absent: none. */
+  | { readonly minted: true; readonly raised?: readonly Raised[] }
   /** `stale`: the facts changed since they were read; `approval`: it is gone; judge again. The others are refusal codes. */
   | {
       readonly minted: false
@@ -265,9 +294,12 @@ export interface State {
   tasks(filter: { readonly caller?: string; readonly state?: TaskState; readonly limit?: number }): Awaitable<readonly TaskRow[]>
   /** The caller's active tasks (explicit ones first). */
   activeTasks(caller: string): Awaitable<readonly TaskRow[]>
-  /** active → paused, and a pause by the agent → one by a person or a rule; null when it is neither. */
+  /**
+   * active → paused, and a pause by the agent or of an ancestor → one by a person or a rule; null when it is neither. Its active
+   * descendants are paused `from` it.
+   */
   pauseTask(id: string, paused: NonNullable<TaskRow['paused']>): Awaitable<TaskRow | null>
-  /** paused → active; null when the task is not paused by one of `liftable`. */
+  /** paused → active; null when the task is not paused by one of `liftable`, or an ancestor is paused. What was paused `from` it is lifted too. */
   resumeTask(
     id: string,
     liftable: readonly PausedBy[],
@@ -275,12 +307,31 @@ export interface State {
   ): Awaitable<TaskRow | null>
   /** An active task goes on in another session, after a silence, or under another policy; null when it is not active. */
   reauthoriseTask(id: string, change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>): Awaitable<TaskRow | null>
-  /** active or paused → an end state, exactly once; null when it had ended before. */
+  /**
+   * Not ended → an end state, exactly once; null when it had ended before. What it handed on ends with it: its descendants, `revoked` or, by
+   * the clock, `expired`, and the grants that nobody redeemed.
+   */
   endTask(id: string, state: 'completed' | 'revoked' | 'expired', ended: NonNullable<TaskRow['ended']>): Awaitable<TaskRow | null>
   /** Slides a live task's expiry: later only, and never past its `limit`. */
   touchTask(id: string, expires: number): Awaitable<void>
   /** Live tasks whose `expires` is at or before `now`, or whose time has passed although the clock was put back. */
   overdueTasks(now: number): Awaitable<readonly TaskRow[]>
+
+  // what was handed on
+  readonly grants: GrantBook
+  /** The tasks that a task came from, its parent first and the root last, in whatever state. */
+  ancestors(id: string): readonly TaskRow[]
+  /** Tasks that have not ended and came from this one, parents before their children. */
+  descendants(id: string): readonly TaskRow[]
+  /** Its children in whatever state, oldest first. */
+  children(id: string): Awaitable<readonly TaskRow[]>
+  /**
+   * Redeems a grant and opens its child, which is `pending`: both or neither. From then on the callers of the tree share what each of them
+   * has read.
+   */
+  openChild(row: TaskRow, by: Redemption): Awaitable<OpenedChild>
+  /** pending → active; null when it is neither (it was paused, or ended, meanwhile). */
+  activateTask(id: string): Awaitable<TaskRow | null>
 
   // facts: one tick on the embedded state
   facts(task: string, caller: string): Facts
@@ -294,9 +345,9 @@ export interface State {
   spend(task: string, debit: Readonly<Record<string, number>>): string | null
   /**
    * What an answer turned out to hold counts as read by its task (while that lives) and by the caller from now on; written when it resolves.
-   * `public` never counts.
+   * `public` never counts. Gives the other callers that know of it from now on.
    */
-  raise(task: string, caller: string, classes: readonly string[]): Awaitable<void>
+  raise(task: string, caller: string, classes: readonly string[]): Awaitable<readonly Raised[]>
   /** Policy refused a call of a task, by these rules: feeds `denials`, `diverged` and `divergence`. A task that is not live is none. */
   denied(task: string, rules: readonly string[]): Awaitable<void>
   /** A person clears what a caller has read, its live tasks included. */

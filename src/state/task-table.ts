@@ -17,6 +17,10 @@ export interface LiveTask {
   /** When its time has passed on the clock that nobody can set, ms: a wall clock put back never lengthens a task. */
   until: number
   readonly past: Past
+  /** The live task that handed it on; null for a root. */
+  readonly parent: LiveTask | null
+  /** Live tasks that it handed on; null until there is one. Written by the table alone. */
+  children: Set<LiveTask> | null
 }
 
 /** The two clocks that a task's life is held to, ms. */
@@ -35,6 +39,7 @@ export class TaskTable {
   /** Live tasks by id and by caller. Written by `open`, `change`, `end`, `advance`, `conclude`, `refused` and `clear` only. */
   readonly #live = new Map<string, LiveTask>()
   readonly #byCaller = new Map<string, Set<LiveTask>>()
+  #links = 0
   /** What `flush` has to write. */
   readonly #dirtyFacts = new Set<LiveTask>()
   readonly #dirtyRows = new Set<LiveTask>()
@@ -44,6 +49,7 @@ export class TaskTable {
   readonly #getRow: StatementSync
   readonly #getFacts: StatementSync
   readonly #listEnded: StatementSync
+  readonly #listChildren: StatementSync
 
   constructor(db: DatabaseSync, clocks: Clocks) {
     this.#clocks = clocks
@@ -56,8 +62,15 @@ export class TaskTable {
       "SELECT row FROM tasks WHERE state IN ('completed', 'revoked', 'expired') AND (?1 IS NULL OR caller = ?1) AND (?2 IS NULL OR state = ?2)" +
         ' ORDER BY opened DESC LIMIT ?3',
     )
-    for (const { key, row } of db.prepare("SELECT key, row FROM tasks WHERE state IN ('pending', 'active', 'paused')").all())
+    this.#listChildren = db.prepare("SELECT row FROM tasks WHERE row ->> '$.parent' = ? ORDER BY key")
+    // by key: a parent was opened before its children
+    for (const { key, row } of db.prepare("SELECT key, row FROM tasks WHERE state IN ('pending', 'active', 'paused') ORDER BY key").all())
       this.#load(key, row)
+  }
+
+  /** How many live tasks were handed on by one that lives. */
+  get links(): number {
+    return this.#links
   }
 
   live(id: string): LiveTask | undefined {
@@ -92,13 +105,33 @@ export class TaskTable {
     return this.#listEnded.all(caller, state, limit).flatMap(({ row }) => decodeRow(row) ?? [])
   }
 
+  /** Children in whatever state, oldest first. */
+  childrenOf(id: string): TaskRow[] {
+    return this.#listChildren.all(id).flatMap(({ row }) => decodeRow(row) ?? [])
+  }
+
   /** Writes through, then keeps. `brought`: data classes that its caller knows already. Throws when the id is taken. */
   open(row: TaskRow, brought: readonly string[]): void {
+    this.keep(this.add(row), brought)
+  }
+
+  /** Writes a task for the first time; the caller may hold a transaction, and calls `keep` once it is through. Throws when the id is taken. */
+  add(row: TaskRow): LiveTask {
     const { lastInsertRowid } = this.#addRow.run(row.id, row.caller, row.state, row.opened, JSON.stringify(row))
-    const { past, facts } = restore(null)
-    const live: LiveTask = { key: Number(lastInsertRowid), row, until: this.#until(row), past, facts }
-    if (brought.length > 0) this.#replace(live, { ...facts, brought })
-    this.#keep(live)
+    return this.#liveOf(Number(lastInsertRowid), row, this.#until(row), null)
+  }
+
+  /** `brought`: data classes that its caller knows already. */
+  keep(live: LiveTask, brought: readonly string[] = []): void {
+    this.#live.set(live.row.id, live)
+    if (brought.length > 0) this.#replace(live, { ...live.facts, brought })
+    let own = this.#byCaller.get(live.row.caller)
+    if (!own) this.#byCaller.set(live.row.caller, (own = new Set()))
+    own.add(live)
+    if (live.parent === null) return
+    live.parent.children ??= new Set()
+    live.parent.children.add(live)
+    this.#links++
   }
 
   /** Writes through, then replaces. */
@@ -126,6 +159,7 @@ export class TaskTable {
 
   forget(live: LiveTask): void {
     const { id, caller } = live.row
+    if (live.parent?.children?.delete(live) === true) this.#links--
     this.#live.delete(id)
     this.#dirtyFacts.delete(live)
     this.#dirtyRows.delete(live)
@@ -151,11 +185,6 @@ export class TaskTable {
     this.#replace(live, grew ? grown(live, after) : after)
   }
 
-  debit(live: LiveTask, debit: Readonly<Record<string, number>>): void {
-    const { facts } = live
-    this.#replace(live, { ...facts, version: facts.version + 1, spent: spend(facts.spent, debit) })
-  }
-
   /** A rate limit that policy set stopped a call. */
   overRate(live: LiveTask): void {
     if (live.past.course.overRate()) this.#replace(live, grown(live, live.facts))
@@ -166,6 +195,12 @@ export class TaskTable {
     const sensitivity = withRead(live.facts.sensitivity, classes)
     const news = live.past.trail.raised(classes)
     if (news || sensitivity !== live.facts.sensitivity) this.#replace(live, { ...live.facts, version: live.facts.version + 1, sensitivity })
+  }
+
+  /** What a task spends while a call is under way, or what one spends that it handed on. */
+  debit(live: LiveTask, debit: Readonly<Record<string, number>>): void {
+    const spent = spend(live.facts.spent, debit)
+    if (spent !== live.facts.spent) this.#replace(live, { ...live.facts, version: live.facts.version + 1, spent })
   }
 
   refused(live: LiveTask, rules: readonly string[]): void {
@@ -197,20 +232,20 @@ export class TaskTable {
     const row = decodeRow(text)
     if (row === null) return
     const fromTheFuture = row.opened > this.#clocks.clock() + tolerableStepBack
-    const until = fromTheFuture ? Number.NEGATIVE_INFINITY : this.#until(row)
-    this.#keep({ key: Number(key), row, until, ...restore(this.#getFacts.get(row.id)?.['facts']) })
+    // nothing outlives what it came from
+    const orphaned = row.parent !== null && !this.#live.has(row.parent)
+    const until = fromTheFuture || orphaned ? Number.NEGATIVE_INFINITY : this.#until(row)
+    this.keep(this.#liveOf(Number(key), row, until, this.#getFacts.get(row.id)?.['facts']))
+  }
+
+  #liveOf(key: number, row: TaskRow, until: number, facts: unknown): LiveTask {
+    const parent = row.parent === null ? null : (this.#live.get(row.parent) ?? null)
+    return { key, row, until, parent, children: null, ...restore(facts) }
   }
 
   #until(row: TaskRow): number {
     const { clock, ticks } = this.#clocks
     return ticks() + (row.expires - clock())
-  }
-
-  #keep(live: LiveTask): void {
-    this.#live.set(live.row.id, live)
-    let own = this.#byCaller.get(live.row.caller)
-    if (!own) this.#byCaller.set(live.row.caller, (own = new Set()))
-    own.add(live)
   }
 
   #replace(live: LiveTask, facts: TaskFacts): void {

@@ -31,6 +31,9 @@ export function watchExpiry(options: ExpiryOptions): ExpiryWatch {
 
 async function sweepOnce({ state, clock, expire, failed }: ExpiryOptions): Promise<void> {
   const overdue = await state.overdueTasks(clock())
+  const ids = new Set(overdue.map(({ id }) => id))
+  // what was handed on ends with what it came from
+  const roots = overdue.filter(({ parent }) => parent === null || !ids.has(parent))
   // side by side: one issuer that is slow to revoke does not keep the next task alive
-  await Promise.all(overdue.map((row) => expire(row).catch((error: unknown) => failed(error, row.id))))
+  await Promise.all(roots.map((row) => expire(row).catch((error: unknown) => failed(error, row.id))))
 }

@@ -3,7 +3,9 @@ import type { PausedBy } from '../state/state.ts'
 
 /** An event of a task, as the ledger takes it. */
 export interface TaskEvent {
-  readonly kind: 'task.opened' | 'task.paused' | 'task.resumed' | 'task.reauthorised' | 'task.completed' | 'task.revoked' | 'task.expired'
+  readonly kind:
+    | `task.${'opened' | 'handed-on' | 'paused' | 'resumed' | 'reauthorised' | 'completed' | 'revoked' | 'expired'}`
+    | 'grant.withdrawn'
   readonly task: string
   readonly caller: string
   /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */

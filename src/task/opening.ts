@@ -1,12 +1,13 @@
 /** The row of a task that is opened, and what the ledger is told of it. */
 import type { Secret } from '../secret.ts'
-import type { Correlation, Intent, OnBehalfOf, TaskRow } from '../state/state.ts'
+import type { Correlation, Intent, Link, OnBehalfOf, TaskRow } from '../state/state.ts'
 import type { Agent } from './agents.ts'
 import type { TaskEvent } from './events.ts'
 import type { Named, Opener } from './question.ts'
+import type { ProvenSubject } from './subject.ts'
 
 /** On whose behalf a task is opened, proven by `token`. */
-export interface Subject extends OnBehalfOf {
+export interface Subject extends OnBehalfOf, Partial<Pick<ProvenSubject, 'acting'>> {
   readonly token: Secret
 }
 
@@ -36,21 +37,29 @@ export interface Circumstances {
   readonly session: string | null
   /** Sealed; null without a token or a seal. */
   readonly subjectToken: string | null
+  /** Who handed on before; empty: nobody. */
+  readonly chain: readonly Link[]
 }
 
 export function openerOf({ opener, implicit, caller }: Opening): Opener {
   return opener ?? { kind: implicit ? 'implicit' : 'self', name: caller.id }
 }
 
-/** An active task, bound to its caller alone. */
-export function taskRow(opening: Opening, { id, now, revision, session, subjectToken }: Circumstances): TaskRow {
-  const { caller, agent, intent, ttl, implicit, subject, correlation } = opening
+/** Who a chain of tasks answers to: the person, where one stands behind it, else whoever opened its first task. */
+export function rootOf(opening: Opening): string {
+  if (opening.subject !== null) return `user:${opening.subject.subject}`
   const { kind, name } = openerOf(opening)
+  return kind === 'person' ? name : `agent:${name}`
+}
+
+/** An active task, bound to its caller alone, without a parent. */
+export function taskRow(opening: Opening, { id, now, revision, session, subjectToken, chain }: Circumstances): TaskRow {
+  const { caller, agent, intent, ttl, implicit, subject, correlation } = opening
   const limit = implicit ? now + (agent.implicit?.max ?? ttl) : now + ttl
   return {
     id,
     caller: caller.id,
-    openedBy: name,
+    openedBy: openerOf(opening).name,
     agent: agent.id,
     implicit,
     state: 'active',
@@ -67,9 +76,9 @@ export function taskRow(opening: Opening, { id, now, revision, session, subjectT
     paused: null,
     ended: null,
     parent: null,
-    // who began the chain: the person behind it, where one is
-    root: subject !== null ? `user:${subject.subject}` : kind === 'person' ? name : `agent:${name}`,
+    root: rootOf(opening),
     depth: 0,
+    ...(chain.length === 0 ? {} : { chain }),
   }
 }
 
@@ -90,6 +99,7 @@ export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
       ...scope,
       on_behalf_of: row.onBehalfOf,
       root: row.root,
+      ...(row.chain === undefined ? {} : { chain: row.chain.map(({ party }) => party) }),
       expires: row.expires,
       ...(opening.reason === undefined ? {} : { reason: opening.reason }),
       ...(opening.correlation === undefined ? {} : { correlation: opening.correlation }),

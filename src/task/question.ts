@@ -1,7 +1,7 @@
 /** What policy is asked about a task, and what its answer means. */
 import { Refusal } from '../refusal.ts'
 import type { Caller } from '../identify/identify.ts'
-import type { Intent } from '../state/state.ts'
+import type { Intent, TaskRow } from '../state/state.ts'
 import { notLive, type Agent } from './agents.ts'
 
 /** Why a task that is active needs a fresh judgement before it goes on. */
@@ -27,6 +27,8 @@ export interface TaskQuestion {
   readonly ttl: number
   /** Of the task that is resumed. */
   readonly id?: string
+  /** Who it answers to, and who handed on until it came to the caller. */
+  readonly delegation: Pick<TaskRow, 'root' | 'chain'>
   /** Of one that is opened. */
   readonly opener?: Opener
   /** Why it is judged although nobody paused it. */

@@ -63,6 +63,28 @@ export function remember(facts: CallerFacts, data: readonly string[], now: numbe
   return { version: facts.version + 1, sensitivity: after, sums: facts.sums }
 }
 
+/**
+ * What stays with a caller that was told what others read (class → epoch ms); the same object when it is nothing new. A time that was told
+ * is kept: handing on and back makes nothing younger.
+ */
+export function learned(facts: CallerFacts, told: Readonly<Record<string, number>>, now: number, window: number): CallerFacts {
+  let after: Record<string, number> | null = null
+  for (const name in told) {
+    const at = told[name] ?? now
+    if (name === 'public' || now - at >= window || (facts.sensitivity[name] ?? -1) >= at) continue
+    after ??= Object.assign(Object.create(null) as Record<string, number>, decay(facts, now, window).sensitivity)
+    after[name] = at
+  }
+  return after === null ? facts : { ...facts, version: facts.version + 1, sensitivity: after }
+}
+
+/** Class → `now`, as it is kept with a caller; `public` is not in it. */
+export function readNow(data: readonly string[], now: number): Readonly<Record<string, number>> {
+  const told: Record<string, number> = Object.create(null)
+  for (const name of data) if (name !== 'public') told[name] = inSeconds(now)
+  return told
+}
+
 /** Rounded up. */
 function inSeconds(now: number): number {
   return Math.ceil(now / second) * second

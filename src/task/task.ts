@@ -134,6 +134,10 @@ class TaskStage {
   }
 
   #live(row: TaskRow, caller: Caller, agent: Agent): Awaitable<Task> {
+    if (row.parent !== null) {
+      const outgrown = this.#uprooted(row)
+      if (outgrown !== null) return this.#outgrown(outgrown)
+    }
     if (!this.#isWithin(row.intent, agent)) return this.#outgrown(row)
     const most = row.intent.budget['calls']
     if (most !== undefined && (this.#options.state.facts(row.id, row.caller).task.spent['calls'] ?? 0) >= most) {
@@ -148,6 +152,18 @@ class TaskStage {
   async #goOn(row: TaskRow, caller: Caller, agent: Agent, due: NonNullable<TaskOptions['due']>): Promise<Task> {
     const { tasks, clock } = this.#options
     return { row: await tasks.goOn(row, { caller, agent, due: (now) => due(now, caller, clock()) }), agent }
+  }
+
+  /** What a task rests on must hold as it does itself: throws when an ancestor's agent is not live, gives an ancestor that outgrew its agent. */
+  #uprooted({ id }: TaskRow): TaskRow | null {
+    for (const row of this.#options.state.ancestors(id)) {
+      const agent = this.#options.agents().find(row.caller)
+      const why = agent === null ? `no agent is registered for ${row.caller}` : notLive(agent, this.#options.clock())
+      if (why !== null || agent === null)
+        throw new Refusal('task.agent-not-live', { reasons: ['an agent that handed this task on is not live'], detail: why ?? '' })
+      if (!this.#isWithin(row.intent, agent)) return row
+    }
+    return null
   }
 
   async #openImplicit(overdue: readonly TaskRow[], caller: Caller, agent: Agent): Promise<Task> {

@@ -5,9 +5,11 @@ import type { Caller } from '../identify/identify.ts'
 import type { NewId } from '../id.ts'
 import type { PausedBy, Seal, State, TaskRow } from '../state/state.ts'
 import type { Agent } from './agents.ts'
+import { endHanging, hangingOn, pauseHanging, resumeHanging } from './cascade.ts'
+import { linksOf } from './chain.ts'
 import type { Actor, TaskEvent } from './events.ts'
 import { narrow, readLine, type AskedTask } from './intent.ts'
-import { openedEvent, openerOf, taskRow, type Opening } from './opening.ts'
+import { openedEvent, openerOf, rootOf, taskRow, type Opening } from './opening.ts'
 import { judgeTask, type Cause, type TaskQuestion, type TaskVerdict } from './question.ts'
 import { Room } from './room.ts'
 import { Sessions, type Held } from './session.ts'
@@ -74,17 +76,23 @@ export class Tasks {
 
   /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
   open(opening: Opening): Promise<TaskRow> {
-    return this.#room.take(opening.caller.id, () => this.#open(opening))
+    return this.inRoom(opening.caller.id, () => this.#open(opening))
+  }
+
+  /** Opens a task as long as its caller has not too many open: those that are being opened count. Throws listen.overloaded. */
+  inRoom<T>(caller: string, open: () => Promise<T>): Promise<T> {
+    return this.#room.take(caller, open)
   }
 
   async #open(opening: Opening): Promise<TaskRow> {
     const { state, event, newId, clock, revision } = this.#options
     const { caller, agent, intent, ttl, subject } = opening
-    this.#judge({ action: 'open', caller, agent, intent, ttl, opener: openerOf(opening) })
+    const chain = linksOf(subject?.acting ?? null, caller.id)
+    this.judge({ action: 'open', caller, agent, intent, ttl, opener: openerOf(opening), delegation: { root: rootOf(opening), chain } })
     const id = newId('t')
-    const session = isProven(caller) ? this.#session(caller) : null
+    const session = isProven(caller) ? this.session(caller) : null
     const subjectToken = subject && this.#subjects.sealed(id, subject.token)
-    const row = taskRow(opening, { id, now: clock(), revision: revision(), session, subjectToken })
+    const row = taskRow(opening, { id, now: clock(), revision: revision(), session, subjectToken, chain })
     await event(openedEvent(row, opening))
     await state.openTask(row)
     if (subject && subjectToken === null) this.#subjects.keep(id, subject.token)
@@ -107,7 +115,8 @@ export class Tasks {
     const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
     if (paused === null) throw await this.#whyNot(row.id)
     this.#options.paused?.(paused)
-    await event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    await Promise.all([told, ...pauseHanging(this.#options, paused, by.name)])
     return paused
   }
 
@@ -117,8 +126,9 @@ export class Tasks {
       if (row.state === 'active') return row
       this.#checkPaused(row)
       if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
-      this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl: row.expires - this.#options.clock(), id: row.id })
-      return this.#lift(row, caller.id, ['agent'], { session: this.#session(caller), ...this.#now() })
+      const ttl = row.expires - this.#options.clock()
+      this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, delegation: row })
+      return this.#lift(row, caller.id, ['agent'], { session: this.session(caller), ...this.#now() })
     })
   }
 
@@ -144,11 +154,11 @@ export class Tasks {
       if (row.state !== 'active') throw await this.#whyNot(row.id)
       const cause = due(row)
       if (cause === null) return row
-      const session = this.#session(caller)
+      const session = this.session(caller)
       if (cause === 'unused') return (await this.#options.state.reauthoriseTask(row.id, { session })) ?? row
       try {
         const ttl = row.expires - this.#options.clock()
-        this.#judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, cause }, 'task.paused')
+        this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, cause, delegation: row }, 'task.paused')
       } catch (error) {
         if (error instanceof Refusal && (error.code === 'task.paused' || error.code === 'approve.required'))
           this.sessions.hold(row.id, { cause, session })
@@ -178,15 +188,21 @@ export class Tasks {
 
   /** The token of the person or workload a task acts for, for a later exchange; null when none was given or it is gone. */
   subjectToken(row: TaskRow): Secret | null {
-    return this.#subjects.of(row)
+    const own = this.#subjects.of(row)
+    if (own !== null || row.parent === null) return own
+    // what was handed on acts for whom its root acts for
+    const [parent] = this.#options.state.ancestors(row.id)
+    return parent === undefined ? null : this.subjectToken(parent)
   }
 
-  #judge(question: TaskQuestion, refused?: 'task.paused'): void {
+  /** Throws task.agent-not-live, approve.required or `refused` (decide.denied) unless policy lets the task be. */
+  judge(question: TaskQuestion, refused?: 'task.paused'): void {
     const { judge, clock } = this.#options
     judgeTask(question, { judge, now: clock() }, refused)
   }
 
-  #session(caller: Caller): string {
+  /** What tells the sessions of a caller apart. */
+  session(caller: Caller): string {
     return this.#options.session?.(caller) ?? caller.proof
   }
 
@@ -226,6 +242,7 @@ export class Tasks {
   ): Promise<TaskRow> {
     const { state, event } = this.#options
     await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by, detail: { paused_by: row.paused?.by ?? null, ...change } })
+    await resumeHanging(this.#options, row, by)
     const resumed = await state.resumeTask(row.id, liftable, change)
     if (resumed === null) throw await this.#whyNot(row.id)
     return resumed
@@ -233,12 +250,15 @@ export class Tasks {
 
   async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', by: string, cause: string): Promise<TaskRow> {
     const { state, event, ended, clock } = this.#options
+    const hanging = hangingOn(this.#options, row)
     const after = await state.endTask(row.id, to, { at: clock(), cause, by })
     if (after === null) throw new Refusal('task.ended')
     this.#subjects.forget(row.id)
     this.sessions.forget(row.id)
     const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
-    for (const one of await Promise.allSettled([ended(row.id, to, row.caller), told])) if (one.status === 'rejected') throw one.reason
+    const own = ended(row.id, to, row.caller)
+    const below = endHanging(this.#options, hanging, after, by)
+    for (const one of await Promise.allSettled([own, told, ...below])) if (one.status === 'rejected') throw one.reason
     return after
   }
 

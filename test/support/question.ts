@@ -167,7 +167,7 @@ export function sketchRow(row: Partial<TaskRow> = {}): TaskRow {
     paused: null,
     ended: null,
     parent: null,
-    root: 't_01JDZZZZZZZZZZZZZZZZZZZZZZ',
+    root: 'agent:spiffe://acme.example/ns/support/sa/refund-agent',
     depth: 0,
     ...row,
   }

@@ -4,6 +4,7 @@ import { idSource } from '../../src/id.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
 import type { Intent, MintRequest, Seal, TaskRow } from '../../src/state/state.ts'
 import { agentRegistry, type Agent, type AgentRegistry } from '../../src/task/agents.ts'
+import { Delegation } from '../../src/task/delegation.ts'
 import type { TaskEvent } from '../../src/task/events.ts'
 import type { TaskQuestion, TaskVerdict } from '../../src/task/question.ts'
 import { Tasks } from '../../src/task/tasks.ts'
@@ -109,6 +110,11 @@ export interface TaskRig {
   ledger: 'writable' | 'full'
   readonly state: SqliteState
   readonly tasks: Tasks
+  readonly delegation: Delegation
+  /** How often a task may be handed on. */
+  depth: number
+  /** Callers that were told of what others read. */
+  readonly raised: string[]
   readonly events: TaskEvent[]
   readonly questions: TaskQuestion[]
   readonly ended: string[]
@@ -145,6 +151,20 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     seal: options.seal ?? null,
     ...(options.openPerCaller === undefined ? {} : { openPerCaller: options.openPerCaller }),
   })
+  const delegation = new Delegation({
+    state,
+    tasks,
+    clock,
+    newId: idSource(clock),
+    revision: () => 'r1',
+    event: async (event) => {
+      if (rig.ledger === 'full') throw new Error('the ledger is full')
+      rig.events.push(event)
+    },
+    agent: (id) => rig.registry.find(id),
+    depth: () => rig.depth,
+    raised: (told) => rig.raised.push(...told.map(({ caller }) => caller)),
+  })
   const rig: TaskRig = {
     now: noon,
     registry: agentRegistry(options.agents ?? [sketchAgent()]),
@@ -152,6 +172,9 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     ledger: 'writable',
     state,
     tasks,
+    delegation,
+    depth: 4,
+    raised: [],
     events: [],
     questions: [],
     ended: [],

@@ -72,6 +72,7 @@ class Rig {
     standing: () => (this.laid ? this.standing : null),
     revision: () => this.revision,
     task: (id) => this.rows.get(id) ?? null,
+    ancestors: () => [],
     facts: () => sketchFacts(),
     stopped: { call: () => this.stopped, lease: () => this.stopped },
     clock: () => 1_790_000_000_000,

@@ -242,7 +242,9 @@ test_whoever_hands_a_task_on_gives_away_no_more_than_it_has if {
 	denied(sample.changed(sample.call, {"delegation": {"depth": 1, "chain": [wide]}})) == set()
 	denied(sample.changed(sample.call, {"delegation": {"depth": 1, "chain": [narrow]}})) == {"delegation.widened"}
 	denied(sample.changed(sample.call, {"delegation": {"depth": 2, "chain": [narrow, wide]}})) == {"delegation.widened"}
+	denied(sample.changed(sample.call, {"delegation": {"depth": 2, "chain": [{"party": "gateway", "task": null, "issuer": null, "intent": null}, wide]}})) == set()
 	denied(sample.changed(sample.call, {"delegation": {"chain": [{}]}})) == {"delegation.widened"}
+	denied(sample.changed(sample.call, {"delegation": {"chain": [{"task": null}]}})) == {"delegation.widened"}
 	denied(sample.without(sample.call, "/delegation/chain")) == {"delegation.widened"}
 }
 

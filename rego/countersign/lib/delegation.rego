@@ -26,13 +26,19 @@ _all_covered(names, patterns) if {
 # METADATA
 # description: >-
 #   True when every link of the delegation chain of a call, and at last its task, is surely within the one before. A link carries the `intent`
-#   it handed on; a chain without links is narrow. `call` is the input.
+#   it handed on, save a party that a token names as an actor: that one handed on no task. A chain without links is narrow. `call` is the input.
 narrowing(call) if {
 	chain := call.delegation.chain
 	is_array(chain)
-	intents := array.concat([link.intent | some link in chain], [call.task.intent])
-	count(intents) == count(chain) + 1
-	every index, _ in chain {
+	handed := [link | some link in chain; not _of_a_token(link)]
+	intents := array.concat([link.intent | some link in handed], [call.task.intent])
+	count(intents) == count(handed) + 1
+	every index, _ in handed {
 		narrows(intents[index + 1], intents[index])
 	}
+}
+
+_of_a_token(link) if {
+	link.task == null
+	link.intent == null
 }

@@ -72,6 +72,18 @@ ttl_within if {
 	input.task.ttl <= input.agent.ttl
 }
 
+default delegated := false
+
+delegated if input.delegation.verified == true
+
+default narrowed := false
+
+narrowed if input.delegation.chain == []
+
+narrowed if lib.narrowing(input)
+
+_shallow(most) if input.delegation.depth <= most
+
 default holds := false
 
 holds if {
@@ -83,6 +95,8 @@ holds if {
 	egress_within
 	budget_within
 	ttl_within
+	delegated
+	narrowed
 }
 
 # METADATA
@@ -233,3 +247,79 @@ deny contains lib.finding(_intent_budget, {"meters": meters}) if {
 _intent_ttl := rego.metadata.rule()
 
 deny contains lib.finding(_intent_ttl, {"ttl": object.get(input, ["task", "ttl"], null)}) if not ttl_within
+
+# METADATA
+# title: A delegation is proven
+# description: Whoever acts through the caller is known, or nobody does. A chain of actors that cannot be read is not proven.
+# custom:
+#   id: delegation.unverified
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [delegation.verified]
+#   frameworks:
+#     owasp_agentic: [ASI03, ASI07]
+#     owasp_nhi: [NHI4, NHI9]
+#     csa_maestro: [L7]
+#     mitre_atlas: [AML.T0091, AML.M0026]
+#     nist_csf: [PR.AA-03, PR.AA-04]
+#     nist_ai_rmf: [GOVERN 2.1]
+#   message: the delegation of this task is not proven
+#   remediation: Present a token whose act claim can be read.
+_delegation_unverified := rego.metadata.rule()
+
+deny contains lib.finding(_delegation_unverified, {"root": object.get(input, ["delegation", "root"], null)}) if not delegated
+
+# METADATA
+# title: A task is handed on so often and no more
+# description: >-
+#   The task would be handed on more often than the setting allows; 0 allows no handing on.
+# custom:
+#   id: delegation.too-deep
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [delegation.depth]
+#   setting: delegation
+#   frameworks:
+#     owasp_agentic: [ASI03, ASI07, ASI08]
+#     owasp_nhi: [NHI9]
+#     csa_maestro: [L7]
+#     mitre_atlas: [AML.T0053, AML.M0026]
+#     nist_csf: [PR.AA-04, PR.AA-05]
+#     nist_ai_rmf: [GOVERN 3.2]
+#   message: this task was handed on too often
+#   remediation: Let an agent nearer to its root do it, or change `decide.settings.delegation`.
+_delegation_too_deep := rego.metadata.rule()
+
+deny contains lib.finding(_delegation_too_deep, {"depth": object.get(input, ["delegation", "depth"], null)}) if {
+	most := data.countersign.settings.delegation.depth
+	not _shallow(most)
+}
+
+# METADATA
+# title: Who hands a task on gives away no more than it has
+# description: >-
+#   The task that is to be opened, or a link of its delegation chain, reaches beyond the link before it: in tools, resources,
+#   data classes or egress.
+# custom:
+#   id: delegation.widened
+#   severity: high
+#   effect: deny
+#   observable: false
+#   facts: [delegation.chain, task.intent]
+#   frameworks:
+#     owasp_agentic: [ASI03, ASI07, ASI08]
+#     owasp_nhi: [NHI5, NHI9]
+#     csa_maestro: [L7]
+#     mitre_atlas: [AML.T0053, AML.M0026]
+#     nist_csf: [PR.AA-04, PR.AA-05]
+#     nist_ai_rmf: [GOVERN 3.2, MAP 3.3]
+#   message: this task was handed on with more than its parent has
+#   remediation: Hand the task on with an intent within its own.
+_delegation_widened := rego.metadata.rule()
+
+deny contains lib.finding(_delegation_widened, {}) if {
+	delegated
+	not narrowed
+}

@@ -63,3 +63,42 @@ test_a_detail_shows_some_of_a_long_list if {
 test_a_task_may_limit_what_it_sends_where_its_agent_does_not if {
 	denied(sample.changed(sample.opening, {"task": {"intent": {"budget": {"bytes_out": 1}}}})) == set()
 }
+
+handed(chain) := sample.changed(sample.opening, {"delegation": {"depth": count(chain), "chain": chain}})
+
+link(intent) := {"party": "spiffe://acme.example/a", "task": "t_0", "issuer": null, "intent": intent}
+
+wide := {"tools": ["*"], "resources": ["*"], "data": ["personal"], "egress": ["internal"]}
+
+actor := {"party": "gateway", "task": null, "issuer": "https://login.acme.example", "intent": null}
+
+test_a_task_that_was_handed_on_within_its_parent_holds if {
+	every chain in [[link(wide)], [actor], [actor, link(wide)], [actor, link(wide), link(sample.opening.task.intent)]] {
+		denied(handed(chain)) == set()
+		opening.holds with input as handed(chain)
+	}
+}
+
+test_a_task_that_was_handed_on_beyond_its_parent_is_refused if {
+	narrow := object.union(wide, {"tools": ["crm.customer.read"]})
+	every chain in [[link(narrow)], [link(narrow), link(wide)], [{}], [object.union(actor, {"intent": {}})], null] {
+		denied(sample.changed(sample.opening, {"delegation": {"chain": chain}})) == {"delegation.widened"}
+		not opening.holds with input as sample.changed(sample.opening, {"delegation": {"chain": chain}})
+	}
+}
+
+test_a_delegation_that_was_not_verified_opens_no_task if {
+	every document in [sample.changed(sample.opening, {"delegation": {"verified": false}}), sample.without(sample.opening, "/delegation")] {
+		denied(document) == {"delegation.unverified"}
+		not opening.holds with input as document
+	}
+}
+
+test_a_task_is_opened_so_deep_and_no_deeper if {
+	shallow := denied(handed([link(wide)])) with data.countersign.settings as {"delegation": {"depth": 1}}
+	shallow == set()
+	deep := denied(handed([link(wide), link(wide)])) with data.countersign.settings as {"delegation": {"depth": 1}}
+	deep == {"delegation.too-deep"}
+	unknown := denied(sample.without(sample.opening, "/delegation/depth")) with data.countersign.settings as {"delegation": {"depth": 1}}
+	unknown == {"delegation.too-deep"}
+}

@@ -75,6 +75,7 @@ opening := {
 		},
 		"ttl": 60000,
 	},
+	"delegation": call.delegation,
 	"context": call.context,
 }
 

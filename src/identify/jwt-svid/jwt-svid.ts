@@ -2,6 +2,7 @@
 import { isAlgorithm } from '../jwt/algorithms.ts'
 import { checkTimedClaims, readAudience, readExpiry, readText, readTime } from '../jwt/claims.ts'
 import type { TimedClaims, TokenRules } from '../jwt/claims.ts'
+import { readActing, type Acting } from '../jwt/act.ts'
 import { readConfirmation } from '../jwt/cnf.ts'
 import type { Confirmation } from '../identify.ts'
 import { checkSignature as checkSigned, MalformedToken, readCompact, readKid, wellFormed } from '../jwt/jws.ts'
@@ -20,6 +21,8 @@ export interface ReadSvid extends TimedClaims, SignedPart {
   readonly issuer: string | null
   /** What the sender has to prove beside it; null for a plain bearer token. */
   readonly confirmation: Confirmation | null
+  /** Who acts through the workload; null where the token does not say (JWT-SVID §3.1 lets other claims be). */
+  readonly acting: Acting | null
 }
 
 /**
@@ -65,6 +68,7 @@ function readClaims(claims: Members): Omit<ReadSvid, 'algorithm' | 'kid' | 'sign
     notBefore: readTime(claims, 'nbf'),
     issuedAt: readTime(claims, 'iat'),
     confirmation: readConfirmation(claims),
+    acting: readActing(claims),
   }
 }
 

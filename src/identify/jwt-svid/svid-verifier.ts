@@ -59,5 +59,6 @@ function finish(token: string, svid: ReadSvid, key: VerifyKey | null, { trustDom
     proof: `sha256:${hash('sha256', token)}`,
     claims: {},
     ...(svid.confirmation === null ? {} : { confirmation: svid.confirmation }),
+    ...(svid.acting === null ? {} : { acting: svid.acting }),
   }
 }

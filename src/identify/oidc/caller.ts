@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { readActing } from '../jwt/act.ts'
 import { readConfirmation } from '../jwt/cnf.ts'
 import type { Caller } from '../identify.ts'
 import { rejected } from '../rejected.ts'
@@ -33,6 +34,7 @@ export function callerOf(token: ReadToken, text: string, mapping: Mapping): Call
   for (const [path, values] of mapping.required) checkRequired(path, values, lookUp)
   const { id, trustDomain } = fit('mapping', () => render(mapping.template, lookUp))
   const confirmation = readConfirmation(token.claims)
+  const acting = readActing(token.claims)
   return {
     id,
     trustDomain,
@@ -44,6 +46,7 @@ export function callerOf(token: ReadToken, text: string, mapping: Mapping): Call
     proof: `sha256:${hash('sha256', text)}`,
     claims: fit('required', () => shownClaims(mapping.shown, lookUp)),
     ...(confirmation === null ? {} : { confirmation }),
+    ...(acting === null ? {} : { acting }),
   }
 }
 

@@ -44,6 +44,8 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
     }
     const api = makeAgentApi({
       tasks: rig.tasks,
+      delegation: rig.delegation,
+      clock: rig.clock,
       state: rig.state,
       agents: () => rig.registry,
       approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },
@@ -55,7 +57,6 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
       },
       record: { call: () => entry },
       tokens: { issue: async ({ id }) => `token of ${id}` },
-      clock: rig.clock,
       transaction: () => {
         throw new Error('not part of this')
       },

@@ -241,7 +241,7 @@ describe('the input of policy', () => {
       chain: [],
       verified: true,
     })
-    const row = sketchRow({ onBehalfOf: { subject: 'u-7', issuer: 'https://login.acme.example' } })
+    const row = sketchRow({ root: 'user:u-7', onBehalfOf: { subject: 'u-7', issuer: 'https://login.acme.example' } })
     expect(parsed({ task: { row, agent: sketchAgent() } })).toMatchObject({
       delegation: { root: 'user:u-7' },
       task: { on_behalf_of: { subject: 'u-7', issuer: 'https://login.acme.example' } },
@@ -397,7 +397,7 @@ describe('the input of a task', () => {
       },
       context: { now: 5, mode: 'enforce', policy_revision: 'r1', environment: 'test' },
     })
-    expect(Object.keys(input)).toEqual(['v', 'action', 'caller', 'agent', 'task', 'context'])
+    expect(Object.keys(input)).toEqual(['v', 'action', 'caller', 'agent', 'task', 'delegation', 'context'])
     expect(Object.keys(input.agent.intent).sort()).toEqual(['budget', 'data', 'egress', 'resources', 'tools'])
   })
 })

@@ -46,7 +46,12 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
   it('is refused in the task stage before anything else is said of it', () => {
     const rig = taskRig()
     const registry = agentRegistry([{ ...agent, lifecycle: 'suspended' }])
-    const stage = makeTask({ state: rig.state, agents: () => registry, tasks: rig.tasks, clock: rig.clock })
+    const stage = makeTask({
+      state: rig.state,
+      agents: () => registry,
+      tasks: rig.tasks,
+      clock: rig.clock,
+    })
     const refused = (): unknown => stage(callOver(null), sketchCaller())
     expect(refused).toThrow(expect.objectContaining({ code: 'identify.rejected', reasons, detail: expect.stringContaining(agent.id) }))
   })
@@ -70,6 +75,7 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
     } as unknown as Entry
     const api = makeAgentApi({
       tasks: rig.tasks,
+      delegation: rig.delegation,
       state: rig.state,
       agents: () => agentRegistry([agent]),
       approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },
