@@ -25,7 +25,7 @@ export function makeChainOf(task: (id: string) => TaskRow | null): ChainOf {
       if (at.onBehalfOf !== null) parties.unshift(`user:${at.onBehalfOf.subject}`)
       at = at.parent === null ? null : task(at.parent)
     }
-    return { root: row.root, parties: [...new Set(parties)] }
+    return { root: row.onBehalfOf === null ? row.root : `user:${row.onBehalfOf.subject}`, parties: [...new Set(parties)] }
   }
 }
 

@@ -4,7 +4,7 @@ import type { Entrypoint } from './engine.ts'
 import { mostInputText } from './input-text.ts'
 
 /** What a judged body may be at its caps; together with the rest it fills the longest input. */
-const bodyText = mostInputText - 120 * 1024
+const bodyText = mostInputText - 128 * 1024
 /** As `match` bounds a judged body; a document past these is not judged. */
 const [mostItems, mostMembers, longestText, deepest] = [8192, 1024, 65_536, 64]
 
@@ -108,8 +108,8 @@ const delegation = {
     task: 't'.repeat(28),
     issuer: null,
     intent: {
-      tools: [...names(48, 'handed').map((name) => `${name}.*`), '*'],
-      resources: [...names(48, 'handed').map((name) => `${name}:*`), '*'],
+      tools: [...names(36, 'handed').map((name) => `${name}.*`), '*'],
+      resources: [...names(36, 'handed').map((name) => `${name}:*`), '*'],
       data: names(32, 'class'),
       egress: names(3, 'egress'),
     },

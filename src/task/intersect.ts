@@ -1,5 +1,6 @@
 /** What two intents both allow. */
 import type { Intent } from '../state/state.ts'
+import { counted } from './budget.ts'
 import type { AskedTask } from './intent.ts'
 import { covers, type ListName } from './intent.ts'
 
@@ -28,13 +29,13 @@ function narrower(name: ListName, one: readonly string[], other: readonly string
   return found
 }
 
-/** A meter that one of both does not have is nothing that may be spent, except calls, which are unbounded where nobody bounds them. */
+/** A meter that one of both does not have is nothing that may be spent, except what counts of itself (`counted`), which is unbounded where nobody bounds it. */
 function smaller(one: Intent['budget'], other: Intent['budget']): Intent['budget'] {
   const both: [string, number][] = []
   for (const meter of new Set([...Object.keys(one), ...Object.keys(other)])) {
     const [a, b] = [limitOf(one, meter), limitOf(other, meter)]
     if (a !== undefined && b !== undefined) both.push([meter, Math.min(a, b)])
-    else if (meter === 'calls') both.push([meter, a ?? b ?? 0])
+    else if (counted.has(meter)) both.push([meter, a ?? b ?? 0])
   }
   return Object.fromEntries(both)
 }

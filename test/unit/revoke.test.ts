@@ -94,6 +94,6 @@ describe('the register of open work', () => {
     revoke.open({ ...one, question: { ...one.question, approval } })
     revoke.open(two)
     expect(revoke.approvalWithdrawn('a_1')).toBe(1)
-    expect(happened).toEqual(['cut one: approve.required'])
+    expect(happened).toEqual(['cut one: approve.declined'])
   })
 })
