@@ -143,7 +143,7 @@ function explicit({ issuer, endpoints }: OauthConfig): oauth.AuthorizationServer
 }
 
 /** Reads an answer up to `answerLimit`; throws past it. */
-async function bounded(response: Response): Promise<Response> {
+export async function bounded(response: Response): Promise<Response> {
   if (response.body === null) return response
   const chunks: Uint8Array[] = []
   let size = 0

@@ -45,7 +45,7 @@ export class Notices {
   /** Task → addressee and message → what was said. Written by `notify` and `sum`. */
   readonly #said = new Map<string, Map<string, Said>>()
   /** By name. Written by `change`; a queue outlives a reload. */
-  readonly #queues = new Map<string, Queue>()
+  readonly #queues = new Map<string, Queue<NoticeEvent>>()
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: NoticesOptions) {

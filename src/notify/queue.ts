@@ -1,6 +1,10 @@
 /** Delivers notices to one notifier, in order, at its own pace: no call waits for it. */
 
-import type { NoticeEvent, Notifier } from './notifier.ts'
+/** Whoever takes notices. */
+export interface Taker<Notice> {
+  /** Resolves when it was taken; rejects, with no secret in the text, when it must be tried again. Obeys the signal. */
+  deliver(notice: Notice, signal: AbortSignal): Promise<void>
+}
 
 export type Delivery = 'delivered' | 'failed' | 'dropped'
 
@@ -19,25 +23,25 @@ const firstWait = 1000
 const longestWait = 60_000
 
 /** The ledger has every notice, so what cannot be delivered is counted and logged, and not kept for ever. */
-export class Queue {
+export class Queue<Notice extends { readonly id: string }> {
   readonly #options: QueueOptions
   readonly #stop = new AbortController()
-  #notifier: Notifier
+  #notifier: Taker<Notice>
   /** Written by `push` and `#run`. */
-  readonly #waiting: NoticeEvent[] = []
+  readonly #waiting: Notice[] = []
   #running: Promise<void> | null = null
 
-  constructor(notifier: Notifier, options: QueueOptions) {
+  constructor(notifier: Taker<Notice>, options: QueueOptions) {
     this.#notifier = notifier
     this.#options = options
   }
 
   /** Delivers by another notifier from the next attempt on. */
-  use(notifier: Notifier): void {
+  use(notifier: Taker<Notice>): void {
     this.#notifier = notifier
   }
 
-  push(event: NoticeEvent): void {
+  push(event: Notice): void {
     const { name, log, count } = this.#options
     if (this.#stop.signal.aborted || this.#waiting.length >= mostWaiting) {
       count(name, 'dropped')
@@ -68,7 +72,7 @@ export class Queue {
     }
   }
 
-  async #deliver(event: NoticeEvent): Promise<Delivery> {
+  async #deliver(event: Notice): Promise<Delivery> {
     const { name, log, wait } = this.#options
     const { signal } = this.#stop
     for (let attempt = 0; attempt < mostAttempts; attempt++) {

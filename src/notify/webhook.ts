@@ -6,7 +6,7 @@ import { textOf } from '../credential/provider.ts'
 import { SecretRef } from '../credential/secret-ref.ts'
 import { isKeyUrl } from '../identify/keys/key-document.ts'
 import { Secret } from '../secret.ts'
-import { defineNotifier, type NoticeEvent, type Notifier, type NotifierServices } from './notifier.ts'
+import { defineNotifier, type Notifier, type NotifierServices } from './notifier.ts'
 
 const WebhookConfig = z
   .strictObject({
@@ -26,14 +26,14 @@ export const webhook = defineNotifier({ type: 'webhook', config: WebhookConfig, 
 const answerTime = 10_000
 
 function open({ url, secret }: WebhookConfig, { clock, secret: read, fetch }: NotifierServices): Notifier {
-  const key = secret === undefined ? null : keyOf(read(secret))
+  const sign = secret === undefined ? null : signer(read(secret), clock)
   return {
     type: 'webhook',
     deliver: async (event, signal) => {
       const body = JSON.stringify(event)
       const headers = {
         'content-type': 'application/cloudevents+json; charset=utf-8',
-        ...(key !== null && signature(key, event, body, clock())),
+        ...sign?.(event.id, body),
       }
       const within = AbortSignal.any([signal, AbortSignal.timeout(answerTime)])
       const answer = await fetch(url, { method: 'POST', headers, body, redirect: 'error', signal: within })
@@ -43,18 +43,22 @@ function open({ url, secret }: WebhookConfig, { clock, secret: read, fetch }: No
   }
 }
 
-/** The bytes to sign with: those of the text, or what `whsec_` says in base64, as the Standard Webhooks specification hands keys out. */
-function keyOf(secret: Secret): Secret {
+/**
+ * Standard Webhooks: the id, the time in seconds and the body, divided by dots, under HMAC-SHA256. Takes a text as it is, or what `whsec_`
+ * says in base64, as that specification hands keys out; gives what makes the headers of one POST. Throws for an empty secret.
+ */
+export function signer(secret: Secret, clock: () => number): (id: string, body: string) => Readonly<Record<string, string>> {
   const text = textOf(secret)
   if (text === '' || text === 'whsec_') throw new Error('the secret is empty')
-  return new Secret(text)
+  const key = new Secret(text)
+  return (id, body) => {
+    const at = String(Math.floor(clock() / 1000))
+    const mac = createHmac('sha256', bytesOf(key)).update(`${id}.${at}.${body}`).digest('base64')
+    return { 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': `v1,${mac}` }
+  }
 }
 
-/** Standard Webhooks: the id, the time in seconds and the body, divided by dots, under HMAC-SHA256. */
-function signature(key: Secret, { id }: NoticeEvent, body: string, now: number): Record<string, string> {
-  const at = String(Math.floor(now / 1000))
+function bytesOf(key: Secret): Buffer {
   const text = key.reveal()
-  const bytes = text.startsWith('whsec_') ? Buffer.from(text.slice('whsec_'.length), 'base64') : Buffer.from(text)
-  const mac = createHmac('sha256', bytes).update(`${id}.${at}.${body}`).digest('base64')
-  return { 'webhook-id': id, 'webhook-timestamp': at, 'webhook-signature': `v1,${mac}` }
+  return text.startsWith('whsec_') ? Buffer.from(text.slice('whsec_'.length), 'base64') : Buffer.from(text)
 }
