@@ -7,6 +7,7 @@ import type { PolicyInForce } from './decide/in-force.ts'
 import { Permit } from './decide/permit.ts'
 import type { InForce, Log } from './foundation.ts'
 import type { NewId } from './id.ts'
+import { ApprovalNotices } from './notify/approval-notices.ts'
 import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
 import type { LedgerEvent } from './record/record.ts'
@@ -49,6 +50,8 @@ export interface Authority extends Stopping {
   readonly holds: Holds
   readonly tokens: TaskTokens
   readonly delegation: Delegation
+  /** What people are told of approvals. */
+  readonly approvalNotices: ApprovalNotices
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -97,9 +100,10 @@ export function authority(parts: AuthorityParts): Authority {
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
   const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
+  const approvalNotices = new ApprovalNotices({ approvals, event, clock, log, count })
   const notices = new Notices({ event, clock, newId, source: issuer, log, count })
   const tokens = new TaskTokens(parts.signingKey, issuer)
-  return { revoke, rejudge, tasks, tokens, delegation, approvals, holds, credential, ...stopping, notices }
+  return { revoke, rejudge, tasks, tokens, delegation, approvals, approvalNotices, holds, credential, ...stopping, notices }
 }
 
 function delegationOf(

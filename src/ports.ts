@@ -3,12 +3,15 @@ import { dirname, resolve } from 'node:path'
 import { makeAdmin } from './admin/admin.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
+import { approvalNoun } from './admin/approvals.ts'
+import type { Desk } from './admin/desk.ts'
 import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
 import type { serve } from './admin/serve.ts'
 import { taskNoun } from './admin/tasks.ts'
 import type { Foundation } from './foundation.ts'
+import { people } from './people.ts'
 import type { Wiring } from './wire.ts'
 
 type Answers = Parameters<typeof serve>[1]
@@ -40,9 +43,11 @@ export function healthPort(told: Told): Answers {
 export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
   const { recorder, policy, credential, state } = told.foundation
+  const key = localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`))
+  const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, () => told.wiring.loaded)
   return makeAdmin({
-    key: localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`)),
-    nouns: nounsOf(told),
+    ...ways,
+    nouns: nounsOf(told, desk),
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,
     status: () => ({
@@ -60,9 +65,10 @@ export function adminPort(told: Told): Answers {
 }
 
 /** One line a noun. */
-function nounsOf(told: Told): Readonly<Record<string, Noun>> {
+function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
   const { state, recorder, tasks, tokens, kills, clock } = told.foundation
   return {
+    approvals: approvalNoun(desk),
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
     callers: callerNoun(async (caller, { by, reason }) => {

@@ -53,10 +53,11 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
 /** How long a reload waits for new identity sources to load, ms; calls go on under the old ones meanwhile. */
 const sourcesGetReady = 5000
 
-async function closeFoundation({ credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
+async function closeFoundation({ approvalNotices, credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
   await watchdog.close()
   await credential.close()
   await notices.close()
+  await approvalNotices.close()
   await recorder.close()
   state.close()
 }
@@ -118,8 +119,8 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { credential, notices } = this.foundation
-    const { loaded, providers, notifiers } = this.wiring
+    const { approvalNotices, credential, notices } = this.foundation
+    const { loaded, providers, notifiers, telling } = this.wiring
     notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
@@ -128,6 +129,7 @@ class House implements Sidecar {
     await this.#expiry.sweep()
     await this.foundation.approvals.sweep()
     this.foundation.approvals.start()
+    await approvalNotices.change(telling)
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), healthPort(this))
@@ -190,6 +192,7 @@ class House implements Sidecar {
     before.close(next)
     before.forward.reconfigure([])
     notices.change(next.notifiers)
+    await this.foundation.approvalNotices.change(next.telling)
     await credential.change(next.providers)
     await looked
     await recorder.event({
@@ -222,6 +225,7 @@ class House implements Sidecar {
     this.wiring.close(null)
     await this.#feeds.close()
     await this.foundation.notices.close()
+    await this.foundation.approvalNotices.close()
     await this.foundation.watchdog.close()
     await this.foundation.recorder.close()
     this.foundation.state.close()

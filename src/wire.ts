@@ -26,8 +26,10 @@ import { serverIdentities, type ServerIdentities } from './listeners.ts'
 import { readJson } from './match/json.ts'
 import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
+import type { Telling } from './notify/approval-notices.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
+import { tellingOf } from './people.ts'
 import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, sharingOf, standingOf, stopsOf, sumsFor, watched } from './consequences.ts'
 import type { State } from './state/state.ts'
 import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
@@ -49,6 +51,8 @@ export interface Wiring {
   readonly agents: AgentRegistry
   readonly providers: ReadonlyMap<string, CredentialProvider>
   readonly notifiers: ReadonlyMap<string, Notifier>
+  /** Where people hear of approvals. */
+  readonly telling: Telling
   readonly introspect: Introspection | null
   readonly trust: Trust
   /** What its TLS listeners are served with. */
@@ -95,6 +99,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       agents,
       providers,
       notifiers: notifiersOf(loaded, on),
+      telling: tellingOf(loaded, on),
       introspect: introspectOf(loaded, on),
       trust,
       identities,

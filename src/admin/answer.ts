@@ -2,8 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /** What an operator's endpoint answers; `text` is sent as it is, `json` is serialised. */
 export type Answer =
-  | { readonly status: number; readonly json: unknown; readonly headers?: Readonly<Record<string, string>> }
-  | { readonly status: number; readonly text: string; readonly type: string; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly status: number; readonly json: unknown; readonly headers?: AnswerHeaders }
+  | { readonly status: number; readonly text: string; readonly type: string; readonly headers?: AnswerHeaders }
+
+/** Names in lower case. */
+export type AnswerHeaders = Readonly<Record<string, string | string[]>>
 
 /** Sends an answer that no cache may keep. */
 export function send(response: ServerResponse, answer: Answer): void {

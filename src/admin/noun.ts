@@ -1,6 +1,5 @@
 /** One kind of thing that people read and change through the admin API: `/v1/<noun>/…`. */
-import type { IncomingMessage } from 'node:http'
-import { readText, type Answer } from './answer.ts'
+import type { Answer } from './answer.ts'
 
 /** Who is asking, as far as the way in proves it. */
 export interface SignedIn {
@@ -10,6 +9,8 @@ export interface SignedIn {
   readonly name: string | null
   /** Proven groups, which approvers may be named by. */
   readonly groups: readonly string[]
+  /** Other proven names of the same person, such as the OIDC subject: a chain of delegation may know the person by one of them. */
+  readonly aliases?: readonly string[]
 }
 
 /** One request below a noun. */
@@ -40,10 +41,10 @@ export function wordsOf({ who }: Pick<AdminCall, 'who'>, body: Readonly<Record<s
   return { reason: reason.slice(0, 500), by: name.slice(0, 200) }
 }
 
-/** Reads a JSON object of at most 16 KiB; null when the body is none. */
-export async function readObject(request: IncomingMessage): Promise<Readonly<Record<string, unknown>> | null> {
+/** Reads a JSON object; null when the body is none, or cannot be read. */
+export async function readObject(text: () => Promise<string>): Promise<Readonly<Record<string, unknown>> | null> {
   try {
-    const body: unknown = JSON.parse(await readText(request, 16 * 1024))
+    const body: unknown = JSON.parse(await text())
     return body === null || typeof body !== 'object' || Array.isArray(body) ? null : (body as Readonly<Record<string, unknown>>)
   } catch {
     return null

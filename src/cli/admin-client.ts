@@ -8,16 +8,21 @@ export const adminOptions = {
   config: { type: 'string' },
   addr: { type: 'string' },
   key: { type: 'string' },
+  'key-pair': { type: 'string' },
+  token: { type: 'string' },
 } as const
 
 export const adminUsage = `  --config FILE    take the admin address and key from this configuration
   --addr ADDR      admin address, host:port or unix:/path (COUNTERSIGN_ADDR; default 127.0.0.1:7421)
-  --key FILE       file with the local key (COUNTERSIGN_KEY)`
+  --key FILE       file with the local key (COUNTERSIGN_KEY)
+  --key-pair FILE  your own private key, which signs each request and says who you are (COUNTERSIGN_KEY_PAIR)
+  --token FILE     file with a token of the sign-in issuer, which says who you are`
 
-/** Where the admin port is and the key that opens it. */
+/** Where the admin port is and what opens it. */
 export interface AdminAccess {
   readonly at: string
-  readonly key: string
+  /** The Authorization header of a request. */
+  readonly authorize: (request: { readonly method: string; readonly target: string; readonly body: string }) => Promise<string>
 }
 
 /** A running Countersign that could not be asked; main prints the message. */
@@ -31,11 +36,19 @@ export class AdminFault extends Error {
   }
 }
 
-/** Finds the admin port from options, environment or a configuration. Throws `UsageFault` when the key is nowhere. */
-export async function findAdmin(
-  values: { readonly config?: string | undefined; readonly addr?: string | undefined; readonly key?: string | undefined },
-  env: Invocation['env'],
-): Promise<AdminAccess> {
+interface AccessOptions {
+  readonly config?: string | undefined
+  readonly addr?: string | undefined
+  readonly key?: string | undefined
+  readonly 'key-pair'?: string | undefined
+  readonly token?: string | undefined
+}
+
+/**
+ * Finds the admin port, and what opens it, from options, environment or a configuration: a key pair and a token say who somebody is, and so
+ * go before the local key. Throws `UsageFault` when nothing is there.
+ */
+export async function findAdmin(values: AccessOptions, env: Invocation['env']): Promise<AdminAccess> {
   let at = values.addr ?? env['COUNTERSIGN_ADDR']
   let file = values.key ?? env['COUNTERSIGN_KEY']
   if (values.config !== undefined) {
@@ -44,9 +57,40 @@ export async function findAdmin(
     at ??= config.admin.at
     file ??= resolve(folder, config.admin.key?.file ?? resolve(dirname(resolve(folder, config.task.state.path)), 'admin.key'))
   }
+  const place = at ?? '127.0.0.1:7421'
+  const pair = values['key-pair'] ?? (values.key === undefined && values.token === undefined ? env['COUNTERSIGN_KEY_PAIR'] : undefined)
+  if (values.token !== undefined && values['key-pair'] !== undefined) throw new UsageFault('give --key-pair or --token, not both')
+  if (pair !== undefined) return { at: place, authorize: await signing(place, pair) }
+  if (values.token !== undefined) return bearer(place, readToken(values.token))
   if (file === undefined)
     throw new UsageFault('which Countersign? Give --config FILE, or --key FILE with the local key (admin.key beside its state)')
-  return { at: at ?? '127.0.0.1:7421', key: readKey(file) }
+  return bearer(place, readKey(file))
+}
+
+function bearer(at: string, key: string): AdminAccess {
+  return { at, authorize: () => Promise.resolve(`Bearer ${key}`) }
+}
+
+/** Signs each request for the Countersign that answers there: it says its name to whoever asks without a key. */
+async function signing(at: string, file: string): Promise<AdminAccess['authorize']> {
+  const [{ readKeyPair }, { scheme, signRequest }] = await Promise.all([import('./key-pair.ts'), import('../admin/signed-request.ts')])
+  const key = readKeyPair(file)
+  const response = await open({ at, authorize: () => Promise.resolve('') }, 'GET', '/v1/status', {})
+  await readAll(response)
+  const realm = new RegExp(`${scheme} realm="([\\x21\\x23-\\x7e]{1,300})"`).exec(String(response.headers['www-authenticate']))?.[1]
+  if (realm === undefined) throw new AdminFault(`what answers at ${at} takes no signed requests`)
+  return async (request) => `${scheme} ${await signRequest(key, { ...request, realm }, Date.now())}`
+}
+
+function readToken(file: string): string {
+  let token: string
+  try {
+    token = readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new UsageFault(`cannot read the token: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token) || token.length > 8192) throw new UsageFault(`${file} holds no token`)
+  return token
 }
 
 function readKey(file: string): string {
@@ -80,7 +124,7 @@ export async function askJson(access: AdminAccess, method: string, path: string,
   return JSON.parse(await readAll(await askAdmin(access, method, path, body === undefined ? {} : { body })))
 }
 
-function open(
+async function open(
   access: AdminAccess,
   method: string,
   path: string,
@@ -91,6 +135,7 @@ function open(
   const place: RequestOptions = access.at.startsWith('unix:')
     ? { socketPath: access.at.slice(5) }
     : { host: access.at.slice(0, colon).replaceAll(/[[\]]/g, ''), port: Number(access.at.slice(colon + 1)) }
+  const authorization = await access.authorize({ method, target: path, body })
   return new Promise((resolvePromise, reject) => {
     const sent = request(
       {
@@ -98,7 +143,7 @@ function open(
         method,
         path,
         headers: {
-          authorization: `Bearer ${access.key}`,
+          ...(authorization ? { authorization } : {}),
           ...(body ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
           ...options.headers,
         },

@@ -36,6 +36,12 @@ export const commands: readonly ListedCommand[] = [
   { name: 'kills', summary: 'list what is stopped', load: async () => (await import('./kill.ts')).kills },
   { name: 'lift', summary: 'end a kill', load: async () => (await import('./kill.ts')).lift },
   {
+    name: 'approvals',
+    summary: 'see what is asked of people, and answer it',
+    load: async () => (await import('./approvals.ts')).approvals,
+  },
+  { name: 'approver', summary: 'make the key pair that a person answers with', load: async () => (await import('./approver.ts')).approver },
+  {
     name: 'policy',
     summary: 'build, lint, test, explain, replay, compare and learn policy',
     load: async () => (await import('./policy.ts')).policy,

@@ -6,6 +6,7 @@ import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
 import type { Place } from './load.ts'
 import { modeFindings } from './modes.ts'
+import { peopleFindings } from './people.ts'
 import type { Config } from './schema.ts'
 import { stopFindings } from './stops.ts'
 
@@ -23,6 +24,7 @@ export const agree: Check = (config, place) => [
   ...agents(config, place),
   ...modeFindings(config, place),
   ...stopFindings(config, place),
+  ...peopleFindings(config, place),
   ...bundleSource(config, place),
   ...weakenings(config, place),
 ]

@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import { durationBetween } from '../units.ts'
+import { channelSettings } from './channels.ts'
 
 const day = 86_400_000
 
-/** `approve`: how long people are waited for, and what an agent may ask of them. */
+/** `approve`: where people are asked, how long they are waited for, and what an agent may ask of them. */
 export const approveConfig = z.strictObject({
+  ...channelSettings,
   hold: durationBetween(0, 55_000)
     .prefault('25s')
     .describe('The most a call may wait for a person, and only if it sent `Prefer: wait=N` (RFC 7240 §4.3); 0s: none waits.'),

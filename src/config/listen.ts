@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { isSafeEndpoint } from '../credential/oauth-config.ts'
 import { duration, size } from '../units.ts'
+import { approversConfig, signInConfig } from './sign-in.ts'
 
 const at = z
   .string()
@@ -73,4 +75,22 @@ export const adminConfig = z.strictObject({
     .strictObject({ file: z.string() })
     .optional()
     .describe('Local key (0600), written at first start; default: admin.key beside the state.'),
+  public_url: z
+    .url()
+    .refine(isOrigin, 'must be https://host[:port], or http on loopback, and nothing after it')
+    .optional()
+    .describe('Where the browsers of people reach the admin port, through a server that speaks TLS; links in notices begin with it.'),
+  sign_in: signInConfig.prefault({}).describe('How people sign in, besides the local key.'),
+  approvers: approversConfig,
+  unsafe_local_key_approves: z
+    .boolean()
+    .default(false)
+    .describe('The local key, which names nobody, may answer approvals although people are configured who could.'),
 })
+
+/** A URL that is an origin and no more. */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || (text !== url.origin && text !== `${url.origin}/`)) return false
+  return isSafeEndpoint(text)
+}

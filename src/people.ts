@@ -1,0 +1,122 @@
+/** How people come in and how they are told: sign-in, page and chats of the admin port, and the channels of approvals. */
+import { randomBytes } from 'node:crypto'
+import type { AdminOptions } from './admin/admin.ts'
+import { makeChat } from './admin/chat.ts'
+import { cookieName } from './admin/cookies.ts'
+import { Desk } from './admin/desk.ts'
+import { Oidc } from './admin/oidc.ts'
+import { makePages } from './admin/page.ts'
+import { Sessions } from './admin/sessions.ts'
+import { makeSignIn, type Browsers } from './admin/sign-in.ts'
+import { thumbprint, type KnownKey } from './admin/signed-request.ts'
+import { nameOf, openChannel } from './approve/registry.ts'
+import type { Channel } from './approve/channel.ts'
+import { secretReader } from './config/keys.ts'
+import type { Loaded } from './config/load.ts'
+import type { Config } from './config/schema.ts'
+import { approverKey } from './config/sign-in.ts'
+import type { Foundation } from './foundation.ts'
+import { ProofMemory } from './identify/dpop/proofs.ts'
+import { readJson } from './match/json.ts'
+import type { Telling } from './notify/approval-notices.ts'
+import { signer } from './notify/webhook.ts'
+import type { Secret } from './secret.ts'
+import { makeSeal } from './state/seal.ts'
+
+export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat'> {
+  readonly desk: Desk
+}
+
+/** Takes the configuration the process began with, which fixes the ways in, and looks up the one in force for who may do what. */
+export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () => Loaded): People {
+  const { clock } = on
+  const config = (): Config => inForce().config
+  const desk = new Desk({
+    approvals: on.approvals,
+    rules: () => ({
+      people: config().admin.approvers.length > 0 || config().admin.sign_in.oidc !== undefined,
+      unsafeLocalKey: config().admin.unsafe_local_key_approves,
+      breakGlass: config().approve.break_glass,
+    }),
+  })
+  const browsers = browsersOf(loaded, on, config)
+  const realm = realmOf(on.recorder.publicKey())
+  const born = clock()
+  const memory = new ProofMemory(born)
+  const keys = remembered(config)
+  const channels = (): ReadonlyMap<string, Channel> => on.approvalNotices.channels
+  return {
+    desk,
+    ask: makeSignIn({ key, realm, keys, memory, born, clock, browsers }),
+    pages: makePages({ browsers, desk, open: () => [...channels().values()].some(({ type }) => type === 'page') }),
+    chat: makeChat({ channels, desk }),
+  }
+}
+
+/** The channels of a configuration, opened. Throws an Error that names the one whose settings cannot work. */
+export function tellingOf({ config, folder }: Loaded, { clock, env, issuer }: Pick<Foundation, 'clock' | 'env' | 'issuer'>): Telling {
+  const services = {
+    clock,
+    secret: secretReader(folder, env),
+    signer: (secret: Secret) => signer(secret, clock),
+    fetch,
+    parseJson: (text: string) => readJson(Buffer.from(text)).value,
+    source: issuer,
+  }
+  const { channels, escalate } = config.approve
+  return {
+    channels: new Map(channels.map((settings) => [nameOf(settings), openChannel(settings, services)])),
+    escalate: escalate === undefined ? null : { after: escalate.after, to: escalate.to ?? null },
+    publicUrl: originOf(config),
+  }
+}
+
+function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inForce: () => Config): Browsers | null {
+  const settings = config.admin.sign_in.oidc
+  const origin = originOf(config)
+  if (settings === undefined || origin === null) return null
+  const oidc = new Oidc({
+    settings,
+    secret: settings.secret === undefined ? null : secretReader(folder, env)(settings.secret),
+    redirectUri: `${origin}/sign-in/callback`,
+    clock,
+    fetch,
+    // what a browser keeps while its person is away is good for this process alone
+    seal: makeSeal(randomBytes(32)),
+    names: () =>
+      new Map(inForce().admin.approvers.flatMap(({ subject, name }) => (subject === undefined ? [] : [[subject, name] as const]))),
+  })
+  const cookie = cookieName('countersign', origin.startsWith('https:'))
+  return { oidc, sessions: new Sessions(settings, clock), origin, cookie }
+}
+
+/** The registered keys; read anew when the configuration was swapped. */
+function remembered(config: () => Config): () => ReadonlyMap<string, KnownKey> {
+  let from: Config | null = null
+  let keys: ReadonlyMap<string, KnownKey> = new Map()
+  return () => {
+    const now = config()
+    if (now !== from) keys = keysOf(now)
+    from = now
+    return keys
+  }
+}
+
+function keysOf({ admin }: Config): ReadonlyMap<string, KnownKey> {
+  const keys = new Map<string, KnownKey>()
+  for (const { name, key: text, groups, subject } of admin.approvers) {
+    const key = text === undefined ? null : approverKey(text)
+    const aliases = subject === undefined ? [name] : [name, subject]
+    if (key !== null) keys.set(thumbprint(key), { key, person: { name, aliases, groups } })
+  }
+  return keys
+}
+
+function originOf({ admin }: Config): string | null {
+  return admin.public_url === undefined ? null : new URL(admin.public_url).origin
+}
+
+/** The name and the hash of the ledger's key, without the key: which Countersign this is. */
+function realmOf(publicKey: string): string {
+  return publicKey.split('+').slice(0, 2).join('+')
+}
