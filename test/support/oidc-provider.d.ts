@@ -24,6 +24,8 @@ declare module 'oidc-provider' {
     constructor(issuer: string, configuration: object)
     readonly issuer: string
     readonly ClientCredentials: { new (properties: object): IssuedToken; find(token: string): Promise<IssuedToken | undefined> }
+    readonly Grant: { new (properties: object): { addOIDCScope(scope: string): void; save(): Promise<string> } }
+    interactionFinished(request: IncomingMessage, response: ServerResponse, result: object, options?: object): Promise<void>
     callback(): (request: IncomingMessage, response: ServerResponse) => void
     registerGrantType(
       name: string,
