@@ -15,6 +15,8 @@ label{display:block;margin:.4rem 0}input[type=text]{width:100%;font:inherit;box-
 nav{display:flex;gap:1rem;align-items:center;justify-content:space-between}.note{border-left:4px solid #c80;padding:.2rem 1rem}
 `
 const styleDigest = hash('sha256', style, 'base64')
+/** In one piece, for its digest is over exactly these characters. */
+const styled = new Html(`<style>${style}</style>`)
 
 /** Nothing is loaded, framed or sent elsewhere. The style is the one thing that is allowed, by its digest. */
 const policy = `default-src 'none'; style-src 'sha256-${styleDigest}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'`
@@ -50,9 +52,7 @@ export function pageOf(
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width" />
         <title>${title} · Countersign</title>
-        <style>
-          ${new Html(style)}
-        </style>
+        ${styled}
       </head>
       <body>
         ${shell === null ? null : bar(shell)}${body}
@@ -74,15 +74,9 @@ export function onward(path: string, more: Readonly<Record<string, string | stri
   )
 }
 
-/** What is said to somebody who is not signed in; null for a Countersign nobody can sign in to. */
-export function signInPage(path: string | null, note: string | null, status = 200): Answer {
-  const way =
-    path === null
-      ? html`<p>
-          Nobody can sign in here: <code>admin.sign_in.oidc</code> is not configured. Use <code>countersign approvals</code> on the command
-          line.
-        </p>`
-      : html`<p><a href="/sign-in?to=${encodeURIComponent(path)}">Sign in</a> to see what is asked.</p>`
+/** What is said to somebody who is not signed in. */
+export function signInPage(path: string, note: string | null, status = 200): Answer {
+  const way = html`<p><a href="/sign-in?to=${encodeURIComponent(path)}">Sign in</a> to see what is asked.</p>`
   return pageOf(
     status,
     'Sign in',

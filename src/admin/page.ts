@@ -12,7 +12,7 @@ import type { Session } from './sessions.ts'
 import { forged, ofSession, sessionOf, type Browsers } from './sign-in.ts'
 
 export interface PageOptions {
-  /** Null while nobody can sign in. */
+  /** Null while nobody can sign in: then there is no page. */
   readonly browsers: Browsers | null
   readonly desk: Desk
   /** Whether the channel `page` is configured. */
@@ -22,7 +22,7 @@ export interface PageOptions {
 /** Answers what a browser asks outside of `/v1/`; null: nothing is here. Never rejects. */
 export type Pages = (request: IncomingMessage, url: URL) => Promise<Answer | null>
 
-type Show = (request: IncomingMessage, url: URL, browsers: Browsers | null, options: PageOptions) => Promise<Answer>
+type Show = (request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions) => Promise<Answer>
 
 const approvalPath = /^\/approvals\/(a_[0-9A-HJKMNP-TV-Z]{26})$/
 /** What the browser keeps while its person is at the issuer, and for how many seconds. */
@@ -33,11 +33,12 @@ export function makePages(options: PageOptions): Pages {
   return async (request, url) => {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     const show = shows(method, url.pathname)
-    if (show === null || !options.open()) return null
+    const { browsers } = options
+    if (show === null || browsers === null || !options.open()) return null
     try {
-      return await show(request, url, options.browsers, options)
+      return await show(request, url, browsers, options)
     } catch (error) {
-      if (error instanceof SignInFault) return signInPage(options.browsers === null ? null : '/', error.message, error.status)
+      if (error instanceof SignInFault) return signInPage('/', error.message, error.status)
       if (error instanceof ApprovalFault) return faultPage(statusOf(error), error.message)
       if (error instanceof Refusal) return faultPage(error.status, error.title)
       return faultPage(500, 'Countersign failed')
@@ -55,8 +56,7 @@ function shows(method: string, path: string): Show | null {
 }
 
 /** Away to the issuer. Only to paths of ours does it lead back. */
-async function begin(_request: IncomingMessage, url: URL, browsers: Browsers | null): Promise<Answer> {
-  if (browsers === null) return signInPage(null, null, 404)
+async function begin(_request: IncomingMessage, url: URL, browsers: Browsers): Promise<Answer> {
   const asked = url.searchParams.get('to') ?? '/'
   const { url: location, kept } = await browsers.oidc.begin(approvalPath.test(asked) ? asked : '/')
   const cookie = writeCookie(nameOf(browsers, awayCookie), kept, { ...cookieRules(browsers), sameSite: 'Lax', age: awayTime })
@@ -64,8 +64,7 @@ async function begin(_request: IncomingMessage, url: URL, browsers: Browsers | n
 }
 
 /** Back from the issuer: a new session with an id of ours, whatever the browser brought along. */
-async function finish(request: IncomingMessage, url: URL, browsers: Browsers | null): Promise<Answer> {
-  if (browsers === null) return signInPage(null, null, 404)
+async function finish(request: IncomingMessage, url: URL, browsers: Browsers): Promise<Answer> {
   const kept = readCookie(request.headers.cookie, nameOf(browsers, awayCookie))
   if (kept === null) throw new SignInFault(401, 'this browser did not begin to sign in here: begin again')
   const { person, to } = await browsers.oidc.finish(url.searchParams, kept)
@@ -76,17 +75,16 @@ async function finish(request: IncomingMessage, url: URL, browsers: Browsers | n
   return onward(to, { 'set-cookie': [over, sessionCookie(browsers, id)] })
 }
 
-async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers | null): Promise<Answer> {
+async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers): Promise<Answer> {
   const { known } = await own(request, browsers)
-  known.browsers.sessions.end(known.id)
-  const cookie = writeCookie(known.browsers.cookie, '', { ...cookieRules(known.browsers), sameSite: 'Strict', age: 0 })
+  browsers.sessions.end(known.id)
+  const cookie = writeCookie(browsers.cookie, '', { ...cookieRules(browsers), sameSite: 'Strict', age: 0 })
   return redirect('/', { 'set-cookie': cookie, 'clear-site-data': '"cache"' })
 }
 
-async function read(request: IncomingMessage, url: URL, browsers: Browsers | null, { desk }: PageOptions): Promise<Answer> {
+async function read(request: IncomingMessage, url: URL, browsers: Browsers, { desk }: PageOptions): Promise<Answer> {
   const arrived = arrival(request, url.pathname)
   if (arrived !== null) return arrived
-  if (browsers === null) return signInPage(null, null)
   const known = sessionOf(request, browsers)
   if (known === null) return signInPage(url.pathname, null, 401)
   const turned = browsers.sessions.turn(known.id)
@@ -100,7 +98,7 @@ async function pageFor(session: Session, path: string, desk: Desk): Promise<Answ
   return approvalPage(await desk.read(id), shellOf(session), desk.mayBreak(ofSession(session)), null)
 }
 
-async function answer(request: IncomingMessage, url: URL, browsers: Browsers | null, { desk }: PageOptions): Promise<Answer> {
+async function answer(request: IncomingMessage, url: URL, browsers: Browsers, { desk }: PageOptions): Promise<Answer> {
   const { known, form } = await own(request, browsers)
   const id = approvalPath.exec(url.pathname)?.[1] ?? ''
   const who = ofSession(known.session)
@@ -118,20 +116,20 @@ async function answer(request: IncomingMessage, url: URL, browsers: Browsers | n
 }
 
 interface Own {
-  readonly known: { readonly id: string; readonly session: Session; readonly browsers: Browsers }
+  readonly known: { readonly id: string; readonly session: Session }
   readonly form: URLSearchParams
 }
 
 /** The form of a request that our own page sent within a session. Throws SignInFault for any other. */
-async function own(request: IncomingMessage, browsers: Browsers | null): Promise<Own> {
-  const known = browsers === null ? null : sessionOf(request, browsers)
-  if (browsers === null || known === null) throw new SignInFault(401, 'you are not signed in any more')
+async function own(request: IncomingMessage, browsers: Browsers): Promise<Own> {
+  const known = sessionOf(request, browsers)
+  if (known === null) throw new SignInFault(401, 'you are not signed in any more')
   if (!/^application\/x-www-form-urlencoded(;|$)/i.test(request.headers['content-type'] ?? ''))
     throw new SignInFault(403, 'this is no form')
   const form = new URLSearchParams(await readText(request, 16 * 1024))
   const why = forged(request, known.session, form.get('csrf') ?? '', browsers)
   if (why !== null) throw new SignInFault(403, why)
-  return { known: { ...known, browsers }, form }
+  return { known, form }
 }
 
 /**

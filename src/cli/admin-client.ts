@@ -22,7 +22,7 @@ export const adminUsage = `  --config FILE    take the admin address and key fro
 export interface AdminAccess {
   readonly at: string
   /** The Authorization header of a request. */
-  readonly authorize: (request: { readonly method: string; readonly target: string; readonly body: string }) => Promise<string>
+  readonly authorize: (about: { readonly method: string; readonly target: string; readonly body: string }) => Promise<string>
 }
 
 /** A running Countersign that could not be asked; main prints the message. */
@@ -79,7 +79,7 @@ async function signing(at: string, file: string): Promise<AdminAccess['authorize
   await readAll(response)
   const realm = new RegExp(`${scheme} realm="([\\x21\\x23-\\x7e]{1,300})"`).exec(String(response.headers['www-authenticate']))?.[1]
   if (realm === undefined) throw new AdminFault(`what answers at ${at} takes no signed requests`)
-  return async (request) => `${scheme} ${await signRequest(key, { ...request, realm }, Date.now())}`
+  return async (about) => `${scheme} ${await signRequest(key, { ...about, realm }, Date.now())}`
 }
 
 function readToken(file: string): string {

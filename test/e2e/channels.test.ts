@@ -33,9 +33,9 @@ class Receiver implements AsyncDisposable {
   }
 
   /** Resolves when something that satisfies the test has come. */
-  async until(test: (body: string) => boolean): Promise<string> {
+  async until(isIt: (body: string) => boolean): Promise<string> {
     for (;;) {
-      const found = this.bodies.find((body) => test(body))
+      const found = this.bodies.find((body) => isIt(body))
       if (found !== undefined) return found
       await this.#heard.promise
     }
@@ -86,13 +86,11 @@ describe('channels', () => {
       url: receiver.url,
       shape: 'slack',
       in_chat: ['low'],
-      ...{
-        signing_secret: { env: 'SIGNING' },
-        people: {
-          U012AB3CD: {
-            name: 'alice',
-            groups: ['payments'],
-          },
+      signing_secret: { env: 'SIGNING' },
+      people: {
+        U012AB3CD: {
+          name: 'alice',
+          groups: ['payments'],
         },
       },
     }
@@ -208,7 +206,7 @@ describe('a token of the issuer', () => {
     const folder = mkdtempSync(join(tmpdir(), 'countersign-token-'))
     await using rig = await PeopleRig.start({ oidc: { groups_claim: 'groups' } })
     const { issuer } = rig.issuer
-    const mint = rig.issuer.mint
+    const mint = (claims: object, header: object): Promise<string> => rig.issuer.mint(claims, header)
     const hour = { iat: Math.floor(Date.now() / 1000), exp: Math.floor(Date.now() / 1000) + 3600 }
     const good = { iss: issuer, aud: publicClient, sub: 'u-alice', groups: ['approvers'], ...hour }
     const get = async (claims: object, header: object = {}): Promise<Answered> =>
@@ -229,7 +227,7 @@ describe('a token of the issuer', () => {
     ] as const)
       expect([change, header, (await get({ ...good, ...change }, header)).status]).toEqual([change, header, status])
     const file = join(folder, 'token')
-    writeFileSync(file, await mint(good))
+    writeFileSync(file, await mint(good, {}))
     const row = await rig.asked()
     const args = ['approvals', 'decline', row.id, '--reason', 'no', '--addr', `127.0.0.1:${rig.port}`, '--token', file, '-o', 'json']
     const { stdout } = await countersign(args)

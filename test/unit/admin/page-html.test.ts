@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { assert, property, string } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../../../src/admin/answer.ts'
@@ -123,6 +124,13 @@ describe('the page', () => {
       ),
       { numRuns: 200 },
     )
+  })
+
+  it('allows its own style by the digest of what really stands there, and nothing else', () => {
+    const answer = signInPage('/', null)
+    const style = /<style>([\s\S]*?)<\/style>/.exec(textOf(answer))?.[1] ?? ''
+    expect(answer.headers?.['content-security-policy']).toContain(`style-src 'sha256-${hash('sha256', style, 'base64')}';`)
+    expect(style).toContain('body{')
   })
 
   it('says on its face that the glass was broken', () => {
