@@ -73,9 +73,9 @@ describe('the register of open work', () => {
 
   test('a kill cuts what it covers, held calls too, and what nobody can tell', () => {
     const { happened, revoke, work } = rig()
-    const [open, held, spared, odd] = ['open', 'held', 'spared', 'odd'].map((name) => work(`t_${name}`, name)) as OpenWork[]
-    for (const each of [open, spared, odd]) revoke.open(each as OpenWork)
-    revoke.hold((held as OpenWork).question)
+    const [open, held, spared, odd] = [work('t_open', 'open'), work('t_held', 'held'), work('t_spared', 'spared'), work('t_odd', 'odd')]
+    for (const each of [open, spared, odd]) revoke.open(each)
+    revoke.hold(held.question)
     const covered = ({ task: { row } }: OpenWork['question']): boolean => {
       if (row.id === 't_odd') throw new Error('the state cannot be read')
       return row.id !== 't_spared'
@@ -83,7 +83,7 @@ describe('the register of open work', () => {
     const why = new Refusal('kill.engaged')
     expect(revoke.killed({ scope: 'everything', name: null }, covered, why)).toBe(3)
     expect(happened).toEqual(['cut open: kill.engaged', 'cut odd: kill.engaged', 'cut held: kill.engaged'])
-    revoke.close((held as OpenWork).question.call)
+    revoke.close(held.question.call)
     expect(revoke.killed({ scope: 'agent', name: caller }, () => true, why)).toBe(3)
   })
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { readKillLines } from '../../../src/kill/kill-lines.ts'
 import { scopes } from '../../../src/kill/name.ts'

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { covers } from '../../../src/state/kill-table.ts'
 import type { Killable, KillRow, KillScope } from '../../../src/state/kills.ts'
