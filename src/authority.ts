@@ -3,6 +3,8 @@ import type { Approvals } from './approve/approvals.ts'
 import type { Holds } from './approve/hold.ts'
 import { openApprovals } from './approving.ts'
 import { makeCredential, type CredentialStage } from './credential/lend.ts'
+import { digestOf } from './config/agents-from.ts'
+import { declaredAgents, readRegistration } from './config/registration.ts'
 import type { PolicyInForce } from './decide/in-force.ts'
 import { Permit } from './decide/permit.ts'
 import type { InForce, Log } from './foundation.ts'
@@ -18,6 +20,7 @@ import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
 import { Delegation } from './task/delegation.ts'
+import { Registrations } from './task/registrations.ts'
 import { sessionOf } from './task/session.ts'
 import { Tasks } from './task/tasks.ts'
 import { TaskTokens } from './task/token.ts'
@@ -43,6 +46,8 @@ export interface Authority extends Stopping {
   readonly revoke: Revoke
   /** To be called whenever a fact that open work rests on has changed. */
   readonly rejudge: Rejudge
+  /** To be called in the tick in which a registration changed: null when any may have. */
+  readonly agentsChanged: (id: string | null) => void
   readonly tasks: Tasks
   /** What people are asked and what they answered. */
   readonly approvals: Approvals
@@ -52,6 +57,7 @@ export interface Authority extends Stopping {
   readonly delegation: Delegation
   /** What people are told of approvals. */
   readonly approvalNotices: ApprovalNotices
+  readonly registrations: Registrations
   readonly credential: CredentialStage
   /** What policy tells, to the ledger and to notifiers. */
   readonly notices: Notices
@@ -98,12 +104,34 @@ export function authority(parts: AuthorityParts): Authority {
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
+  const agentsChanged = (id: string | null): void =>
+    void rejudge({ cause: 'agent', ...(id !== null && !id.endsWith('*') && { caller: id }) })
+  const registrations = registrationsOf(parts, event, agentsChanged)
   const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
   const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  const approvalNotices = new ApprovalNotices({ approvals, event, clock, log, count })
-  const notices = new Notices({ event, clock, newId, source: issuer, log, count })
-  const tokens = new TaskTokens(parts.signingKey, issuer)
-  return { revoke, rejudge, tasks, tokens, delegation, approvals, approvalNotices, holds, credential, ...stopping, notices }
+  const told = { event, clock, log, count }
+  const acting = { tasks, tokens: new TaskTokens(parts.signingKey, issuer), delegation, registrations, agentsChanged }
+  const asking = { approvals, holds, approvalNotices: new ApprovalNotices({ approvals, ...told }) }
+  return { revoke, rejudge, credential, ...acting, ...asking, ...stopping, notices: new Notices({ ...told, newId, source: issuer }) }
+}
+
+/** The verbs of people on registrations. */
+function registrationsOf(
+  { state, clock, inForce }: AuthorityParts,
+  event: (event: LedgerEvent) => Promise<void>,
+  changed: (id: string) => void,
+): Registrations {
+  const wired = (): InForce => inForce() ?? unwired()
+  return new Registrations({
+    book: state.registrations,
+    declared: () => declaredAgents(wired().loaded),
+    registry: () => wired().agents,
+    read: readRegistration,
+    digest: digestOf,
+    clock,
+    event,
+    changed,
+  })
 }
 
 function delegationOf(
@@ -155,5 +183,5 @@ async function both(one: Promise<void>, other: Promise<void>): Promise<void> {
 }
 
 function unwired(): never {
-  throw new Error('a task was judged before the stages were wired')
+  throw new Error('something was asked for before the stages were wired')
 }

@@ -15,14 +15,16 @@ import type { Answers } from './forward/judging.ts'
 import type { Foundation } from './foundation.ts'
 import type { Call } from './listen/call.ts'
 import { makeAgain } from './match/again.ts'
+import { lapsed } from './match/approval.ts'
 import { readJson } from './match/json.ts'
+import type { Target } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import { Stops } from './kill/stops.ts'
 import { ledgerOnly } from './notify/registry.ts'
 import { Refusal } from './refusal.ts'
 import { makeReading, makeSharing, type Reading, type Sharing } from './rejudge.ts'
 import type { TaskRow } from './state/state.ts'
-import type { Agent, AgentRegistry } from './task/agents.ts'
+import { notLive, type Agent, type AgentRegistry } from './task/agents.ts'
 import { named } from './task/sensitivity.ts'
 import type { Standing } from './verdict.ts'
 
@@ -80,6 +82,26 @@ export function refuseOutdated({ config }: Loaded, on: Foundation, route: string
   const judged = permit === 'minted' || sameJudges(config, now.loaded.config)
   if (judged && sameWay(config, now.loaded.config, route)) return
   throw new Refusal('decide.unavailable', { retry: 'later', detail: 'a reload overtook the call' })
+}
+
+/** Ends a call whose route, tool or credential nobody approves any more, with its code. */
+export function refuseLapsed(target: Pick<Target, 'route' | 'tool'>, clock: () => number): void {
+  const { route, tool } = target
+  if (route.approved === undefined && tool.approved === undefined && route.lender === undefined) return
+  const over = lapsed(target, clock())
+  if (over !== null) throw over
+}
+
+/** What a permit rests on besides the facts, looked at in the tick of its mint: the agent as it is registered now, and approvals. */
+export function standsOf(agents: AgentRegistry): (question: Question, now: number) => void {
+  return ({ caller, task, target }, now) => {
+    const agent = agents.find(caller.id)
+    const dead = agent === null ? `no agent is registered for ${caller.id}` : notLive(agent, now)
+    if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })
+    if (agent !== task.agent) throw new Refusal('decide.unavailable', { retry: 'later', detail: 'the registration of the agent changed' })
+    const over = lapsed(target, now)
+    if (over !== null) throw over
+  }
 }
 
 /** What open work is judged by when a fact that it rests on has changed. */

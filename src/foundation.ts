@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { authority, type Authority } from './authority.ts'
 import { stateKey, tokenKey } from './config/keys.ts'
-import type { Env, Loaded } from './config/load.ts'
+import type { Loaded } from './config/load.ts'
+import type { Env } from './config/yaml-text.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
 import { PolicyInForce } from './decide/in-force.ts'
 import type { JudgeTask } from './decide/opening.ts'
@@ -19,6 +20,7 @@ import { openRecorder, type OpenRecorder } from './record/recorder.ts'
 import { openSink } from './record/registry.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
+import type { AgentRegistry } from './task/agents.ts'
 import type { Standing } from './verdict.ts'
 
 /** Takes one line for the operator: members first, then the sentence. */
@@ -62,6 +64,7 @@ export interface InForce {
   readonly judgeTask: JudgeTask
   readonly standing: Standing
   readonly loaded: Loaded
+  readonly agents: AgentRegistry
   /** Whether an agent is registered for this SPIFFE ID. */
   readonly registered: (caller: string) => boolean
   readonly observe: (summary: EntrySummary) => void

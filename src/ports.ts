@@ -1,6 +1,7 @@
 /** What people and machines of the operator are answered: the admin port and the health port. */
 import { dirname, resolve } from 'node:path'
 import { makeAdmin } from './admin/admin.ts'
+import { agentNoun } from './admin/agents.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
@@ -66,9 +67,10 @@ export function adminPort(told: Told): Answers {
 
 /** One line a noun. */
 function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
-  const { state, recorder, tasks, tokens, kills, clock } = told.foundation
+  const { state, recorder, tasks, tokens, kills, registrations, clock } = told.foundation
   return {
     approvals: approvalNoun(desk),
+    agents: agentNoun(registrations, clock),
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
     callers: callerNoun(async (caller, { by, reason }) => {

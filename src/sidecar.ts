@@ -4,8 +4,10 @@ import { serve, type Serving } from './admin/serve.ts'
 import { placeOf } from './config/catalogue.ts'
 import type { Loaded } from './config/load.ts'
 import { places, sameStanding } from './config/outdated.ts'
+import { declaredAgents } from './config/registration.ts'
 import type { Policy } from './decide/in-force.ts'
 import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
+import { Lapses, type LapsesOptions } from './lapses.ts'
 import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
 import type { PolicyFeed } from './policy.ts'
@@ -72,6 +74,7 @@ class House implements Sidecar {
   /** Of that wiring; made with it, for every call looks at it. */
   inForce: InForce
   readonly #expiry: ReturnType<typeof watchExpiry>
+  readonly #lapses: Lapses
   readonly #feeds: PolicyFeeds
   /** The trust of a configuration that is being swapped in; null: that of the wiring in force counts. */
   #arriving: Trust | null = null
@@ -88,6 +91,8 @@ class House implements Sidecar {
     this.ledger = { folder: resolve(loaded.folder, loaded.config.record.ledger.path), key: recorder.publicKey() }
     this.wiring = wire(loaded, foundation)
     this.inForce = this.#enforced(this.wiring)
+    const of = (): ReturnType<LapsesOptions['of']> => ({ config: this.wiring.loaded.config, agents: this.wiring.agents.agents })
+    this.#lapses = new Lapses({ clock, log, of, ended: () => this.#judgeAgain('lapse') })
     this.metrics = makeMetrics({
       version,
       inFlight: () => this.inFlight,
@@ -96,6 +101,7 @@ class House implements Sidecar {
       policy: () => foundation.policy.status(),
       kills: () => foundation.state.kills.kills(),
       watched: () => foundation.watchdog.watching,
+      approvals: () => this.#lapses.list().map(({ kind, name, until }) => ({ kind, name, seconds: (until - clock()) / 1000 })),
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
       sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
     })
@@ -119,7 +125,7 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { approvalNotices, credential, notices } = this.foundation
+    const { approvalNotices, credential, notices, registrations } = this.foundation
     const { loaded, providers, notifiers, telling } = this.wiring
     notices.change(notifiers)
     await credential.change(providers)
@@ -130,6 +136,9 @@ class House implements Sidecar {
     await this.foundation.approvals.sweep()
     this.foundation.approvals.start()
     await approvalNotices.change(telling)
+    const keep = await registrations.declare(declaredAgents(loaded))
+    keep()
+    this.#lapses.tell()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
     await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), healthPort(this))
@@ -168,14 +177,16 @@ class House implements Sidecar {
     const [wanted, present] = [places(loaded.config), places(before.loaded.config)]
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
-    const { credential, notices, recorder, log, policy } = this.foundation
+    const { credential, notices, recorder, registrations, log, policy } = this.foundation
     const revision = policy.revision
     const next = wire(loaded, this.foundation, before)
     let feed: PolicyFeed | null = null
+    let keep = (): void => {}
     try {
       await next.trust.settled(sourcesGetReady)
       this.#arriving = next.trust
       feed = await this.#feeds.prepare(loaded)
+      keep = await registrations.declare(declaredAgents(loaded))
       await this.#listening?.reconfigure(listenOptions(next, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {
       await this.#feeds.drop(feed)
@@ -186,6 +197,8 @@ class House implements Sidecar {
     }
     this.wiring = next
     this.inForce = this.#enforced(next)
+    keep()
+    this.#lapses.tell()
     const looked = this.#feeds.swap(feed, loaded)
     if (!sameStanding(loaded.config, before.loaded.config)) this.#judgeAgain('configuration')
     this.foundation.watchdog.setStall(loaded.config.decide.evaluation.stall)
@@ -214,6 +227,7 @@ class House implements Sidecar {
     this.foundation.holds.close()
     this.foundation.approvals.close()
     await this.foundation.killFile?.close()
+    this.#lapses.stop()
     await this.#listening?.drain(this.wiring.loaded.config.listen.drain)
     this.foundation.revoke.shutdown()
     await this.foundation.kills.settled()
@@ -237,7 +251,7 @@ class House implements Sidecar {
   }
 
   /** What is open was permitted by what held before: it goes on only if what holds now lets it. */
-  #judgeAgain(cause: 'policy' | 'configuration'): void {
+  #judgeAgain(cause: 'policy' | 'configuration' | 'lapse'): void {
     this.#judged = this.foundation.rejudge({ cause })
   }
 
@@ -246,6 +260,7 @@ class House implements Sidecar {
       judgeTask,
       standing,
       loaded,
+      agents,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
       told: (event) => {

@@ -20,6 +20,18 @@ export const size = z
   .regex(/^\d{1,12}(B|KiB|MiB|GiB|TiB)$/, 'must be a size such as 8KiB, 10MiB or 10GiB')
   .transform((text) => scale(text, sizeUnits))
 
+const day = z.iso.date()
+const time = z.iso.datetime({ offset: true })
+
+/** A configured time: a day, which begins at midnight UTC, or a time with its offset; its value is epoch ms. */
+export const moment = z
+  .string()
+  .refine(
+    (text) => day.safeParse(text).success || time.safeParse(text).success,
+    'must be a date such as 2027-03-31, or a time with its offset',
+  )
+  .transform((text) => Date.parse(text))
+
 function scale(text: string, units: Readonly<Record<string, number>>): number {
   const digits = /^\d+/.exec(text)?.[0] ?? ''
   return Number(digits) * (units[text.slice(digits.length)] ?? Number.NaN)

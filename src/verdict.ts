@@ -5,6 +5,7 @@ import type { ContinueCause, JudgeContinue, OpenLease, OpenStream } from './deci
 import type { Duties } from './decide/duties.ts'
 import type { Again, Place } from './match/again.ts'
 import type { Covering } from './kill/covering.ts'
+import { lapsed } from './match/approval.ts'
 import type { JudgedBody } from './match/match.ts'
 import { Refusal } from './refusal.ts'
 import type { OpenWork } from './revoke.ts'
@@ -40,7 +41,7 @@ export function streamVerdict({ question, now, revision }: OpenWork, cause: Cont
   const { body } = target
   return verdict(by, call.id, () => {
     const standing = standingOf(task.row.id, caller.id, by, on)
-    const place = { ...target, ...placed(by.again.call(call, target)) }
+    const place = { ...target, ...placed(by.again.call(call, target), on.clock()) }
     refuse(on.stopped.call({ caller, task: standing.task, target: place }))
     return {
       kind: 'stream',
@@ -65,7 +66,7 @@ const noBody: JudgedBody = { kind: 'none', parsed: undefined, bytes: null, sha25
 export function leaseVerdict(row: LeaseRow, cause: ContinueCause, by: Standing, on: Looked): Refusal | null {
   return verdict(by, row.id, () => {
     const standing = standingOf(row.task, row.caller, by, on)
-    const place = placed(by.again.lease(row))
+    const place = placed(by.again.lease(row), on.clock())
     refuse(on.stopped.lease(row, place))
     return {
       kind: 'lease',
@@ -117,7 +118,9 @@ function liveAgent(caller: string, by: Standing, on: Looked): Agent {
   return agent
 }
 
-function placed(place: Place | null): Place {
+function placed(place: Place | null, now: number): Place {
   if (place === null) throw new Refusal('match.unroutable', { reasons: ['its route is gone, or leads elsewhere now'] })
+  const over = lapsed(place, now)
+  if (over !== null) throw over
   return place
 }

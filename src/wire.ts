@@ -5,9 +5,10 @@ import { makeApprove } from './approve/approve.ts'
 import type { Oblige } from './approve/oblige.ts'
 import { makeSwap } from './approve/swap.ts'
 import { agentsOf, routesOf } from './config/catalogue.ts'
+import { registrationOrNull } from './config/registration.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
-import { same } from './config/outdated.ts'
+import { sameLending } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
@@ -30,9 +31,23 @@ import type { Telling } from './notify/approval-notices.ts'
 import type { Notifier } from './notify/notifier.ts'
 import { openNotifier } from './notify/registry.ts'
 import { tellingOf } from './people.ts'
-import { answersOf, askOf, obligeOf, readingOf, refuseOutdated, sharingOf, standingOf, stopsOf, sumsFor, watched } from './consequences.ts'
+import {
+  answersOf,
+  askOf,
+  obligeOf,
+  readingOf,
+  refuseLapsed,
+  refuseOutdated,
+  sharingOf,
+  standingOf,
+  standsOf,
+  stopsOf,
+  sumsFor,
+  watched,
+} from './consequences.ts'
 import type { State } from './state/state.ts'
-import { agentRegistry, notLive, type AgentRegistry } from './task/agents.ts'
+import type { AgentRegistry } from './task/agents.ts'
+import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
 import { makeTask } from './task/task.ts'
 import type { ReadTransaction } from './task/transaction.ts'
@@ -85,7 +100,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const answers = answersOf(loaded, on, setting, oblige)
     const stops = stopsOf(loaded, on, previous)
     const forward = kept(forwardOf(loaded, on, { answers, stops, svid }))
-    const agents = agentRegistry(agentsOf(loaded.config))
+    const agents = registryOf(loaded, on)
     const routes = routesOf(loaded.config)
     const transaction = transactionsOf(loaded, on)
     const stages = stagesOf(loaded, on, { sources: trust.sources, agents, routes, setting, oblige, stops, forward, transaction })
@@ -147,7 +162,11 @@ function stagesOf(
 ): Stages {
   const { config } = loaded
   const { state, clock, covering } = on
-  const decide = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
+  const judge = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
+  const decide: Stages['decide'] = (question) => {
+    refuseLapsed(question.target, clock)
+    return judge(question)
+  }
   return {
     record: (call) => on.recorder.call(call),
     identify: watched(makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }), stops),
@@ -220,7 +239,7 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
   const share = sharingOf(loaded, on)
   const swap = makeSwap({
     mint: (request) => on.state.mint(request),
-    agentLive: notLive,
+    stands: standsOf(agents),
     killed: (question) => on.covering.call(question),
     repeat: repeatDigest,
     sums: sumsFor(loaded),
@@ -254,12 +273,18 @@ function countRefusal({ state, log }: { readonly state: State; readonly log: Fou
   }
 }
 
+/** The agents of this configuration, and those that came through the admin API. */
+function registryOf({ config }: Loaded, { state }: Foundation): AgentRegistry {
+  const { environment } = config.decide
+  return liveRegistry({ declared: agentsOf(config), book: state.registrations, read: registrationOrNull, environment })
+}
+
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
 function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
   const services = { clock: on.clock, secret: secretReader(folder, on.env), signingKey: on.signingKey, issuer: on.issuer, fetch }
   const before = previous?.loaded.config.credential.providers ?? {}
   const open = ([name, settings]: [string, ProviderConfig]): [string, CredentialProvider] => {
-    const kept = settings.type !== 'static' && same(settings, before[name]) ? previous?.providers.get(name) : undefined
+    const kept = settings.type !== 'static' && sameLending(settings, before[name]) ? previous?.providers.get(name) : undefined
     return [name, kept ?? openProvider(name, settings, services)]
   }
   return new Map(Object.entries(config.credential.providers).map(open))

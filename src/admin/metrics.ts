@@ -43,6 +43,8 @@ export interface MetricsOptions {
   readonly kills: () => readonly Pick<KillRow, 'scope'>[]
   /** Whether somebody looks for evaluations that do not end. */
   readonly watched: () => boolean
+  /** Approvals that end, and seconds until they do; below 0 once they have. */
+  readonly approvals: () => readonly { readonly kind: string; readonly name: string; readonly seconds: number }[]
   /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
   readonly svid: () => { readonly id: string; readonly seconds: number } | null
   /** Identity sources by type, and whether each can verify now. */
@@ -135,6 +137,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
   return [
     build,
     ...identityGauges(options, registers),
+    approvalGauge(options, registers),
     live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
     live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
     live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (options.watched() ? 1 : 0)),
@@ -167,4 +170,17 @@ function identityGauges({ svid, sources }: MetricsOptions, registers: Registry[]
       },
     }),
   ]
+}
+
+function approvalGauge({ approvals }: MetricsOptions, registers: Registry[]): Gauge {
+  return new Gauge({
+    name: 'countersign_approval_expires_seconds',
+    help: 'Seconds until an approval of an agent, route, tool or provider lapses; below 0 once it has, and calls are refused.',
+    labelNames: ['kind', 'name'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { kind, name, seconds } of approvals()) this.set({ kind, name }, seconds)
+    },
+  })
 }

@@ -1,5 +1,7 @@
 /** What policy obliges to besides the permit: notices and leases taken back, for a refusal too. */
 
+import type { Owners } from '../task/agents.ts'
+import type { Lender } from '../match/approval.ts'
 import type { Decision } from '../decide/decide.ts'
 import { Refusal } from '../refusal.ts'
 
@@ -10,8 +12,17 @@ export type Obliging = Pick<Decision, 'question' | 'effect' | 'duties'>
 export interface Concerned {
   readonly call: { readonly id: string }
   readonly caller: { readonly id: string }
-  readonly task: { readonly row: { readonly id: string } }
-  readonly target: { readonly tool: { readonly name: string } }
+  readonly task: { readonly row: { readonly id: string }; readonly agent: { readonly owners: Owners | null } }
+  readonly target: { readonly tool: { readonly name: string }; readonly route: { readonly owner: string | null; readonly lender?: Lender } }
+}
+
+/** Who answers for what a notice is about: whoever reads it knows whom to ask. */
+export interface Answerable {
+  readonly business: string | null
+  readonly security: string | null
+  readonly incident: string | null
+  readonly route: string | null
+  readonly credential: string | null
 }
 
 /** One notice of policy about one call. */
@@ -24,6 +35,7 @@ export interface CallNotice {
   readonly task: string
   readonly caller: string
   readonly tool: string
+  readonly owners: Answerable
 }
 
 export interface Oblige {
@@ -62,8 +74,20 @@ export function makeOblige({ knows, notify, revokeLeases }: ObligeOptions): Obli
       // a name that is not known has refused the call; the others are told all the same
       const told = notices.filter(({ to }) => knows(to))
       if (told.length === 0) return null
-      const about = { effect, decision: call.id, task: task.row.id, caller: caller.id, tool: target.tool.name }
+      const about = {
+        effect,
+        decision: call.id,
+        task: task.row.id,
+        caller: caller.id,
+        tool: target.tool.name,
+        owners: answering(task.agent.owners, target.route),
+      }
       return Promise.all(told.map(({ to, message }) => notify({ to, message, ...about }))).then(() => undefined)
     },
   }
+}
+
+function answering(owners: Owners | null, { owner, lender }: Concerned['target']['route']): Answerable {
+  const { business = null, security = null, incident = null } = owners ?? {}
+  return { business, security, incident, route: owner, credential: lender?.owner ?? null }
 }

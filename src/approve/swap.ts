@@ -1,6 +1,5 @@
 /** Swaps the facts a decision rests on, in the tick in which its permit is minted. */
 
-import type { Agent } from '../task/agents.ts'
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Swap } from '../decide/permit.ts'
 import type { SumsOf } from '../decide/sums.ts'
@@ -25,8 +24,11 @@ export class ApprovalGone extends Error {
 
 export interface SwapOptions {
   readonly mint: State['mint']
-  /** Why an agent may not act at `now` (owners missing or lapsed, not live); null when it may. For the operator's record. */
-  readonly agentLive: (agent: Agent, now: number) => string | null
+  /**
+   * Throws why what the question rests on does not hold any more at `now`: its agent, as it is registered in this tick, is not live
+   * or another than the one that was judged, or an approval lapsed.
+   */
+  readonly stands: (question: Question, now: number) => void
   /** The refusal when a kill covers the call; null when none does. */
   readonly killed?: (question: Question) => Refusal | null
   /** The digest that tells a repeated call. */
@@ -51,8 +53,7 @@ export function makeSwap(options: SwapOptions): Swap {
     const killed = options.killed?.(question) ?? null
     if (killed !== null) throw killed
     const now = options.clock()
-    const dead = options.agentLive(task.agent, now)
-    if (dead !== null) throw new Refusal('task.agent-not-live', { detail: dead })
+    options.stands(question, now)
     if (call.signal.aborted) throw cutShort(call.signal.reason)
     const data = duties.classes.length === 0 ? target.tool.reads : [...target.tool.reads, ...duties.classes]
     const adding = options.sums?.(target, facts) ?? []

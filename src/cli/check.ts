@@ -26,9 +26,10 @@ exit status: 0 usable, 1 not usable, 64 wrong usage`,
     }
     try {
       const loaded = loadConfig(file, env)
+      const findings = [...loaded.findings, ...loaded.placeholders]
       if (values.effective) stdout.write(`${JSON.stringify(loaded.config, null, 2)}\n`)
-      else print(loaded.findings)
-      stderr.write(loaded.findings.length === 0 ? `${file} is good\n` : `${file} can be used; ${count(loaded.findings.length, 'remark')}\n`)
+      else print(findings)
+      stderr.write(findings.length === 0 ? `${file} is good\n` : `${file} can be used; ${count(findings.length, 'remark')}\n`)
       return exit.ok
     } catch (error) {
       if (!(error instanceof ConfigFault)) throw error

@@ -42,6 +42,11 @@ export const commands: readonly ListedCommand[] = [
   },
   { name: 'approver', summary: 'make the key pair that a person answers with', load: async () => (await import('./approver.ts')).approver },
   {
+    name: 'agents',
+    summary: 'list, propose, accept, suspend, resume and retire registrations of agents',
+    load: async () => (await import('./agents.ts')).agents,
+  },
+  {
     name: 'policy',
     summary: 'build, lint, test, explain, replay, compare and learn policy',
     load: async () => (await import('./policy.ts')).policy,

@@ -2,7 +2,9 @@ import { destination, pino } from 'pino'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ConfigFault } from '../config/findings.ts'
 import { loadConfig, type Loaded } from '../config/load.ts'
-import { stampOf, watchConfig } from '../config/reload.ts'
+import { watchConfig } from '../config/reload.ts'
+import { stampOf } from '../config/stamp.ts'
+import type { Log } from '../foundation.ts'
 import { openSidecar, type Sidecar } from '../sidecar.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 
@@ -51,7 +53,7 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
     stderr.write(`${error.message}\n`)
     return exit.config
   }
-  for (const finding of loaded.findings) log.warn({ code: finding.code, line: finding.line, path: finding.path }, finding.message)
+  tell(loaded, log)
   let sidecar: Sidecar
   try {
     sidecar = await openSidecar(loaded, { env, log, version })
@@ -64,10 +66,12 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
     file,
     env,
     seen,
+    agentsFrom: loaded.agentsFrom,
     swap: (next) => sidecar.reload(next),
     done: (result) => {
       sidecar.reloaded(result.ok)
-      if (!result.ok) log.error({ file, why: result.why }, 'the new configuration was not taken; the one before stays in force')
+      if (result.ok) tell(result.loaded, log)
+      else log.error({ file, why: result.why }, 'the new configuration was not taken; the one before stays in force')
     },
   })
   onHangup(() => void reloading.reload())
@@ -77,6 +81,12 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
   await sidecar.close()
   log.info({}, 'Countersign has ended')
   return exit.ok
+}
+
+/** What `check` remarks of a configuration that can be used. */
+function tell({ findings, placeholders }: Loaded, log: Pick<Log, 'warn'>): void {
+  for (const { code, file, line, path, message } of [...findings, ...placeholders])
+    log.warn({ code, ...(file !== undefined && { file }), line, path }, message)
 }
 
 /** Resolves when the signal aborts; holds the process open until then. */

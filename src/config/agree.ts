@@ -1,10 +1,10 @@
 import { bundleSource } from './bundle.ts'
-import { fits } from '../decide/mode.ts'
 import { claimedBy } from '../identify/registry.ts'
+import { agreeAgents } from './agree-agents.ts'
 import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import { modeFindings } from './modes.ts'
 import { peopleFindings } from './people.ts'
 import type { Config } from './schema.ts'
@@ -21,7 +21,7 @@ export const agree: Check = (config, place) => [
   ...subjects(config, place),
   ...routes(config, place),
   ...tools(config, place),
-  ...agents(config, place),
+  ...agreeAgents(config, place),
   ...modeFindings(config, place),
   ...stopFindings(config, place),
   ...peopleFindings(config, place),
@@ -190,59 +190,6 @@ const tools: Check = ({ forward }, place) => {
       const names = new Set([...tool.match.matchAll(/\{\+?([^}]*)\}/g)].map((match) => match[1]))
       for (const [, part] of (tool.resource ?? '').matchAll(/\{([^}]*)\}/g))
         if (!names.has(part)) found.push(place('CS1401', 'error', [...path, 'resource'], `{${part}} does not stand in match`))
-    }
-  }
-  return found
-}
-
-const agents: Check = (config, place) => [...registered(config, place), ...hosted(config, place)]
-
-/** Agents that others run: nobody vouches for them, and their approval ends. */
-const hosted: Check = ({ listen, task }, place) => {
-  const found: Finding[] = []
-  for (const [index, { hosting, approved }] of task.agents.entries())
-    if (hosting !== 'own' && approved.until === undefined)
-      found.push(
-        place('CS1602', 'warning', ['task', 'agents', index, 'approved'], `hosting is ${hosting}: say until when it is approved (until)`),
-      )
-  for (const [index, { ambient }] of listen.agent.entries()) {
-    if (ambient === undefined) continue
-    const folder = ambient.slice(0, ambient.lastIndexOf('/') + 1)
-    const agent = task.agents.find(({ id }) => id === ambient) ?? task.agents.find(({ id }) => id === `${folder}*`)
-    if (agent !== undefined && agent.hosting !== 'own')
-      found.push(
-        place(
-          'CS1402',
-          'error',
-          ['listen', 'agent', index, 'ambient'],
-          `hosting of "${agent.id}" is ${agent.hosting}: it has to prove itself`,
-        ),
-      )
-  }
-  return found
-}
-
-const registered: Check = ({ task, forward }, place) => {
-  const found: Finding[] = []
-  const known = Object.values(forward.routes).flatMap((route) => route.tools.map((tool) => tool.name))
-  const seen = new Set<string>()
-  for (const [index, agent] of task.agents.entries()) {
-    const path = ['task', 'agents', index]
-    if (seen.has(agent.id)) found.push(place('CS1402', 'error', [...path, 'id'], `agent "${agent.id}" stands twice`))
-    seen.add(agent.id)
-    const missing = (['business', 'security', 'incident'] as const).filter((role) => !agent.owners?.[role])
-    if (missing.length > 0)
-      found.push(
-        place(
-          'CS1601',
-          'warning',
-          [...path, agent.owners ? 'owners' : 'id'],
-          `agent has no ${missing.join(', ')} owner: its calls are refused`,
-        ),
-      )
-    for (const [at, tool] of agent.intent.tools.entries()) {
-      if (!known.some((name) => fits(tool, name)))
-        found.push(place('CS1401', 'warning', [...path, 'intent', 'tools', at], `no route has a tool "${tool}"`))
     }
   }
   return found

@@ -5,7 +5,7 @@ import { algorithms } from '../decide/bundle/key.ts'
 import { isLoopback } from '../identify/keys/key-document.ts'
 import { durationBetween } from '../units.ts'
 import type { Finding } from './findings.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import type { Config } from './schema.ts'
 
 const file = z.strictObject({ file: z.string().min(1) })

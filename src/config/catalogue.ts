@@ -1,21 +1,25 @@
 import type { RouteAddress } from '../listen/address.ts'
+import type { Approval } from '../match/approval.ts'
 import type { Route } from '../match/route.ts'
 import type { Tool } from '../match/tools.ts'
-import type { Agent, Owners } from '../task/agents.ts'
+import type { Agent, Owners, Reviewer } from '../task/agents.ts'
+import type { AgentConfig } from './agent.ts'
 import type { RouteConfig, ToolConfig } from './forward.ts'
 import type { Config } from './schema.ts'
 
 /** The routes of a configuration with their tools, by name. */
 export function routesOf(config: Config): ReadonlyMap<string, Route> {
-  return new Map(Object.entries(config.forward.routes).map(([name, route]) => [name, routeOf(name, route, config.decide.unlabelled)]))
+  return new Map(Object.entries(config.forward.routes).map(([name, route]) => [name, routeOf(name, route, config)]))
 }
 
-function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide']['unlabelled']): Route {
+function routeOf(name: string, route: RouteConfig, { decide: { unlabelled }, credential: { providers } }: Config): Route {
+  const lender = route.credential === undefined ? undefined : providers[route.credential]
   const to = new URL(route.to)
   const scheme = to.protocol === 'https:' ? 'https' : 'http'
   return {
     name,
     owner: route.owner ?? null,
+    ...(route.approved && { approved: approvalOf(route.approved) }),
     to: {
       origin: to.origin,
       scheme,
@@ -27,6 +31,9 @@ function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide'][
     reach: route.reach,
     tls: route.tls === undefined ? null : { ids: [route.id ?? []].flat() },
     credential: route.credential ?? null,
+    ...((lender?.owner ?? lender?.approved) && {
+      lender: { owner: lender.owner ?? null, approved: lender.approved === undefined ? null : approvalOf(lender.approved) },
+    }),
     tools: route.tools.map((tool) => toolOf(tool, unlabelled)),
     selects: route.selects,
     policyHeaders: route.policy_headers,
@@ -38,6 +45,10 @@ function routeOf(name: string, route: RouteConfig, unlabelled: Config['decide'][
     unsafeCoded: route.unsafe_coded,
     transactions: route.txn_token,
   }
+}
+
+function approvalOf({ by, until }: NonNullable<RouteConfig['approved']>): Approval {
+  return { by, until: until ?? null }
 }
 
 /** The class of what nobody labelled. No destination can be approved for it. */
@@ -69,6 +80,7 @@ function toolOf(tool: ToolConfig, unlabelled: Config['decide']['unlabelled']): T
     debit: tool.debit,
     prompt: tool.prompt,
     bound: tool.bound,
+    ...(tool.approved && { approved: approvalOf(tool.approved) }),
     catalogued: true,
   }
 }
@@ -91,19 +103,27 @@ export function addressesOf(config: Config): RouteAddress[] {
   }))
 }
 
-/** The registered agents. One of three owners missing is all of them missing: such an agent is not live. */
+/** The agents that files declare. */
 export function agentsOf(config: Config): Agent[] {
-  return config.task.agents.map((agent) => ({
+  return config.task.agents.map(agentOf)
+}
+
+/** One registered agent. One of three owners missing is all of them missing: such an agent is not live. */
+export function agentOf(agent: AgentConfig): Agent {
+  return {
     id: agent.id,
     purpose: agent.purpose,
     owners: ownersOf(agent.owners),
+    reviewers: reviewersOf(agent.reviewers),
     autonomy: agent.autonomy,
     lifecycle: agent.lifecycle,
     hosting: agent.hosting,
+    environment: agent.environment ?? null,
+    validUntil: agent.valid_until ?? null,
     approved: {
       model: agent.approved.model ?? null,
       toolchain: agent.approved.toolchain ?? null,
-      until: agent.approved.until === undefined ? null : Date.parse(agent.approved.until),
+      until: agent.approved.until ?? null,
     },
     intent: {
       purpose: agent.purpose,
@@ -118,7 +138,16 @@ export function agentsOf(config: Config): Agent[] {
     implicit: implicitOf(agent.implicit, agent.intent.ttl),
     opensFor: agent.opens_for,
     labels: agent.labels,
-  }))
+    barred: null,
+  }
+}
+
+function reviewersOf({ legal, compliance }: AgentConfig['reviewers']): Reviewer[] {
+  return Object.entries({ legal, compliance }).flatMap(([role, reviewer]): Reviewer[] =>
+    reviewer === undefined
+      ? []
+      : [{ role: role === 'legal' ? 'legal' : 'compliance', name: reviewer.name, outOfBounds: reviewer.out_of_bounds }],
+  )
 }
 
 function ownersOf(owners: Partial<Record<keyof Owners, string | undefined>> | undefined): Owners | null {

@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { KeyedChain, ServerIdentity } from '../listen/server-identity.ts'
-import { stampOf } from './reload.ts'
+import { stampOf } from './stamp.ts'
 
 export interface FileIdentityOptions {
   readonly cert: string

@@ -1,5 +1,7 @@
 /** A thing `countersign check` found: where, a stable code, what, and what to do about it. */
 export interface Finding {
+  /** Absent: the configuration file itself. */
+  readonly file?: string
   readonly code: FindingCode
   readonly severity: 'error' | 'warning' | 'note'
   readonly line: number
@@ -26,6 +28,11 @@ export const findingCodes = {
   CS1502: 'a caller from outside would need no proof',
   CS1601: 'an agent would not be live',
   CS1602: 'an agent that others host is approved without an end',
+  CS1603: 'an owner is a placeholder',
+  CS1604: 'an intent names what is out of bounds',
+  CS1605: 'an approval has lapsed',
+  CS1606: 'an approval lapses soon',
+  CS1607: 'an agent is declared in a file and registered through the admin API',
   CS1701: 'a policy bundle would be trusted unsigned',
   CS1711: 'an evaluation of policy took longer than its budget',
   CS1712: 'no watchdog looks after policy evaluations',
@@ -36,20 +43,31 @@ export const findingCodes = {
 
 export type FindingCode = keyof typeof findingCodes
 
+/** A folder that was read, and its `stampOfFolder` before that. */
+export interface Watched {
+  readonly path: string
+  readonly stamp: string
+}
+
 /** One line a finding, `file:line:column  CODE  message`, as compilers print them. */
 export function formatFindings(file: string, findings: readonly Finding[]): string {
-  return findings.map((finding) => `${file}:${finding.line}:${finding.column}  ${finding.code}  ${finding.message}`).join('\n')
+  return findings
+    .map((finding) => `${finding.file ?? file}:${finding.line}:${finding.column}  ${finding.code}  ${finding.message}`)
+    .join('\n')
 }
 
 /** A configuration that cannot be used; carries every finding, not just the first. */
 export class ConfigFault extends Error {
   readonly file: string
   readonly findings: readonly Finding[]
+  /** The folder of agents that was read too, as far as the configuration says; a change in it may mend what is wrong. */
+  readonly agentsFrom: Watched | null
 
-  constructor(file: string, findings: readonly Finding[]) {
+  constructor(file: string, findings: readonly Finding[], agentsFrom: Watched | null = null) {
     super(formatFindings(file, findings))
     this.name = 'ConfigFault'
     this.file = file
     this.findings = findings
+    this.agentsFrom = agentsFrom
   }
 }

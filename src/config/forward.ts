@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Approved } from '../credential/approval.ts'
 import { isWorkloadId } from '../identify/spiffe-id.ts'
 import { duration } from '../units.ts'
 
@@ -39,6 +40,7 @@ const toolConfig = z.strictObject({
     .boolean()
     .default(false)
     .describe('Callers have to prove that they hold a key: by mTLS, or by DPoP. A token that whoever holds it can use is refused.'),
+  approved: Approved.optional().describe('Who approved that agents use it, and until when; lapsed: its calls are refused.'),
 })
 
 const routeConfig = z.strictObject({
@@ -59,7 +61,8 @@ const routeConfig = z.strictObject({
     .union([workload, z.array(workload).min(1)])
     .optional()
     .describe('With `tls: svid`: the SPIFFE ID that the upstream must prove, or a list of which it must prove one.'),
-  owner: z.string().optional().describe('Who answers for the upstream.'),
+  owner: z.string().min(1).max(256).optional().describe('Who answers for the upstream.'),
+  approved: Approved.optional().describe('Who approved that agents reach it, and until when; lapsed: its calls are refused.'),
   credential: z.string().optional().describe('Provider that credentials its calls.'),
   tools: z.array(toolConfig).default([]),
   selects: z.array(z.string().toLowerCase()).default([]).describe('Headers that choose the operation.'),

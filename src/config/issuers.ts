@@ -1,7 +1,7 @@
 import { resolveOidc } from '../identify/oidc/config.ts'
 import { mayCollide } from '../identify/oidc/template.ts'
 import type { Finding } from './findings.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import type { Config } from './schema.ts'
 
 /** Two issuers that could name the same caller, and one issuer that two sources would read differently. Takes a well-formed configuration. */

@@ -3,7 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs
 import { dirname, resolve } from 'node:path'
 import type { ReadSecret } from '../credential/secret-ref.ts'
 import { Secret } from '../secret.ts'
-import type { Env } from './load.ts'
+import type { Env } from './yaml-text.ts'
 
 /** Reads configured secrets: files relative to the configuration's folder, variables from the environment. Throws when one is not there. */
 export function secretReader(folder: string, env: Env): ReadSecret {

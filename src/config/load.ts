@@ -1,21 +1,28 @@
 import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, visit, type Document } from 'yaml'
-import type { z } from 'zod'
+import { basename, dirname, isAbsolute, join } from 'node:path'
 import { agree } from './agree.ts'
-import { ConfigFault, type Finding, type FindingCode } from './findings.ts'
-import { configSchema, jsonSchema, type Config } from './schema.ts'
-import { keysAt, nearest } from './suggest.ts'
-
-export type Env = Readonly<Record<string, string | undefined>>
+import { digestOf, readAgents, sha256, type AgentFiles, type Declared } from './agents-from.ts'
+import { ConfigFault, type Finding, type Watched } from './findings.ts'
+import { describeIssue } from './issues.ts'
+import { placeholders } from './placeholders.ts'
+import { configSchema, type Config } from './schema.ts'
+import { stampOfFolder } from './stamp.ts'
+import { readYaml, type Env, type Place } from './yaml-text.ts'
 
 /** A configuration with where it came from and what `check` has to say about it (warnings and notes only). */
 export interface Loaded {
+  /** With the agents of `task.agents_from` behind those of the file itself. */
   readonly config: Config
   readonly file: string
   /** Folder that relative paths in the file start from. */
   readonly folder: string
+  /** Where each of `config.task.agents` stands. */
+  readonly declared: readonly Declared[]
   readonly findings: readonly Finding[]
+  /** Owners that nobody filled in: warnings for whoever reads `check` or the log of a start. */
+  readonly placeholders: readonly Finding[]
+  /** The folder of `task.agents_from`, as it is found from here; null without one. */
+  readonly agentsFrom: Watched | null
 }
 
 /** Reads and checks a configuration file. Throws `ConfigFault` with every problem at once. */
@@ -34,108 +41,66 @@ export function loadConfig(file: string, env: Env): Loaded {
 
 /** Checks configuration text; `file` names it in findings and anchors relative paths. Throws `ConfigFault`. */
 export function parseConfig(text: string, file: string, env: Env): Loaded {
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2' })
-  const place = placer(document, lines)
-  const found: Finding[] = document.errors.map((error) => {
-    const { line, col } = lines.linePos(error.pos[0])
-    return { code: 'CS1101', severity: 'error', line, column: col, path: '', message: sayOnce(error.message) }
-  })
-  if (found.length > 0) throw new ConfigFault(file, found)
-  substitute(document, env, (code, path, message) => found.push(place(code, 'error', path, message)))
-  const parsed = configSchema.safeParse(document.toJS(), { reportInput: true })
-  if (!parsed.success) found.push(...parsed.error.issues.flatMap((issue) => describe(issue, place)))
-  else found.push(...agree(parsed.data, place))
-  found.sort((a, b) => a.line - b.line || a.column - b.column)
-  if (!parsed.success || found.some((finding) => finding.severity === 'error')) throw new ConfigFault(file, found)
-  return { config: parsed.data, file, folder: dirname(file), findings: found }
+  const { value, place, findings, valid } = readYaml(text, env)
+  if (!valid) throw new ConfigFault(file, findings)
+  const folder = dirname(file)
+  const from = fromOf(value)
+  const watched = from === null ? null : watch(isAbsolute(from) ? from : join(folder, from))
+  const more: AgentFiles = from === null ? { agents: [], findings: [] } : readAgents(from, folder, env, place)
+  const found: Finding[] = [...findings, ...more.findings]
+  const parsed = configSchema.safeParse(value, { reportInput: true })
+  if (!parsed.success) {
+    found.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, place)))
+    throw new ConfigFault(file, sorted(found), watched)
+  }
+  const { task, ...rest } = parsed.data
+  const config: Config = { ...rest, task: { ...task, agents: [...task.agents, ...more.agents.map(({ agent }) => agent)] } }
+  const placed = placeAll(place, task.agents.length, more)
+  found.push(...agree(config, placed))
+  if (found.some((finding) => finding.severity === 'error')) throw new ConfigFault(file, sorted(found), watched)
+  const own = entriesOf(value).map((entry) => ({ file: basename(file), sha256: sha256(text), digest: digestOf(entry) }))
+  const declared = [...own, ...more.agents.map((one) => one.declared)]
+  return {
+    config,
+    file,
+    folder,
+    declared,
+    findings: sorted(found),
+    placeholders: sorted(placeholders(config, placed)),
+    agentsFrom: watched,
+  }
 }
 
-/** The parser's first line without the place that the finding states already. */
-function sayOnce(message: string): string {
-  return (message.split('\n')[0] ?? message).replace(/ at line \d+, column \d+:$/, '')
+/** The file itself first, then the files of agents, each from its top down. */
+function sorted(findings: readonly Finding[]): Finding[] {
+  const name = ({ file = '' }: Finding): string => file
+  return findings.toSorted((a, b) => (name(a) === name(b) ? a.line - b.line || a.column - b.column : name(a) < name(b) ? -1 : 1))
 }
 
-/** Makes a finding at the place of a setting; a missing setting is placed at its nearest parent. */
-export type Place = (code: FindingCode, severity: Finding['severity'], path: readonly PropertyKey[], message: string) => Finding
+function watch(path: string): Watched {
+  return { path, stamp: stampOfFolder(path) }
+}
 
-function placer(document: Document, lines: LineCounter): Place {
+/** `task.agents_from` of a configuration that may be wrong elsewhere. */
+function fromOf(value: unknown): string | null {
+  const from = memberOf(memberOf(value, 'task'), 'agents_from')
+  return typeof from === 'string' && from !== '' ? from : null
+}
+
+function entriesOf(value: unknown): readonly unknown[] {
+  const entries = memberOf(memberOf(value, 'task'), 'agents')
+  return Array.isArray(entries) ? entries : []
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return value !== null && typeof value === 'object' && name in value ? (value as Record<string, unknown>)[name] : undefined
+}
+
+/** Places what is said about an agent in the file that it came from. */
+function placeAll(place: Place, own: number, { agents }: AgentFiles): Place {
   return (code, severity, path, message) => {
-    const { line, col } = lines.linePos(offsetOf(document, path))
-    return { code, severity, line, column: col, path: path.map(String).join('.'), message }
+    const [task, list, index, ...rest] = path
+    const at = task === 'task' && list === 'agents' && typeof index === 'number' ? agents[index - own] : undefined
+    return at === undefined ? place(code, severity, path, message) : at.place(code, severity, rest, message)
   }
-}
-
-/** Offset of the key that `path` ends in, or of the closest parent that is there. */
-function offsetOf(document: Document, path: readonly PropertyKey[]): number {
-  for (let length = path.length; length > 0; length--) {
-    const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true)
-    const key = path[length - 1]
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === key)
-      if (pair && isScalar(pair.key) && pair.key.range) return pair.key.range[0]
-      continue
-    }
-    const node = document.getIn(path.slice(0, length), true)
-    if (node && typeof node === 'object' && 'range' in node && Array.isArray(node.range)) return Number(node.range[0])
-  }
-  return 0
-}
-
-/** Puts environment variables into plain string values: `${NAME}`; `$${` stands for a literal `${`. */
-function substitute(document: Document, env: Env, report: (code: FindingCode, path: PropertyKey[], message: string) => void): void {
-  visit(document, {
-    Scalar(key, node, ancestors) {
-      if (key === 'key' || typeof node.value !== 'string' || !node.value.includes('${')) return
-      node.value = node.value.replaceAll(/\$?\$\{([^}]*)\}/g, (whole, name: string) => {
-        if (whole.startsWith('$$')) return whole.slice(1)
-        const value = env[name]
-        if (value !== undefined) return value
-        report('CS1110', pathOf(node, ancestors), `environment variable ${name} is not set`)
-        return ''
-      })
-    },
-  })
-}
-
-/** Keys and indexes that lead from the top to a node. */
-function pathOf(node: unknown, ancestors: readonly unknown[]): PropertyKey[] {
-  return ancestors.flatMap((ancestor, index): PropertyKey[] => {
-    if (isPair(ancestor) && isScalar(ancestor.key)) return [String(ancestor.key.value)]
-    return isSeq(ancestor) ? [ancestor.items.indexOf(ancestors[index + 1] ?? node)] : []
-  })
-}
-
-function describe(issue: z.core.$ZodIssue, place: Place): Finding[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const close = nearest(key, keysAt(jsonSchema(), issue.path))
-      return place('CS1204', 'error', [...issue.path, key], `unknown key "${key}"${close ? `, did you mean "${close}"?` : ''}`)
-    })
-  }
-  const name = issue.path.map(String).join('.')
-  if (issue.path.at(-1) === 'unsafe_standing') return [place('CS1310', 'error', issue.path, issue.message)]
-  if (isSecretPlace(issue))
-    return [place('CS1301', 'error', issue.path, `${name}: a secret never stands in the file: say { file: … } or { env: … }`)]
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    const best = issue.errors.toSorted((a, b) => depth(b) - depth(a))[0] ?? []
-    if (best.length > 0) return best.flatMap((inner) => describe({ ...inner, path: [...issue.path, ...inner.path] }, place))
-  }
-  const missing = issue.message.endsWith('received undefined') || (issue.code === 'invalid_value' && issue.input === undefined)
-  if (missing) return [place('CS1202', 'error', issue.path, `missing: ${name}`)]
-  return [place('CS1201', 'error', issue.path, `${name}: ${issue.message}`)]
-}
-
-/** A plain value where only a reference to a secret may stand. */
-function isSecretPlace(issue: z.core.$ZodIssue): boolean {
-  const last = issue.path.at(-1)
-  return (
-    (last === 'secret' || last === 'value' || last === 'bearer') &&
-    (issue.code === 'invalid_union' || issue.code === 'invalid_type') &&
-    !issue.message.endsWith('undefined')
-  )
-}
-
-function depth(issues: readonly z.core.$ZodIssue[]): number {
-  return Math.max(0, ...issues.map((issue) => issue.path.length))
 }

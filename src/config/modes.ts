@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { fits } from '../decide/mode.ts'
 import type { Finding } from './findings.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import type { Config } from './schema.ts'
 
 const mode = z.enum(['enforce', 'observe'])

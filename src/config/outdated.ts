@@ -1,4 +1,5 @@
 /** What rests on one configuration, held against another: calls that began under it, open work, and the process itself. */
+import type { ProviderConfig } from '../credential/registry.ts'
 import type { Config } from './schema.ts'
 
 /** True when both reach the route the same way and credential it the same way. */
@@ -23,8 +24,22 @@ function judges({ task, identify, decide: { bundle: _bundle, settings: _settings
 
 /** True when both say the same of all that open work rests on, but for the policy: agents, routes with their tools, and how much is enforced where. */
 export function sameStanding(before: Config, after: Config): boolean {
-  const said = ({ task, forward, decide }: Config): unknown => [task.agents, forward.routes, decide.mode, decide.modes, decide.environment]
+  const said = ({ task, forward, credential, decide }: Config): unknown => [
+    task.agents,
+    forward.routes,
+    Object.values(credential.providers).map(({ owner, approved }) => [owner, approved]),
+    decide.mode,
+    decide.modes,
+    decide.environment,
+  ]
   return same(said(before), said(after))
+}
+
+/** True when both lend the same way; who answers for it changes nothing of what is out. */
+export function sameLending(one: ProviderConfig, other: ProviderConfig | undefined): boolean {
+  if (other === undefined) return false
+  const lending = ({ owner: _owner, approved: _approved, ...rest }: ProviderConfig): unknown => rest
+  return same(lending(one), lending(other))
 }
 
 /** True when two parts of configurations say the same in the same order. */

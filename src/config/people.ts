@@ -1,7 +1,7 @@
 /** What no single setting of `admin` and `approve` can show. */
 import { nameOf } from '../approve/registry.ts'
 import type { Finding } from './findings.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import type { Config } from './schema.ts'
 
 /** Takes a well-formed configuration. */

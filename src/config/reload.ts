@@ -1,12 +1,15 @@
-import { statSync } from 'node:fs'
 import { ConfigFault } from './findings.ts'
-import { loadConfig, type Env, type Loaded } from './load.ts'
+import { loadConfig, type Loaded } from './load.ts'
+import { stampOf, stampOfFolder } from './stamp.ts'
+import type { Env } from './yaml-text.ts'
 
 export interface ReloadOptions {
   readonly file: string
   readonly env: Env
   /** `stampOf` the file before it was read the first time: what changed it since then is seen. */
   readonly seen: string
+  /** The folder of agents that was read with it. */
+  readonly agentsFrom?: Loaded['agentsFrom']
   /** Wires a checked configuration and swaps it in; when it throws, the old one stays. */
   readonly swap: (loaded: Loaded) => Promise<void>
   /** Told of every attempt. */
@@ -21,29 +24,25 @@ export interface Reloading {
 
 const interval = 1000
 
-/** Tells one state of a file from another; a symlink's is that of the file it leads to. */
-export function stampOf(file: string): string {
-  try {
-    const { dev, ino, size, mtimeMs, ctimeMs } = statSync(file)
-    return `${dev}:${ino} ${size} ${mtimeMs} ${ctimeMs}`
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
-  }
-}
-
-/** Validate, wire, swap: watches a configuration file and swaps it in when it is good; a bad file keeps the old one. */
+/**
+ * Validate, wire, swap: watches a configuration file, and the folder of agents that it names, and swaps it in when it is good; a bad
+ * one keeps the old one.
+ */
 export function watchConfig(options: ReloadOptions): Reloading {
   let running: Promise<void> | null = null
   let again = false
   /** Of what was last read, or is about to be. */
-  let { seen } = options
+  let { seen, agentsFrom = null } = options
   const attempt = async (): Promise<void> => {
     seen = stampOf(options.file)
     try {
       const loaded = loadConfig(options.file, options.env)
+      agentsFrom = loaded.agentsFrom
       await options.swap(loaded)
       options.done({ ok: true, loaded })
     } catch (error) {
+      // what is wrong may be mended there
+      if (error instanceof ConfigFault && error.agentsFrom !== null) agentsFrom = error.agentsFrom
       options.done({ ok: false, why: error instanceof ConfigFault || error instanceof Error ? error.message : String(error) })
     }
   }
@@ -66,7 +65,7 @@ export function watchConfig(options: ReloadOptions): Reloading {
   }
   // stat polling, not inotify: mounted ConfigMaps swap a symlink, which events on the file itself miss
   const timer = setInterval(() => {
-    if (stampOf(options.file) !== seen) void reload()
+    if (stampOf(options.file) !== seen || (agentsFrom !== null && stampOfFolder(agentsFrom.path) !== agentsFrom.stamp)) void reload()
   }, interval).unref()
   return { reload, close: () => clearInterval(timer) }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { durationBetween } from '../units.ts'
 import type { Finding } from './findings.ts'
-import type { Place } from './load.ts'
+import type { Place } from './yaml-text.ts'
 import type { Config } from './schema.ts'
 
 const most = z.int().min(1).max(1000)

@@ -1,58 +1,11 @@
 import { z } from 'zod'
 import { isKeyUrl } from '../identify/keys/key-document.ts'
 import { duration, durationBetween } from '../units.ts'
+import { agentConfig } from './agent.ts'
 import { stopsConfig } from './stops.ts'
-
-const owner = z.string().min(1).describe('An address or a team that answers.')
-const pattern = z
-  .string()
-  .regex(/^spiffe:\/\/[a-z0-9._-]+(\/[A-Za-z0-9._-]+)*\/(\*|[A-Za-z0-9._-]+)$/, 'must be a SPIFFE ID; its last segment may be *')
 
 const keysUrl = z.strictObject({
   url: z.string().refine(isKeyUrl, 'must be an https URL, or http on loopback, without user or fragment'),
-})
-
-const intent = z.strictObject({
-  tools: z.array(z.string()).describe('Tools it may use; a trailing * matches the rest of a name.'),
-  resources: z.array(z.string()).default([]).describe('Resources it may touch, such as "customer:*".'),
-  data: z.array(z.string()).default(['public']).describe('Data classes it may read.'),
-  egress: z
-    .array(z.enum(['internal', 'partner', 'public']))
-    .default(['internal'])
-    .describe('Where its calls may go.'),
-  budget: z.record(z.string(), z.number().min(0)).default({}).describe('Meter and the most that may be spent; `calls` counts calls.'),
-  ttl: duration.prefault('30m').describe('Longest life of a task.'),
-})
-
-const agentConfig = z.strictObject({
-  id: pattern,
-  purpose: z.string().min(1),
-  owners: z
-    .strictObject({ business: owner.optional(), security: owner.optional(), incident: owner.optional() })
-    .optional()
-    .describe('Business owner, security owner and fallback incident owner: all three, or the agent is not live.'),
-  autonomy: z.enum(['supervised', 'bounded', 'autonomous']),
-  lifecycle: z.enum(['proposed', 'approved', 'live', 'suspended', 'retired']).default('live'),
-  hosting: z
-    .enum(['own', 'vendor', 'delegated-admin'])
-    .default('own')
-    .describe('vendor, delegated-admin: others run it. It is let in by TLS listeners alone, by a certificate or an OIDC token.'),
-  approved: z
-    .strictObject({ model: z.string().optional(), toolchain: z.string().optional(), until: z.iso.date().optional() })
-    .prefault({})
-    .describe('What it was approved with, and until when.'),
-  intent: intent.describe('The widest a task of this agent may be.'),
-  implicit: z
-    .union([z.boolean(), z.strictObject({ max: duration.describe('Hard maximum life.') })])
-    .default(false)
-    .describe('Calls without a task get one of this intent.'),
-  opens_for: z
-    .array(pattern)
-    .default([])
-    .describe(
-      'Callers it may open tasks for, as their orchestrator; a last segment * matches any. Each such task is bound to that caller.',
-    ),
-  labels: z.record(z.string(), z.string()).default({}),
 })
 
 const issuerKeys = z.union([z.strictObject({ file: z.string() }), keysUrl])
@@ -118,7 +71,12 @@ export const taskConfig = z.strictObject({
         .describe('Seals what revocation needs across restarts; 32 bytes, made at first start.'),
     })
     .describe('Where tasks, leases and budgets are kept.'),
-  agents: z.array(agentConfig).min(1),
+  agents: z.array(agentConfig).default([]).describe('Registered agents; whoever is declared here counts as accepted by its owners.'),
+  agents_from: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A folder of reviewed files (*.yaml, *.yml), each one agent, in the form of an entry of `agents`.'),
   memory: durationBetween(60_000, 31_536_000_000).prefault('24h').describe('How long what a caller has read stays with it after its task.'),
   kill_file: z
     .string()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { answering } from './approval.ts'
 import type { CredentialProvider } from './credential.ts'
 import { jwt } from './jwt.ts'
 import { oauth } from './oauth.ts'
@@ -8,12 +9,16 @@ import { fixed } from './static.ts'
 /** Every kind of provider: one file and one line here. */
 export const kinds = [jwt, oauth, fixed] as const
 
+type Answered<Schema> = Schema extends z.ZodObject<infer Shape, infer Config> ? z.ZodObject<Shape & typeof answering, Config> : never
 type Schemas<Kinds extends readonly unknown[]> = {
-  -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Schema : never
+  -readonly [At in keyof Kinds]: Kinds[At] extends { readonly config: infer Schema } ? Answered<Schema> : never
 }
 
-/** Settings of one provider, told apart by `type`. */
-export const ProviderConfig = z.discriminatedUnion('type', kinds.map((kind) => kind.config) as unknown as Schemas<typeof kinds>)
+/** Settings of one provider, told apart by `type`; whatever that is, somebody may answer for it. */
+export const ProviderConfig = z.discriminatedUnion(
+  'type',
+  kinds.map(({ config }) => config.extend(answering).describe(config.description ?? '')) as unknown as Schemas<typeof kinds>,
+)
 
 export type ProviderConfig = z.infer<typeof ProviderConfig>
 

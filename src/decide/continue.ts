@@ -17,7 +17,7 @@ import { divergenceText, sourcesText } from './sequence-text.ts'
 import { agentMembers, parties } from './subject.ts'
 
 /** What changed. */
-export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause'
+export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause' | 'lapse'
 
 interface OpenWork {
   readonly cause: ContinueCause

@@ -19,6 +19,7 @@ const caps = {
   owner: operator(256, 'an owner'),
   labels: operator(32, 'the labels'),
   label: operator(256, 'a label'),
+  effects: operator(8, 'a list of effects'),
   tools: operator(256, 'the tools of an intent'),
   resources: operator(256, 'the resources of an intent'),
   classes: operator(64, 'a list of data classes'),
@@ -56,10 +57,19 @@ export function agentMembers(agent: Agent): string {
     for (const [key, value] of Object.entries(agent.labels)) labels.add(key, text(value, caps.label), caps.label)
     known =
       `"id":${text(agent.id, parties)},"purpose":${text(agent.purpose, caps.purpose)},"owners":${named}` +
-      `,"autonomy":"${agent.autonomy}","lifecycle":"${agent.lifecycle}","hosting":"${agent.hosting}","labels":${labels.end()}`
+      `,"autonomy":"${agent.autonomy}","lifecycle":"${agent.lifecycle}","hosting":"${agent.hosting}","labels":${labels.end()}` +
+      `,"bounds":[${agent.reviewers.map(boundText).join(',')}]`
     agents.set(agent, (known = onePiece(known)))
   }
   return known
+}
+
+/** What one reviewer put out of bounds. */
+function boundText({ role, outOfBounds: { data, tools, effects } }: Agent['reviewers'][number]): string {
+  return (
+    `{"by":"${role}","data":${texts(data, caps.classes, caps.name)},"tools":${texts(tools, caps.classes, caps.name)}` +
+    `,"effects":${texts(effects, caps.effects, caps.name)}}`
+  )
 }
 
 /** The members of `task.intent` of a call. */

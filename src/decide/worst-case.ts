@@ -79,7 +79,13 @@ const intent = {
   egress: names(64, 'egress'),
   prompt: null,
 }
-const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecycle: 'live', hosting: 'own', labels: {}, ttl: 1 }
+const bound = {
+  data: names(64, 'bound'),
+  tools: names(64, 'bound').map((name) => `${name}.*`),
+  effects: ['read', 'write', 'delete', 'execute'],
+}
+const bounds = ['legal', 'compliance'].map((by) => ({ by, ...bound }))
+const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecycle: 'live', hosting: 'own', labels: {}, bounds, ttl: 1 }
 const claims = Object.fromEntries(names(32, 'claim').map((name) => [name, 'c'.repeat(512)]))
 const caller = { confirmed: 'bearer', claims }
 const context = { now: 1, mode: 'enforce' }

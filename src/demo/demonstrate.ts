@@ -24,10 +24,12 @@ const firstKeys = 5000
 export async function demonstrate(options: DemonstrationOptions): Promise<number> {
   const company = await foundCompany()
   try {
-    const sidecar = await options.open(loadConfig(company.configFile, company.env))
+    const loaded = loadConfig(company.configFile, company.env)
+    const sidecar = await options.open(loaded)
     try {
       await sidecar.trust().settled(firstKeys)
       const teller = new Teller(company, sidecar, options)
+      teller.warn(loaded)
       const asTold = await teller.tell()
       if (!options.once && !options.signal.aborted) await teller.stayUp()
       return asTold ? 0 : 1
@@ -72,6 +74,12 @@ class Teller {
     await this.#verify()
     this.#say(this.#asTold ? 'Every step was as told.' : 'A step was not as told: see above.', this.#asTold ? 'green' : 'red')
     return this.#asTold
+  }
+
+  /** The people of this company are made up: nobody would be called. */
+  warn({ placeholders }: Loaded): void {
+    const of = placeholders.map(({ path }) => path).join(', ')
+    this.#say(`CS1603   nobody answers under the owners of an example: ${of}`)
   }
 
   /** Prints what to try, then the decisions as they come, until the signal. */

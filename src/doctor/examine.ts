@@ -4,6 +4,7 @@ import { claimedBy, type SourceConfig } from '../identify/registry.ts'
 import { chosenSvid, type Choice } from '../identify/spiffe/spiffe-own.ts'
 import { isBelieved } from '../identify/spiffe/spiffe-source.ts'
 import { coverageChecks, neededDomains } from './agents.ts'
+import { approvalChecks } from './approvals.ts'
 import { audienceChecks } from './audience.ts'
 import { bundleChecks, givenDomains } from './bundles.ts'
 import { ServerClocks } from './clock.ts'
@@ -53,6 +54,7 @@ export async function examineConfiguration(loaded: Loaded, socket: string | null
       ...audienceChecks(config.identify.audience, own),
       ...coverageChecks({ config, learned: hopeless.size > 0 ? null : learned, authorities: opened.authorities }),
       ...listenerChecks(loaded, fit, means.clock()),
+      ...approvalChecks(config, means.clock()),
       ...clocks.checks(),
     ]
   } finally {

@@ -64,6 +64,8 @@ export const doctorCodes = {
   CS2602: 'a certificate of a listener has expired, or is not valid yet',
   CS2603: 'a certificate of a listener is near its end',
   CS2604: 'there is no X.509-SVID for what needs one',
+  CS2701: 'an approval has lapsed',
+  CS2702: 'an approval lapses soon',
 } as const
 
 export type DoctorCode = keyof typeof doctorCodes

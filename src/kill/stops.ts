@@ -142,7 +142,9 @@ export class Stops {
   async #tell(rule: StopRule, { task, caller, owners, call, tool }: Blamed, said: string): Promise<void> {
     const who = Object.entries(owners ?? {}).map(([role, owner]) => `${role} ${owner}`)
     const message = `${said}; owners: ${who.join(', ') || 'none'}`
-    await Promise.all(rule.notify.map((to) => this.#options.notify({ to, message, effect: 'deny', decision: call, task, caller, tool })))
+    const { business = null, security = null, incident = null } = owners ?? {}
+    const about = { message, decision: call, task, caller, tool, owners: { business, security, incident, route: null, credential: null } }
+    await Promise.all(rule.notify.map((to) => this.#options.notify({ to, effect: 'deny', ...about })))
   }
 }
 

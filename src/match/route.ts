@@ -1,10 +1,13 @@
 import type { RefusalShape } from '../listen/call.ts'
+import type { Approval, Lender } from './approval.ts'
 import type { Tool } from './tools.ts'
 
 /** An upstream and how it is reached. */
 export interface Route {
   readonly name: string
   readonly owner: string | null
+  /** Absent: nobody's approval is kept of it, and none lapses. */
+  readonly approved?: Approval
   readonly to: {
     /** `https://host:port`, no path. */
     readonly origin: string
@@ -22,6 +25,8 @@ export interface Route {
   readonly tls: { readonly ids: readonly string[] } | null
   /** Provider name, or null for a route without a credential. */
   readonly credential: string | null
+  /** Of that provider, where somebody answers for it. */
+  readonly lender?: Lender
   readonly tools: readonly Tool[]
   /** Lower-case header names that choose the operation. */
   readonly selects: readonly string[]

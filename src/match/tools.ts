@@ -1,3 +1,5 @@
+import type { Approval } from './approval.ts'
+
 export type Effect = 'read' | 'write' | 'send' | 'delete' | 'execute' | 'unknown'
 export type Risk = 'low' | 'medium' | 'high' | 'critical'
 /**
@@ -36,6 +38,8 @@ export interface Tool {
   readonly prompt: boolean
   /** Callers have to prove that they hold a key: a bearer token is not enough. */
   readonly bound: boolean
+  /** Absent: nobody's approval is kept of it, and none lapses. */
+  readonly approved?: Approval
   /** False for the uncatalogued rest. */
   readonly catalogued: boolean
 }

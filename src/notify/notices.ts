@@ -128,8 +128,8 @@ export class Notices {
   }
 
   async #write(notice: CallNotice, times: number, now: number): Promise<void> {
-    const { to, message, effect, decision, task, caller, tool } = notice
-    const detail = { to, message, effect, decision, tool, times }
+    const { to, message, effect, decision, task, caller, tool, owners } = notice
+    const detail = { to, message, effect, decision, tool, owners, times }
     await this.#options.event({ kind: 'notification', task, caller, by: 'policy', detail })
     this.#queues.get(to)?.push(this.#eventOf(notice, { ...detail, task, caller }, now))
   }

@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Task } from '../task/task.ts'
+import type { Approval } from '../match/approval.ts'
 import type { Target } from '../match/match.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Lease } from '../credential/credential.ts'
@@ -152,7 +153,7 @@ function known(facts: CallFacts, hidden: Hidden): string {
   if (caller !== null) text += callerText(caller)
   if (task !== null) text += taskText(task) + agentText(task.agent)
   text += belongingText(call, task, decision)
-  if (target !== null) text += targetText(target, hidden.resource) + bodyText(target)
+  if (target !== null) text += targetText(target, hidden.resource) + answerableText(target) + bodyText(target)
   if (decision !== null) text += decisionText(decision)
   return text
 }
@@ -166,6 +167,8 @@ const agents = new WeakMap<Agent, string>()
 const approvals = new WeakMap<ApprovalRow, string>()
 const routes = new WeakMap<Target['route'], string>()
 const tools = new WeakMap<Target['tool'], string>()
+const answerable = new WeakMap<Target['route'], string>()
+const approvedTools = new WeakMap<Target['tool'], string>()
 
 function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, make: (key: Key) => string): string {
   let text = texts.get(key)
@@ -189,7 +192,10 @@ const actingText = ({ actors, verified }: NonNullable<Caller['acting']>): string
   `,"acting":${verified ? quoteAll(actors.map(({ subject }) => subject)) : '"unreadable"'}`
 
 const agentText = (agent: Agent): string =>
-  remembered(agents, agent, ({ id, owners }) => `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}`)
+  remembered(agents, agent, ({ id, owners, reviewers }) => {
+    const named = reviewers.map(({ role, name }) => `${quote(role)}:${quote(name)}`).join(',')
+    return `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}${named === '' ? '' : `,"reviewers":{${named}}`}`
+  })
 
 const taskText = (task: Task): string =>
   remembered(tasks, task.row, ({ id, onBehalfOf, root, caller, parent, chain }) => {
@@ -208,6 +214,25 @@ function targetText(target: Target, hidden: boolean): string {
   })
   const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
   return `${route}${tool},"resource":${target.resource === null || hidden ? 'null' : quote(target.resource)}`
+}
+
+/** Who answers for route and credential, and by whose approval the call goes there; nothing where nobody says. */
+function answerableText({ route, tool }: Target): string {
+  if (route.owner === null && route.approved === undefined && route.lender === undefined && tool.approved === undefined) return ''
+  const spoken = remembered(answerable, route, ({ owner, approved, lender }) => {
+    const own = `${owner === null ? '' : `,"route_owner":${quote(owner)}`}${approvedText('route_approved', approved)}`
+    if (lender === undefined) return own
+    const lent = lender.owner === null ? '' : `,"credential_owner":${quote(lender.owner)}`
+    return `${own}${lent}${approvedText('credential_approved', lender.approved)}`
+  })
+  return tool.approved === undefined
+    ? spoken
+    : spoken + remembered(approvedTools, tool, ({ approved }) => approvedText('tool_approved', approved))
+}
+
+function approvedText(name: string, approved: Approval | null | undefined): string {
+  if (approved === null || approved === undefined) return ''
+  return `,"${name}":{"by":${quote(approved.by)},"until":${approved.until}}`
 }
 
 function bodyText(target: Target): string {

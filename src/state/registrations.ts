@@ -1,5 +1,4 @@
 /** Registrations of agents that came through the admin API, and what was accepted of any agent. */
-import type { Awaitable } from './state.ts'
 
 export type OwnerRole = 'business' | 'security' | 'incident'
 
@@ -9,7 +8,7 @@ export interface Acceptance {
   /** `person:<name>`, or `file:<path>` of a reviewed file. */
   readonly by: string
   readonly at: number
-  /** `sha256:` of what was accepted: of the file, or of the canonical registration. A change of it takes new acceptances. */
+  /** `sha256:` of the canonical registration that was accepted. A change of it takes new acceptances. */
   readonly digest: string
 }
 
@@ -22,13 +21,20 @@ export interface RegistrationRow {
   readonly declared: Readonly<Record<string, unknown>> | null
   /** Of a declared agent: overrides the file only towards less (suspended, retired). */
   readonly lifecycle: LifecycleState
+  /** Those of the registration as it is now; earlier ones stand in the ledger. */
   readonly acceptances: readonly Acceptance[]
   readonly changed: { readonly at: number; readonly by: string; readonly reason: string }
 }
 
-/** Named transactions on registrations. */
+/**
+ * Named transactions on registrations. Every process that mints holds all of them in memory: the mint looks them up in its own tick,
+ * so these answer at once. A row is never changed, only replaced: one that is still the same object is still true.
+ */
 export interface RegistrationBook {
-  registration(id: string): Awaitable<RegistrationRow | null>
-  registrations(): Awaitable<readonly RegistrationRow[]>
-  put(row: RegistrationRow): Awaitable<void>
+  /** Grows with every `put`: who keeps something made of the rows sees by it that they changed. */
+  readonly version: number
+  registration(id: string): RegistrationRow | null
+  registrations(): readonly RegistrationRow[]
+  /** Written through before it answers. */
+  put(row: RegistrationRow): void
 }

@@ -11,6 +11,7 @@ import { LeaseTable } from './lease-table.ts'
 import { listActive, listTasks } from './listing.ts'
 import { Lives } from './lives.ts'
 import { RateTable } from './rate-table.ts'
+import { RegistrationTable } from './registration-table.ts'
 import { TaskTable, type Clocks, type LiveTask } from './task-table.ts'
 import { transactions } from './transaction.ts'
 import { below, TaskTree } from './tree.ts'
@@ -64,6 +65,7 @@ export function openSqlite(options: SqliteOptions): SqliteState {
 export class SqliteState implements State {
   readonly grants: GrantTable
   readonly kills: KillTable
+  readonly registrations: RegistrationTable
   readonly #db: DatabaseSync
   readonly #clock: () => number
   readonly #tasks: TaskTable
@@ -90,6 +92,7 @@ export class SqliteState implements State {
     this.#rates = new RateTable(db, clocks.clock)
     this.approvals = new ApprovalTable(db)
     this.kills = new KillTable(db)
+    this.registrations = new RegistrationTable(db)
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
     this.#putNote = db.prepare('INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
   }

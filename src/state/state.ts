@@ -6,6 +6,7 @@ import type { ApprovalBook } from './approvals.ts'
 import type { Divergence, Sum, SumKey, Tally } from './facts.ts'
 import type { GrantBook, OpenedChild, Redemption } from './grants.ts'
 import type { KillBook } from './kills.ts'
+import type { RegistrationBook } from './registrations.ts'
 
 export type Awaitable<T> = T | Promise<T>
 
@@ -287,6 +288,7 @@ export interface LeaseRow {
 /** Named transactions. One process, one writer: no plain read-then-write by callers. */
 export interface State {
   readonly kills: KillBook
+  readonly registrations: RegistrationBook
 
   // tasks
   openTask(row: TaskRow): Awaitable<void>

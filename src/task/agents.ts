@@ -1,4 +1,5 @@
 /** The registered workloads: who answers for them and how far they may go. */
+import type { LifecycleState } from '../state/registrations.ts'
 import type { Intent } from '../state/state.ts'
 
 export interface Owners {
@@ -7,10 +8,22 @@ export interface Owners {
   readonly incident: string
 }
 
+/** Who said what is out of bounds for an agent, whatever its intent says. */
+export interface Reviewer {
+  readonly role: 'legal' | 'compliance'
+  readonly name: string
+  readonly outOfBounds: {
+    readonly data: readonly string[]
+    /** Tool names; `*` at the end matches the rest. */
+    readonly tools: readonly string[]
+    readonly effects: readonly string[]
+  }
+}
+
 export type Autonomy = 'supervised' | 'bounded' | 'autonomous'
 /** Who runs the workload: its owners, a vendor, or someone who administers on their behalf. */
 export type Hosting = 'own' | 'vendor' | 'delegated-admin'
-export type Lifecycle = 'proposed' | 'approved' | 'live' | 'suspended' | 'retired'
+export type Lifecycle = LifecycleState
 
 /** A registered workload. */
 export interface Agent {
@@ -19,9 +32,14 @@ export interface Agent {
   readonly purpose: string
   /** Null when any of the three is missing: such an agent is not live. */
   readonly owners: Owners | null
+  readonly reviewers: readonly Reviewer[]
   readonly autonomy: Autonomy
   readonly lifecycle: Lifecycle
   readonly hosting: Hosting
+  /** Where it is registered for; null: anywhere. */
+  readonly environment: string | null
+  /** When the registration ends, epoch ms; null: never. */
+  readonly validUntil: number | null
   readonly approved: { readonly model: string | null; readonly toolchain: string | null; readonly until: number | null }
   readonly intent: Intent
   /** Longest life of one of its tasks, ms. */
@@ -31,6 +49,8 @@ export interface Agent {
   /** Callers it may open tasks for: SPIFFE IDs, or patterns whose last path segment is `*`. Absent: only for itself. */
   readonly opensFor?: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  /** Why it is not live whatever the time is, as the registry found; null when nothing of that kind is in the way. */
+  readonly barred: string | null
 }
 
 /** The registered workloads of one configuration. */
@@ -66,7 +86,7 @@ export function agentRegistry(agents: readonly Agent[]): AgentRegistry {
 
 /** Says why an agent may not act at `now` (epoch ms), for the operator; null when it may. Whoever has no owner is not live. */
 export function notLive(agent: Agent, now: number): string | null {
-  const { owners, lifecycle, approved } = agent
+  const { owners, lifecycle, approved, validUntil, barred } = agent
   if (owners === null) return `${agent.id} has no owners: business, security and incident owner are needed`
   for (const role of ['business', 'security', 'incident'] as const) {
     if (owners[role].trim() === '') return `${agent.id} has no ${role} owner`
@@ -74,7 +94,8 @@ export function notLive(agent: Agent, now: number): string | null {
   if (lifecycle !== 'live') return `${agent.id} is ${lifecycle}, not live`
   if (approved.until !== null && approved.until <= now)
     return `${agent.id}: its approval lapsed at ${new Date(approved.until).toISOString()}`
-  return null
+  if (validUntil !== null && validUntil <= now) return `${agent.id}: its registration ended at ${new Date(validUntil).toISOString()}`
+  return barred
 }
 
 /** Whether an agent may open tasks for this caller besides itself: it orchestrates that workload. */

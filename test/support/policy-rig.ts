@@ -110,6 +110,7 @@ export function allowedInput(): Record<string, unknown> {
       lifecycle: 'live',
       hosting: 'own',
       labels: {},
+      bounds: [],
     },
     task: {
       id: 't_1',

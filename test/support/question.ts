@@ -137,14 +137,18 @@ export function sketchAgent(agent: Partial<Agent> = {}): Agent {
     id: 'spiffe://acme.example/ns/support/sa/refund-agent',
     purpose: 'answer refund requests up to 200 EUR',
     owners: { business: 'refunds@acme.example', security: 'appsec@acme.example', incident: 'oncall@acme.example' },
+    reviewers: [],
     autonomy: 'bounded',
     lifecycle: 'live',
     hosting: 'own',
+    environment: null,
+    validUntil: null,
     approved: { model: null, toolchain: null, until: null },
     intent: sketchIntent,
     ttl: 1_800_000,
     implicit: null,
     labels: {},
+    barred: null,
     ...agent,
   }
 }

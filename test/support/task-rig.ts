@@ -45,14 +45,18 @@ export function sketchAgent(change: Partial<Agent> = {}): Agent {
     id: agentId,
     purpose: 'answer refund requests up to 200 EUR',
     owners: { business: 'refunds@acme.example', security: 'appsec@acme.example', incident: 'oncall@acme.example' },
+    reviewers: [],
     autonomy: 'bounded',
     lifecycle: 'live',
     hosting: 'own',
+    environment: null,
+    validUntil: null,
     approved: { model: null, toolchain: null, until: null },
     intent: sketchIntent(),
     ttl: 30 * minute,
     implicit: null,
     labels: {},
+    barred: null,
     ...change,
   }
 }

@@ -153,6 +153,7 @@ test('the page on operating names every metric and no other', async () => {
     policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
     kills: () => [],
     watched: () => true,
+    approvals: () => [],
     svid: () => null,
     sources: () => [],
   })

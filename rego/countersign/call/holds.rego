@@ -22,4 +22,5 @@ holds if {
 	affordable
 	body_judged
 	caller_bound
+	within_bounds
 }

@@ -78,6 +78,7 @@ holds if {
 	call.egress_intended
 	data_received
 	caller_bound
+	call.within_bounds
 }
 
 # METADATA

@@ -116,3 +116,11 @@ test_a_tool_that_became_bound_asks_for_a_caller_that_proved_a_key if {
 	denied(sample.changed(bound, {"caller": {"confirmed": "mtls"}})) == set()
 	denied(sample.changed(sample.lease, {"tool": {"bound": true}})) == set()
 }
+
+test_what_was_put_out_of_bounds_is_worked_with_no_longer if {
+	bound := {"by": "legal", "data": [], "tools": ["mail.*"], "effects": []}
+	every document in both {
+		detail(sample.changed(document, {"agent": {"bounds": [bound]}})) == {"agent.out-of-bounds": {"by": ["legal"], "tool": "mail.send"}}
+		denied(sample.without(document, "/agent/bounds")) == {"agent.out-of-bounds"}
+	}
+}

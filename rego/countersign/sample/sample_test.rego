@@ -130,6 +130,7 @@ ongoing(document) := {
 _agent := {
 	"id": "spiffe://acme.example/agent", "purpose": "answer refunds", "autonomy": "bounded", "lifecycle": "live", "hosting": "own",
 	"owners": {"business": "b@acme.example", "security": "s@acme.example", "incident": "i@acme.example"}, "labels": {},
+	"bounds": [],
 }
 
 # Objects are merged, everything else is replaced.

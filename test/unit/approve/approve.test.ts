@@ -57,7 +57,7 @@ const oblige = makeOblige({
 
 const rig = (change: Partial<SwapOptions> = {}) => {
   const book = new Book()
-  const swap = makeSwap({ mint: book.mint, agentLive: () => null, repeat: repeatDigest, clock: () => 1_790_000_000_500, ...change })
+  const swap = makeSwap({ mint: book.mint, stands: () => undefined, repeat: repeatDigest, clock: () => 1_790_000_000_500, ...change })
   return { book, swap, approve: makeApprove({ mint, swap, oblige }) }
 }
 
@@ -198,7 +198,12 @@ describe('the swap', () => {
 
   it('looks at the agent again, before anything is spent', () => {
     const asked: unknown[] = []
-    const { book, swap } = rig({ agentLive: (agent, now) => (asked.push(agent.id, now), 'suspended') })
+    const { book, swap } = rig({
+      stands: ({ task }, now) => {
+        asked.push(task.agent.id, now)
+        throw new Refusal('task.agent-not-live', { detail: 'suspended' })
+      },
+    })
     expect(refusalOf(() => swap(sketchDecision()))).toMatchObject({ code: 'task.agent-not-live', detail: 'suspended' })
     expect(asked).toEqual(['spiffe://acme.example/ns/support/sa/refund-agent', 1_790_000_000_500])
     expect(book.requests).toEqual([])

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { stampOf } from '../../../src/config/reload.ts'
+import { stampOf } from '../../../src/config/stamp.ts'
 import { pathSource } from '../../../src/decide/source/path.ts'
 import type { BundleSource, Known, Sight } from '../../../src/decide/source/source.ts'
 

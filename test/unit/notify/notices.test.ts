@@ -14,6 +14,13 @@ const noticeOf = (change: Partial<CallNotice> = {}): CallNotice => ({
   task: 't_1',
   caller: 'spiffe://acme.example/agent',
   tool: 'mail.send',
+  owners: {
+    business: 'b@acme.example',
+    security: 's@acme.example',
+    incident: 'i@acme.example',
+    route: 'mail@acme.example',
+    credential: null,
+  },
   ...change,
 })
 
@@ -65,7 +72,15 @@ describe('a notice', () => {
   it('is an event of the ledger that says what it is about', async () => {
     const { notices, events } = rig()
     await notices.notify(noticeOf())
-    const detail = { to: 'ledger', message: 'look', effect: 'deny', decision: 'c_1', tool: 'mail.send', times: 1 }
+    const detail = {
+      to: 'ledger',
+      message: 'look',
+      effect: 'deny',
+      decision: 'c_1',
+      tool: 'mail.send',
+      owners: noticeOf().owners,
+      times: 1,
+    }
     expect(events).toEqual([{ kind: 'notification', task: 't_1', caller: 'spiffe://acme.example/agent', by: 'policy', detail }])
   })
 
