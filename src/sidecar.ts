@@ -125,7 +125,7 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { approvalNotices, credential, notices, registrations } = this.foundation
+    const { approvalNotices, credential, notices } = this.foundation
     const { loaded, providers, notifiers, telling } = this.wiring
     notices.change(notifiers)
     await credential.change(providers)
@@ -136,7 +136,7 @@ class House implements Sidecar {
     await this.foundation.approvals.sweep()
     this.foundation.approvals.start()
     await approvalNotices.change(telling)
-    const keep = await registrations.declare(declaredAgents(loaded))
+    const keep = await this.#declare(loaded)
     keep()
     this.#lapses.tell()
     await tellStalled(loaded, this.foundation, (kind) => this.metrics.event(kind))
@@ -177,7 +177,7 @@ class House implements Sidecar {
     const [wanted, present] = [places(loaded.config), places(before.loaded.config)]
     const fixed = Object.keys(wanted).filter((part) => wanted[part] !== present[part])
     if (fixed.length > 0) throw new Error(`a change of ${fixed.join(', ')} takes a restart; the configuration before stays in force`)
-    const { credential, notices, recorder, registrations, log, policy } = this.foundation
+    const { credential, notices, recorder, log, policy } = this.foundation
     const revision = policy.revision
     const next = wire(loaded, this.foundation, before)
     let feed: PolicyFeed | null = null
@@ -186,7 +186,7 @@ class House implements Sidecar {
       await next.trust.settled(sourcesGetReady)
       this.#arriving = next.trust
       feed = await this.#feeds.prepare(loaded)
-      keep = await registrations.declare(declaredAgents(loaded))
+      keep = await this.#declare(loaded)
       await this.#listening?.reconfigure(listenOptions(next, this.foundation, (call) => this.wiring.handle(call)))
     } catch (error) {
       await this.#feeds.drop(feed)
@@ -243,6 +243,20 @@ class House implements Sidecar {
     await this.foundation.watchdog.close()
     await this.foundation.recorder.close()
     this.foundation.state.close()
+  }
+
+  /** Writes down what files declare; what it resolves with keeps that, once it is in force. */
+  #declare(loaded: Loaded): Promise<() => void> {
+    const { registrations, state, log } = this.foundation
+    const declared = declaredAgents(loaded)
+    for (const { agent, file } of declared) {
+      if (!state.registrations.registration(agent.id)?.declared) continue
+      log.warn(
+        { code: 'CS1607', agent: agent.id, file },
+        'an agent that the admin API registered is declared in a file now: the file counts',
+      )
+    }
+    return registrations.declare(declared)
   }
 
   /** In the tick of the swap: what is still open was judged by the policy before. */

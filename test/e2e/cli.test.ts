@@ -30,7 +30,7 @@ task:
   agents:
     - id: spiffe://acme.example/agent
       purpose: test
-      owners: { business: a@acme.example, security: b@acme.example, incident: c@acme.example }
+      owners: { business: refunds team, security: appsec team, incident: on-call team }
       autonomy: bounded
       intent: { tools: [crm.read] }
 forward:
@@ -50,6 +50,13 @@ record:
     expect(plain).toEqual({ code: 0, stdout: '', stderr: `${path} is good\n` })
     expect(effective.code).toBe(0)
     expect(JSON.parse(effective.stdout)).toMatchObject({ version: 1, listen: { drain: 25_000, limits: { judged_body: 262_144 } } })
+  })
+
+  test('names owners that nobody filled in', async () => {
+    const path = file('placeholder.yaml', good.replace('appsec team', 'appsec@acme.example'))
+    const { code, stdout, stderr } = await countersign(['check', path])
+    expect(stdout).toContain('CS1603  nobody answers under a placeholder: security appsec@acme.example')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: `${path} can be used; 1 remark\n` })
   })
 
   test('tells every slip of form at once, by line and column, with what was probably meant', async () => {
@@ -107,7 +114,7 @@ forward:
   test('tells every disagreement between settings at once', async () => {
     const text = good
       .replace('identify:', 'listen:\n  agent: [{ at: "0.0.0.0:7420" }]\nidentify:')
-      .replace(', security: b@acme.example', '')
+      .replace(', security: appsec team', '')
       .replace('[crm.read]', '[crm.reed]')
       .replace('forward:', 'credential:\n  providers:\n    mail: { type: static, value: { file: key }, unsafe_standing: true }\nforward:')
       .replace('      tools:', '      credential: crn\n      tools:')

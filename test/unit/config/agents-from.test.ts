@@ -144,7 +144,15 @@ describe('what check says of agents', () => {
   })
 
   test.each([
-    ...['refunds@acme.example', 'a@example.com', 'team@shop.test', 'Example.org', 'changeme', '<owner>', '???', ' tbd ', 'root@localhost'],
+    'refunds@acme.example',
+    'a@example.com',
+    'team@shop.test',
+    'Example.org',
+    'changeme',
+    '<owner>',
+    '???',
+    ' tbd ',
+    'root@localhost',
   ])('takes %j for a placeholder', (name) => {
     expect(isPlaceholder(name)).toBe(true)
   })

@@ -67,7 +67,7 @@ const closedShape = [
   ...['id', 'method', 'scheme', 'host', 'port', 'path', 'segments', 'query', 'headers', 'protocol'].map((key) => `request.${key}`),
   ...['kind', 'sha256', 'size', 'judged'].map((key) => `request.body.${key}`),
   ...['spiffe_id', 'trust_domain', 'method', 'confirmed', 'issuer', 'expires', 'claims'].map((key) => `caller.${key}`),
-  ...['id', 'purpose', 'owners', 'autonomy', 'lifecycle', 'hosting', 'labels'].map((key) => `agent.${key}`),
+  ...['id', 'purpose', 'owners', 'autonomy', 'lifecycle', 'hosting', 'labels', 'bounds'].map((key) => `agent.${key}`),
   ...['id', 'state', 'implicit', 'on_behalf_of', 'started', 'expires', 'sensitivity', 'inherited'].map((key) => `task.${key}`),
   ...['purpose', 'tools', 'resources', 'data', 'egress', 'prompt'].map((key) => `task.intent.${key}`),
   ...['limit', 'spent', 'debit'].map((key) => `task.budget.${key}`),
@@ -118,6 +118,12 @@ describe('the input of policy', () => {
     expect(request).toMatchObject({ method: 'POST', path: '/customers/a%2Fb', segments: ['customers', 'a/b'], port: 7420 })
     expect(request.query).toEqual({ a: ['1', 'é'], b: ['x y'], c: [''], '': ['d'], e: ['f=g'] })
     expect(request.headers).toEqual({ 'content-type': 'text/plain', 'x-op': 'get', accept: 'a/b, c/d' })
+  })
+
+  it('says what the reviewers of the agent put out of bounds, and not who they are', () => {
+    const outOfBounds = { data: ['health'], tools: ['payroll.*'], effects: ['delete'] }
+    const agent = sketchAgent({ reviewers: [{ role: 'legal', name: 'lea', outOfBounds }] })
+    expect(parsed({ task: { row: sketchRow(), agent } }).agent.bounds).toEqual([{ by: 'legal', ...outOfBounds }])
   })
 
   it('has the judged document for the engine and its digest for the record', () => {

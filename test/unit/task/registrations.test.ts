@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { array, assert, asyncProperty, constantFrom, oneof, record } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { digestOf } from '../../../src/config/agents-from.ts'
 import { readRegistration, registrationOrNull } from '../../../src/config/registration.ts'
@@ -83,13 +83,13 @@ describe('the lifecycle', () => {
   })
 
   test('never makes an agent live that not all three owners accepted as it is now, whatever people do in which order', async () => {
-    const step = fc.oneof(
-      fc.record({ verb: fc.constantFrom('propose' as const), purpose: fc.constantFrom('one', 'two') }),
-      fc.record({ verb: fc.constantFrom('accept' as const), role: fc.constantFrom(...ownerRoles) }),
-      fc.record({ verb: fc.constantFrom('suspend' as const, 'resume' as const, 'retire' as const) }),
+    const step = oneof(
+      record({ verb: constantFrom('propose' as const), purpose: constantFrom('one', 'two') }),
+      record({ verb: constantFrom('accept' as const), role: constantFrom(...ownerRoles) }),
+      record({ verb: constantFrom('suspend' as const, 'resume' as const, 'retire' as const) }),
     )
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 24 }), async (steps) => {
+    await assert(
+      asyncProperty(array(step, { maxLength: 24 }), async (steps) => {
         const on = rig()
         let lifted = true
         let accepted = new Set<string>()
