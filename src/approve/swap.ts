@@ -3,7 +3,8 @@
 import type { Decision, Question } from '../decide/decide.ts'
 import type { Swap } from '../decide/permit.ts'
 import type { SumsOf } from '../decide/sums.ts'
-import type { MintAnswer, MintRequest, Raised, State } from '../state/state.ts'
+import type { MintAnswer, MintRequest, Raised } from '../state/mint.ts'
+import type { State } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
 
 /** The facts changed between the look of policy and the mint: the decision must be made again. */

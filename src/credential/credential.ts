@@ -1,6 +1,6 @@
 import type { Secret } from '../secret.ts'
 import type { Permit } from '../decide/permit.ts'
-import type { Revocation } from '../state/state.ts'
+import type { Revocation } from '../state/leases.ts'
 
 /** How a credential is put on the upstream request. */
 export type Placement =

@@ -1,6 +1,7 @@
 import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
-import type { LeaseRow, State } from '../state/state.ts'
+import type { LeaseRow } from '../state/leases.ts'
+import type { State } from '../state/state.ts'
 import type { CredentialProvider } from './credential.ts'
 import { endedEvent, failedEvent, type Ended, type LeaseEvent, type TellLease, type Why } from './lease-event.ts'
 import type { Held, LeaseBook } from './leases.ts'

@@ -1,5 +1,5 @@
 import type { Lease } from './credential.ts'
-import type { LeaseRow, LeaseState, Revocation } from '../state/state.ts'
+import type { LeaseRow, LeaseState, Revocation } from '../state/leases.ts'
 
 /** What the ledger is told of a lease; the same form as every other event. */
 export interface LeaseEvent {

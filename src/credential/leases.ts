@@ -1,5 +1,5 @@
 import type { Secret } from '../secret.ts'
-import type { LeaseRow } from '../state/state.ts'
+import type { LeaseRow } from '../state/leases.ts'
 import type { CredentialProvider, Lease } from './credential.ts'
 
 /** A lease that is out, with what taking it back needs. */

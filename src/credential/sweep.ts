@@ -1,5 +1,6 @@
 import { Secret } from '../secret.ts'
-import type { LeaseRow, Seal, State } from '../state/state.ts'
+import type { LeaseRow } from '../state/leases.ts'
+import type { Seal, State } from '../state/state.ts'
 import type { CredentialProvider } from './credential.ts'
 import { handlePurpose } from './issuing.ts'
 import { revokerOf, type LeaseEnds } from './lease-ends.ts'

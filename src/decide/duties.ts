@@ -1,6 +1,6 @@
 /** What the obligations of one answer come to together: where two of a type meet, the more restrictive holds. */
 
-import type { RateLimit } from '../state/state.ts'
+import type { RateLimit } from '../state/mint.ts'
 import type { Narrowing, Obligation } from './obligations.ts'
 import { malformed } from './shape.ts'
 

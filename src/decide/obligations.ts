@@ -1,6 +1,6 @@
 /** What policy may oblige the host to do besides letting a call through or not. A closed set; one that is not in it refuses the call. */
 
-import type { RateLimit } from '../state/state.ts'
+import type { RateLimit } from '../state/mint.ts'
 import type { Entrypoint } from './engine.ts'
 import { closed, list, malformed, names, oneOf, pattern, printable, record, sentence, whole } from './shape.ts'
 

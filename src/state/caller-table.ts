@@ -2,7 +2,8 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { decay, learned, nothingRead, remember } from '../task/sensitivity.ts'
 import { Sums, type KeptSums } from '../task/sums.ts'
-import type { CallerFacts, MintRequest } from './state.ts'
+import type { MintRequest } from './mint.ts'
+import type { CallerFacts } from './state.ts'
 
 export class CallerTable {
   /** Facts by caller, faded classes included until the next change. Written by `remember` and `clear` only. */

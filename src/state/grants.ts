@@ -1,5 +1,6 @@
 /** Grants of a hand-off: one task offers a narrower child of itself to another workload, once. */
-import type { Awaitable, Intent, Raised } from './state.ts'
+import type { Raised } from './mint.ts'
+import type { Awaitable, Intent } from './state.ts'
 
 export type GrantState = 'offered' | 'redeemed' | 'withdrawn' | 'expired'
 

@@ -1,6 +1,6 @@
 /** The lease book: open leases in memory, all of them in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { LeaseRow, LeaseState } from './state.ts'
+import type { LeaseRow, LeaseState } from './leases.ts'
 
 /** Nothing is owed for a lease in one of these. */
 const closedStates: ReadonlySet<LeaseState> = new Set(['revoked', 'expired', 'discarded', 'orphaned'])

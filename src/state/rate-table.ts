@@ -1,6 +1,6 @@
 /** Windows of rate limits, in memory and in the state file: a restart gives nothing back. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import type { MintRequest, RateLimit } from './state.ts'
+import type { MintRequest, RateLimit } from './mint.ts'
 
 /** Why a call may not pass, and how long it is until it may, ms. */
 export interface Limited {

@@ -15,19 +15,9 @@ import { RegistrationTable } from './registration-table.ts'
 import { TaskTable, type Clocks, type LiveTask } from './task-table.ts'
 import { transactions } from './transaction.ts'
 import { below, TaskTree } from './tree.ts'
-import type {
-  Facts,
-  LeaseRow,
-  LeaseState,
-  MintAnswer,
-  MintRequest,
-  Observation,
-  PausedBy,
-  Raised,
-  State,
-  TaskRow,
-  TaskState,
-} from './state.ts'
+import type { LeaseRow, LeaseState } from './leases.ts'
+import type { MintAnswer, MintRequest, Observation, Raised } from './mint.ts'
+import type { Facts, PausedBy, State, TaskRow, TaskState } from './state.ts'
 
 const day = 86_400_000
 

@@ -4,7 +4,8 @@ import { spend } from '../task/budget.ts'
 import { advance, concluded, refused, type Past } from '../task/sequence.ts'
 import { withRead } from '../task/sensitivity.ts'
 import { keep, restore } from './kept-facts.ts'
-import type { MintRequest, Observation, TaskFacts, TaskRow, TaskState } from './state.ts'
+import type { MintRequest, Observation } from './mint.ts'
+import type { TaskFacts, TaskRow, TaskState } from './state.ts'
 
 export const endStates: ReadonlySet<TaskState> = new Set(['completed', 'revoked', 'expired'])
 

@@ -2,7 +2,7 @@
 import { overBudget } from '../task/budget.ts'
 import { readNow } from '../task/sensitivity.ts'
 import type { CallerTable } from './caller-table.ts'
-import type { MintAnswer, MintRequest, Raised } from './state.ts'
+import type { MintAnswer, MintRequest, Raised } from './mint.ts'
 import type { LiveTask, TaskTable } from './task-table.ts'
 
 type Refused = Exclude<MintAnswer, { readonly minted: true }>

@@ -1,6 +1,7 @@
 /** How far a task has left what it declared: a score from 0 to 100 with its reasons, added up from what the task did. */
 import type { DivergenceReason } from '../state/facts.ts'
-import type { MintRequest, TaskFacts } from '../state/state.ts'
+import type { MintRequest } from '../state/mint.ts'
+import type { TaskFacts } from '../state/state.ts'
 
 /** What one event of a kind is worth, and how many of them count. In the order in which reasons are told. */
 const weights = {

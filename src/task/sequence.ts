@@ -4,7 +4,8 @@ import { withRead } from './sensitivity.ts'
 import type { Course } from './divergence.ts'
 import type { Trail } from './trail.ts'
 import type { Tally } from '../state/facts.ts'
-import type { MintRequest, Observation, TaskFacts } from '../state/state.ts'
+import type { MintRequest, Observation } from '../state/mint.ts'
+import type { TaskFacts } from '../state/state.ts'
 
 const lastSteps = 5
 const mostHosts = 256

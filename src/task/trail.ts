@@ -1,5 +1,6 @@
 /** Where in a task each tool was called, and where what it read came from: bounded, and one live record each. */
-import type { MintRequest, Source, Span, TaskFacts } from '../state/state.ts'
+import type { MintRequest } from '../state/mint.ts'
+import type { Source, Span, TaskFacts } from '../state/state.ts'
 
 const mostTools = 512
 const mostClasses = 64

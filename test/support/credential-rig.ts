@@ -7,7 +7,8 @@ import type { CredentialProvider, Issued, Lease, Placement, Wanted } from '../..
 import type { LeaseEvent } from '../../src/credential/lease-event.ts'
 import { Secret } from '../../src/secret.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
-import type { LeaseRow, TaskRow } from '../../src/state/state.ts'
+import type { LeaseRow } from '../../src/state/leases.ts'
+import type { TaskRow } from '../../src/state/state.ts'
 import { KeptLog, TestClock } from './identity-rig.ts'
 import { noEngine } from './engine.ts'
 import {

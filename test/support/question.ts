@@ -8,7 +8,8 @@ import type { Route } from '../../src/match/route.ts'
 import type { Tool } from '../../src/match/tools.ts'
 import type { Agent } from '../../src/task/agents.ts'
 import type { Task } from '../../src/task/task.ts'
-import type { Facts, Intent, LeaseRow, TaskRow } from '../../src/state/state.ts'
+import type { LeaseRow } from '../../src/state/leases.ts'
+import type { Facts, Intent, TaskRow } from '../../src/state/state.ts'
 
 /** A call as `listen` would make it, without a socket: `target` is parsed by its slashes and the first `?` alone. */
 export interface CallSketch {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openSqlite, type SqliteState } from '../../../src/state/sqlite.ts'
-import type { MintAnswer } from '../../../src/state/state.ts'
+import type { MintAnswer } from '../../../src/state/mint.ts'
 import { agentId, mintOn, minute, noon, otherId, sketchIntent, sketchRow } from '../../support/task-rig.ts'
 
 const day = 24 * 60 * minute

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { openDatabase } from '../../../src/state/database.ts'
 import { RateTable, type RateCaps } from '../../../src/state/rate-table.ts'
 import { openSqlite } from '../../../src/state/sqlite.ts'
-import type { MintRequest, RateLimit } from '../../../src/state/state.ts'
+import type { MintRequest, RateLimit } from '../../../src/state/mint.ts'
 import { agentId, minute, mintOn, noon, otherId, sketchIntent, sketchRow } from '../../support/task-rig.ts'
 
 const hour = 60 * minute
