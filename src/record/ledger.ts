@@ -196,7 +196,9 @@ export class Ledger {
     for (const waiting of batch) {
       if (waiting.part !== null) {
         const line = group.add(waiting.part, seq + 1, hash)
-        if (!this.#quota.admits(waiting.part.rank, group.size, open)) {
+        // a decision needs room for its own outcome too
+        const owed = waiting.part.kind === 'decision' ? open + 1 : open
+        if (!this.#quota.admits(waiting.part.rank, group.size, owed)) {
           group.drop(line)
           waiting.reject?.(new Refusal('record.failed', { detail: 'the quota of the ledger is used up' }))
           continue
@@ -204,7 +206,7 @@ export class Ledger {
         seq += 1
         hash = line.hash
         waiting.seq = seq
-        if (waiting.part.kind === 'decision') open += 1
+        open = owed
       }
       accepted.push(waiting)
     }

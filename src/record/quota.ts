@@ -37,7 +37,8 @@ export class Quota {
     if (rank === 'own' || this.#fits(rank, bytes, open)) return true
     this.#rescan()
     const fits = this.#fits(rank, bytes, open)
-    if (!fits && rank === 'known') this.#exhausted = true
+    // what fits only now was made room for since
+    if (rank === 'known') this.#exhausted = !fits
     return fits
   }
 
