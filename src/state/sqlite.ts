@@ -1,6 +1,5 @@
 /** The embedded state: one process, one SQLite file, and what is live authoritative in memory. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { overBudget } from '../task/budget.ts'
 import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
 import { openDatabase } from './database.ts'
@@ -10,6 +9,7 @@ import { KillTable } from './kill-table.ts'
 import { LeaseTable } from './lease-table.ts'
 import { listActive, listTasks } from './listing.ts'
 import { Lives } from './lives.ts'
+import { Minting } from './minting.ts'
 import { RateTable } from './rate-table.ts'
 import { RegistrationTable } from './registration-table.ts'
 import { TaskTable, type Clocks, type LiveTask } from './task-table.ts'
@@ -65,6 +65,7 @@ export class SqliteState implements State {
   readonly #leases: LeaseTable
   readonly #rates: RateTable
   readonly approvals: ApprovalTable
+  readonly #minting: Minting
   readonly #transaction: <T>(write: () => T) => T
   readonly #getNote: StatementSync
   readonly #putNote: StatementSync
@@ -83,6 +84,14 @@ export class SqliteState implements State {
     this.approvals = new ApprovalTable(db)
     this.kills = new KillTable(db)
     this.registrations = new RegistrationTable(db)
+    this.#minting = new Minting({
+      tasks: this.#tasks,
+      callers: this.#callers,
+      tree: this.#tree,
+      rates: this.#rates,
+      approvals: this.approvals,
+      clock: clocks.clock,
+    })
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
     this.#putNote = db.prepare('INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
   }
@@ -167,37 +176,7 @@ export class SqliteState implements State {
   }
 
   mint(request: MintRequest): MintAnswer {
-    const live = this.#tasks.live(request.task)
-    if (!live) return this.#refuseEnded(request)
-    const { row, facts } = live
-    if (row.caller !== request.caller) return refused('task.unknown', 'bound to another caller')
-    if (row.state !== 'active') return refused('task.paused', row.state)
-    if (this.#tasks.late(live, request.now)) return refused('task.ended', 'its time has passed')
-    if (facts.version !== request.seen.task || this.#callers.version(request.caller) !== request.seen.caller) {
-      return refused('stale', 'the facts changed since policy saw them')
-    }
-    const over = overBudget(row.intent.budget, facts.spent, request.debit)
-    if (over !== null) return refused('task.budget', over)
-    if (request.approval !== undefined && !this.approvals.redeemable(request.approval, request.task, request.now))
-      return refused('approval', 'it was used, withdrawn or too late')
-    const held = live.parent === null ? null : this.#tree.heldBack(live, request)
-    if (held !== null) return held
-    if (request.limits !== undefined) {
-      const limited = this.#rates.limited(request)
-      if (limited !== null) {
-        this.#tasks.overRate(live)
-        return { minted: false, why: 'decide.rate-limited', ...limited }
-      }
-      this.#rates.take(request)
-    }
-    if (request.approval !== undefined) this.approvals.redeem(request.approval, request.now)
-    this.#tasks.advance(live, request)
-    this.#callers.remember(request.caller, request.data, request.now)
-    if (request.sums !== undefined) this.#callers.count(request.caller, request.sums, request.now)
-    if (this.#tasks.links === 0) return granted
-    this.#tree.spend(live.parent, request.debit)
-    const raised = this.#tree.read(request.caller, live.parent, request.data, request.now)
-    return raised.length === 0 ? granted : { minted: true, raised }
+    return this.#minting.mint(request)
   }
 
   observe(task: string, outcome: Observation): void {
@@ -207,15 +186,7 @@ export class SqliteState implements State {
   }
 
   spend(task: string, debit: Readonly<Record<string, number>>): string | null {
-    const live = this.#tasks.live(task)
-    if (!live) return 'the task has ended'
-    const over = overBudget(live.row.intent.budget, live.facts.spent, debit)
-    if (over !== null) return over
-    const held = live.parent === null ? null : this.#tree.heldBack(live, { debit, now: this.#clock() })
-    if (held !== null) return held.detail
-    this.#tasks.debit(live, debit)
-    this.#tree.spend(live.parent, debit)
-    return null
+    return this.#minting.spend(task, debit)
   }
 
   raise(task: string, caller: string, classes: readonly string[]): readonly Raised[] {
@@ -292,11 +263,6 @@ export class SqliteState implements State {
     return parent === null ? null : (this.#tasks.live(parent) ?? null)
   }
 
-  #refuseEnded(request: MintRequest): MintAnswer {
-    const row = this.#tasks.row(request.task)
-    return row?.caller === request.caller ? refused('task.ended', row.state) : refused('task.unknown', 'no such task of this caller')
-  }
-
   #writeDirty(): void {
     this.#tasks.writeDirty()
     this.#callers.writeDirty()
@@ -304,10 +270,4 @@ export class SqliteState implements State {
     this.approvals.writeDirty()
     this.kills.writeDirty()
   }
-}
-
-const granted: MintAnswer = { minted: true }
-
-function refused(why: Exclude<MintAnswer, { readonly minted: true }>['why'], detail: string): MintAnswer {
-  return { minted: false, why, detail }
 }
