@@ -13,11 +13,12 @@ import { listenOptions } from './listeners.ts'
 import type { PolicyFeed } from './policy.ts'
 import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
 import { adminPort, healthPort } from './ports.ts'
+import { notReady } from './readiness.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { tellStalled } from './stall.ts'
 import { watchExpiry } from './task/clock.ts'
-import { upstreamIdentity, type Trust } from './trust.ts'
+import { secondsLeft, upstreamIdentity, type Trust } from './trust.ts'
 import { wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
@@ -157,15 +158,12 @@ class House implements Sidecar {
   }
 
   notReady(): readonly string[] {
-    const why: string[] = []
-    if (this.#closing) why.push('shutting down')
-    if (this.#listening === null) why.push('not listening yet')
-    for (const name of this.#listening?.lapsed ?? []) why.push(`the listener ${name} has no certificate to serve with`)
-    if (this.foundation.recorder.failed) why.push('the ledger cannot be written')
-    const { lapsed } = this.foundation.policy.status()
-    if (lapsed !== null) why.push(`no policy judges: ${lapsed}`)
-    if (!this.wiring.trust.sources.some((source) => source.ready())) why.push('no identity source has keys yet')
-    return why
+    return notReady({
+      closing: this.#closing,
+      listening: this.#listening,
+      foundation: this.foundation,
+      trust: this.wiring.trust,
+    })
   }
 
   trust(): Trust {
@@ -299,11 +297,4 @@ class House implements Sidecar {
       evalSeconds: stageMs.decide === undefined ? null : stageMs.decide / 1000,
     })
   }
-}
-
-/** An identity that was taken back or has run out has no ID any more, and no time left. */
-function secondsLeft(own: Trust['own'], now: number): { id: string; seconds: number } | null {
-  if (own === null) return null
-  const svid = own.current()
-  return svid === null ? { id: '', seconds: 0 } : { id: svid.id, seconds: Math.max(0, svid.expires - now) / 1000 }
 }

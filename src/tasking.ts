@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { Loaded } from './config/load.ts'
 import type { Stages } from './countersign.ts'
 import type { Forward, Outcome } from './forward/forward.ts'
+import type { Decision } from './decide/decide.ts'
 import type { Foundation } from './foundation.ts'
 import type { Target } from './match/match.ts'
 import type { ModelCall, State } from './state/state.ts'
@@ -67,4 +68,18 @@ function withKeys(issuers: Loaded['config']['task']['subjects'], folder: string)
 /** Verifies on whose behalf a task is opened. */
 export function subjectsOf({ config, folder }: Loaded, { clock }: Foundation): ReturnType<typeof makeVerifySubject> {
   return makeVerifySubject(withKeys(config.task.subjects, folder), clock, readActing)
+}
+
+/** Tells the task's facts that policy refused. What fails here is told to the operator and changes nothing of the refusal. */
+export function countRefusal(
+  { state, log }: { readonly state: State; readonly log: Foundation['log'] },
+  { question, refusedBy }: Decision,
+): void {
+  const failed = (error: unknown): void => log.error({ err: error }, 'a refusal was not counted')
+  try {
+    const told = state.denied(question.task.row.id, [...new Set(refusedBy.map(({ rule }) => rule))])
+    if (told instanceof Promise) told.catch(failed)
+  } catch (error) {
+    failed(error)
+  }
 }

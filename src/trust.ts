@@ -105,3 +105,10 @@ export async function settled(sources: readonly IdentitySource[], ms: number): P
       setTimeout(done, readyEvery)
     })
 }
+
+/** An identity that was taken back or has run out has no ID any more, and no time left. */
+export function secondsLeft(own: Trust['own'], now: number): { id: string; seconds: number } | null {
+  if (own === null) return null
+  const svid = own.current()
+  return svid === null ? { id: '', seconds: 0 } : { id: svid.id, seconds: Math.max(0, svid.expires - now) / 1000 }
+}

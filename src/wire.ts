@@ -1,5 +1,3 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { makeAgentApi } from './agent-api/agent-api.ts'
 import { makeApprove } from './approve/approve.ts'
 import type { Oblige } from './approve/oblige.ts'
@@ -11,7 +9,7 @@ import type { Loaded } from './config/load.ts'
 import { sameLending } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
-import { introspectionClients, makeIntrospection, type Introspection } from './credential/introspect.ts'
+import type { Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
 import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
@@ -29,7 +27,6 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Telling } from './notify/approval-notices.ts'
 import type { Notifier } from './notify/notifier.ts'
-import { openNotifier } from './notify/registry.ts'
 import { tellingOf } from './people.ts'
 import {
   answersOf,
@@ -45,13 +42,13 @@ import {
   sumsFor,
   watched,
 } from './consequences.ts'
-import type { State } from './state/state.ts'
 import type { AgentRegistry } from './task/agents.ts'
 import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
 import { makeTask } from './task/task.ts'
 import type { ReadTransaction } from './task/transaction.ts'
-import { dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
+import { authorities, introspectOf, notifiersOf } from './services.ts'
+import { countRefusal, dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -262,17 +259,6 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
   return makeApprove({ mint, swap, oblige, rejudge: decide, refused, ask: askOf(loaded, on, { decide, agents, refused }) })
 }
 
-/** Tells the task's facts that policy refused. What fails here is told to the operator and changes nothing of the refusal. */
-function countRefusal({ state, log }: { readonly state: State; readonly log: Foundation['log'] }, { question, refusedBy }: Decision): void {
-  const failed = (error: unknown): void => log.error({ err: error }, 'a refusal was not counted')
-  try {
-    const told = state.denied(question.task.row.id, [...new Set(refusedBy.map(({ rule }) => rule))])
-    if (told instanceof Promise) told.catch(failed)
-  } catch (error) {
-    failed(error)
-  }
-}
-
 /** The agents of this configuration, and those that came through the admin API. */
 function registryOf({ config }: Loaded, { state }: Foundation): AgentRegistry {
   const { environment } = config.decide
@@ -288,21 +274,4 @@ function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wirin
     return [name, kept ?? openProvider(name, settings, services)]
   }
   return new Map(Object.entries(config.credential.providers).map(open))
-}
-
-function notifiersOf({ config, folder }: Loaded, on: Foundation): ReadonlyMap<string, Notifier> {
-  const services = { clock: on.clock, secret: secretReader(folder, on.env), fetch }
-  return new Map(Object.entries(config.decide.notifiers).map(([name, settings]) => [name, openNotifier(name, settings, services)]))
-}
-
-function introspectOf({ config, folder }: Loaded, on: Foundation): Introspection | null {
-  const clients = introspectionClients(config.credential.providers, secretReader(folder, on.env))
-  return makeIntrospection({ clients, book: on.credential.book, clock: on.clock })
-}
-
-function authorities({ config, folder }: Loaded): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, readonly string[]>()
-  for (const [name, { ca }] of Object.entries(config.forward.routes))
-    if (ca !== undefined) found.set(name, [readFileSync(resolve(folder, ca.file), 'utf8')])
-  return found
 }

@@ -1,39 +1,21 @@
 import { z } from 'zod'
 import { duration, durationBetween, size } from '../units.ts'
+import {
+  askOr,
+  autonomy,
+  calls,
+  denyOr,
+  effects,
+  environments,
+  line,
+  moment,
+  mostRows,
+  name,
+  pattern,
+  patterns,
+  tools,
+} from './setting-words.ts'
 import { isZone } from './zone.ts'
-
-const name = z
-  .string()
-  .max(64)
-  .regex(/^[a-z0-9][a-z0-9._-]*$/, 'must be a short name of a-z, 0-9, ".", "_" and "-"')
-const pattern = z.string().min(1).max(256)
-const patterns = z.array(pattern).max(64)
-const line = z
-  .string()
-  .max(100)
-  .regex(/^[^\p{C}\p{Zl}\p{Zp}]+$/u, 'must be one line of text')
-const moment = z.iso
-  .datetime({ offset: true })
-  .transform((text) => Date.parse(text))
-  .describe('Time with its offset, such as 2026-12-18T18:00:00+01:00.')
-const denyOr = z.enum(['deny', 'ask']).default('deny').describe('What comes of it.')
-const askOr = z.enum(['ask', 'deny']).default('ask').describe('What comes of it.')
-/** An evaluation cannot be interrupted: with all rows at their caps it stays within the budget of one. */
-const mostRows = 32
-const calls = z.int().min(1).max(1_000_000)
-
-const tools = patterns.min(1).optional().describe('Tools it is about, a trailing * matches the rest; absent: all.')
-const effects = z
-  .array(z.enum(['read', 'write', 'send', 'delete', 'execute', 'unknown']))
-  .min(1)
-  .optional()
-  .describe('Effects it is about; absent: all.')
-const autonomy = z
-  .array(z.enum(['supervised', 'bounded', 'autonomous']))
-  .min(1)
-  .optional()
-  .describe('Tiers of agents it is about; absent: all.')
-const environments = z.array(z.string()).min(1).optional().describe('Environments it is about (`decide.environment`); absent: all.')
 
 const freeze = z
   .array(

@@ -2,9 +2,7 @@
 
 import type { Call } from '../listen/call.ts'
 import type { Caller } from '../identify/identify.ts'
-import type { Agent } from '../task/agents.ts'
 import type { Task } from '../task/task.ts'
-import type { Approval } from '../match/approval.ts'
 import type { Target } from '../match/match.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Lease } from '../credential/credential.ts'
@@ -13,8 +11,9 @@ import type { ApprovalRow } from '../state/approvals.ts'
 import type { JudgedAnswer, Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { maskSpoken, type Masking, type Spoken } from './mask.ts'
-import { onePiece, quote, quoteAgain, quoteAll } from './json-text.ts'
+import { quote, quoteAgain, quoteAll, remembered } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
+import { agentText, answerableText } from './answerable.ts'
 import { belongingText } from './belonging.ts'
 import { traceId } from './trace-id.ts'
 
@@ -163,18 +162,9 @@ const listeners = new WeakMap<Call['listener'], string>()
 const tasks = new WeakMap<Task['row'], string>()
 const leases = new WeakMap<Lease, string>()
 const callers = new WeakMap<Caller, string>()
-const agents = new WeakMap<Agent, string>()
 const approvals = new WeakMap<ApprovalRow, string>()
 const routes = new WeakMap<Target['route'], string>()
 const tools = new WeakMap<Target['tool'], string>()
-const answerable = new WeakMap<Target['route'], string>()
-const approvedTools = new WeakMap<Target['tool'], string>()
-
-function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, make: (key: Key) => string): string {
-  let text = texts.get(key)
-  if (text === undefined) texts.set(key, (text = onePiece(make(key))))
-  return text
-}
 
 // Every line of a call names who called, through which tool, what was behind it, and for whom, as far as each is known.
 
@@ -190,12 +180,6 @@ const callerText = (caller: Caller): string =>
 /** Who acts through a caller, as its token says. */
 const actingText = ({ actors, verified }: NonNullable<Caller['acting']>): string =>
   `,"acting":${verified ? quoteAll(actors.map(({ subject }) => subject)) : '"unreadable"'}`
-
-const agentText = (agent: Agent): string =>
-  remembered(agents, agent, ({ id, owners, reviewers }) => {
-    const named = reviewers.map(({ role, name }) => `${quote(role)}:${quote(name)}`).join(',')
-    return `,"agent":${quote(id, 2048)},"owners":${JSON.stringify(owners)}${named === '' ? '' : `,"reviewers":{${named}}`}`
-  })
 
 const taskText = (task: Task): string =>
   remembered(tasks, task.row, ({ id, onBehalfOf, root, caller, parent, chain }) => {
@@ -214,25 +198,6 @@ function targetText(target: Target, hidden: boolean): string {
   })
   const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
   return `${route}${tool},"resource":${target.resource === null || hidden ? 'null' : quote(target.resource)}`
-}
-
-/** Who answers for route and credential, and by whose approval the call goes there; nothing where nobody says. */
-function answerableText({ route, tool }: Target): string {
-  if (route.owner === null && route.approved === undefined && route.lender === undefined && tool.approved === undefined) return ''
-  const spoken = remembered(answerable, route, ({ owner, approved, lender }) => {
-    const own = `${owner === null ? '' : `,"route_owner":${quote(owner)}`}${approvedText('route_approved', approved)}`
-    if (lender === undefined) return own
-    const lent = lender.owner === null ? '' : `,"credential_owner":${quote(lender.owner)}`
-    return `${own}${lent}${approvedText('credential_approved', lender.approved)}`
-  })
-  return tool.approved === undefined
-    ? spoken
-    : spoken + remembered(approvedTools, tool, ({ approved }) => approvedText('tool_approved', approved))
-}
-
-function approvedText(name: string, approved: Approval | null | undefined): string {
-  if (approved === null || approved === undefined) return ''
-  return `,"${name}":{"by":${quote(approved.by)},"until":${approved.until}}`
 }
 
 function bodyText(target: Target): string {

@@ -47,3 +47,10 @@ export function oneLine(text: string, bytes: number): string {
     found === '\n' || found === '\r' ? ' ' : `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 }
+
+/** The text of something that lives longer than a call, made once. */
+export function remembered<Key extends object>(texts: WeakMap<Key, string>, key: Key, make: (key: Key) => string): string {
+  let text = texts.get(key)
+  if (text === undefined) texts.set(key, (text = onePiece(make(key))))
+  return text
+}
