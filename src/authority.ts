@@ -65,7 +65,7 @@ export interface Authority extends Stopping {
 
 /** Tasks, their leases and their open work: parts that end each other; and what policy tells of them. */
 export function authority(parts: AuthorityParts): Authority {
-  const { clock, newId, log, state, recorder, seal, issuer, policy, inForce } = parts
+  const { clock, newId, log, state, recorder, seal, policy, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
@@ -104,15 +104,27 @@ export function authority(parts: AuthorityParts): Authority {
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
+  const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
+  const ending = { revoke, rejudge, credential, ...stopping }
+  return { ...ending, tasks, delegation, approvals, holds, ...peopled(parts, { rejudge, approvals, event }) }
+}
+
+/** What people register and are told; and the tokens of tasks. */
+function peopled(
+  parts: AuthorityParts,
+  { rejudge, approvals, event }: Pick<Authority, 'rejudge' | 'approvals'> & Pick<RejudgeParts, 'event'>,
+): Pick<Authority, 'agentsChanged' | 'registrations' | 'tokens' | 'approvalNotices' | 'notices'> {
+  const { clock, newId, log, issuer, signingKey, inForce } = parts
   const agentsChanged = (id: string | null): void =>
     void rejudge({ cause: 'agent', ...(id !== null && !id.endsWith('*') && { caller: id }) })
-  const registrations = registrationsOf(parts, event, agentsChanged)
-  const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
-  const count = (notifier: string, delivery: Delivery): void => inForce()?.delivered(notifier, delivery)
-  const told = { event, clock, log, count }
-  const acting = { tasks, tokens: new TaskTokens(parts.signingKey, issuer), delegation, registrations, agentsChanged }
-  const asking = { approvals, holds, approvalNotices: new ApprovalNotices({ approvals, ...told }) }
-  return { revoke, rejudge, credential, ...acting, ...asking, ...stopping, notices: new Notices({ ...told, newId, source: issuer }) }
+  const told = { event, clock, log, count: (notifier: string, delivery: Delivery) => inForce()?.delivered(notifier, delivery) }
+  return {
+    agentsChanged,
+    registrations: registrationsOf(parts, event, agentsChanged),
+    tokens: new TaskTokens(signingKey, issuer),
+    approvalNotices: new ApprovalNotices({ approvals, ...told }),
+    notices: new Notices({ ...told, newId, source: issuer }),
+  }
 }
 
 /** The verbs of people on registrations. */

@@ -177,14 +177,7 @@ function stagesOf(
       tokens: on.tokens,
       transaction,
     }),
-    match: makeMatch({
-      routes,
-      judgedBody: config.listen.limits.judged_body,
-      stopped: (task, route, tool) => {
-        const stopped = covering.matched(task, route, tool)
-        if (stopped !== null) throw stopped
-      },
-    }),
+    match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body, stopped: (...about) => covering.refuseMatched(...about) }),
     decide,
     approve: approveOf(loaded, on, { oblige, decide, agents, stops }),
     credential: (permit) => {

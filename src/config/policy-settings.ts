@@ -1,19 +1,20 @@
 import { z } from 'zod'
-import { duration, durationBetween, size } from '../units.ts'
+import { duration, size } from '../units.ts'
+import { approvals, reauthorise } from './people-settings.ts'
 import {
-  askOr,
-  autonomy,
-  calls,
-  denyOr,
-  effects,
-  environments,
-  line,
-  moment,
-  mostRows,
   name,
   pattern,
   patterns,
+  line,
+  moment,
+  denyOr,
+  askOr,
+  mostRows,
+  calls,
   tools,
+  effects,
+  autonomy,
+  environments,
 } from './setting-words.ts'
 import { isZone } from './zone.ts'
 
@@ -152,47 +153,6 @@ const tiers = z
   .optional()
   .describe('Rule `autonomy.tier`: asks or denies beyond the table of autonomy and risk; it loosens nothing.')
 
-const who = z
-  .string()
-  .max(256)
-  .regex(/^(group|person):[^\p{C}\p{Z}]+$/u, 'must be group:<name> or person:<name>')
-
-const approvals = z
-  .strictObject({
-    who: z
-      .array(
-        z.strictObject({
-          approvers: z.array(who).min(1).max(32).describe('Who may answer.'),
-          quorum: z.int().min(1).max(16).default(1).describe('How many different people of them must say yes.'),
-          ttl: durationBetween(10_000, 604_800_000).optional().describe('How long they may answer; absent: `approve.ttl`.'),
-          autonomy,
-          risks: z
-            .array(z.enum(['low', 'medium', 'high', 'critical']))
-            .min(1)
-            .optional()
-            .describe('Risks it is about; absent: all.'),
-          effects,
-          egress: z
-            .array(z.enum(['internal', 'partner', 'public']))
-            .min(1)
-            .optional()
-            .describe('Destinations it is about; absent: all.'),
-          tools,
-          environments,
-        }),
-      )
-      .max(mostRows)
-      .default([])
-      .describe('Who answers which calls: the first row that fits counts. Absent, or none fits: one approver, whoever that is.'),
-    single: z
-      .array(z.string().max(128))
-      .max(64)
-      .default([])
-      .describe('Ids of rules whose question is answered for the one call, never by an objective. A critical risk always is.'),
-  })
-  .optional()
-  .describe('Who answers what rules ask, and what needs an answer of its own.')
-
 const secrets = z
   .strictObject({
     tools: patterns.default([]).describe('Tools that read secrets.'),
@@ -265,22 +225,6 @@ const budgets = z
   .max(mostRows)
   .optional()
   .describe('Rules `budget.large` and `budget.nearly-spent`.')
-
-const reauthorise = z
-  .array(
-    z.strictObject({
-      causes: z
-        .array(z.enum(['session', 'idle', 'policy']))
-        .min(1)
-        .describe('Another session of its caller, a silence (`task.reauthorise.idle`), another policy revision.'),
-      autonomy,
-      environments,
-      effect: askOr,
-    }),
-  )
-  .max(mostRows)
-  .optional()
-  .describe('Rule `task.reauthorised`: active tasks that go on only after a person has said so.')
 
 /** `decide.settings`: what the rules of the default policy read as data. A rule whose setting is absent is off. */
 export const policySettings = z

@@ -46,8 +46,10 @@ export class Covering {
   }
 
   /** A call that was matched, of the caller of its task. */
-  matched(task: Matched['task'], route: Route, tool: Tool): Refusal | null {
-    return this.#options.kills.engaged === 0 ? null : this.call({ caller: { id: task.row.caller }, task, target: { route, tool } })
+  refuseMatched(task: Matched['task'], route: Route, tool: Tool): void {
+    if (this.#options.kills.engaged === 0) return
+    const stopped = this.call({ caller: { id: task.row.caller }, task, target: { route, tool } })
+    if (stopped !== null) throw stopped
   }
 
   /** A call with all that is known of it. */

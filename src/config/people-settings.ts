@@ -1,0 +1,61 @@
+/** Settings of rules that people answer. */
+import { z } from 'zod'
+import { durationBetween } from '../units.ts'
+import { askOr, mostRows, tools, effects, autonomy, environments } from './setting-words.ts'
+
+const who = z
+  .string()
+  .max(256)
+  .regex(/^(group|person):[^\p{C}\p{Z}]+$/u, 'must be group:<name> or person:<name>')
+
+export const approvals = z
+  .strictObject({
+    who: z
+      .array(
+        z.strictObject({
+          approvers: z.array(who).min(1).max(32).describe('Who may answer.'),
+          quorum: z.int().min(1).max(16).default(1).describe('How many different people of them must say yes.'),
+          ttl: durationBetween(10_000, 604_800_000).optional().describe('How long they may answer; absent: `approve.ttl`.'),
+          autonomy,
+          risks: z
+            .array(z.enum(['low', 'medium', 'high', 'critical']))
+            .min(1)
+            .optional()
+            .describe('Risks it is about; absent: all.'),
+          effects,
+          egress: z
+            .array(z.enum(['internal', 'partner', 'public']))
+            .min(1)
+            .optional()
+            .describe('Destinations it is about; absent: all.'),
+          tools,
+          environments,
+        }),
+      )
+      .max(mostRows)
+      .default([])
+      .describe('Who answers which calls: the first row that fits counts. Absent, or none fits: one approver, whoever that is.'),
+    single: z
+      .array(z.string().max(128))
+      .max(64)
+      .default([])
+      .describe('Ids of rules whose question is answered for the one call, never by an objective. A critical risk always is.'),
+  })
+  .optional()
+  .describe('Who answers what rules ask, and what needs an answer of its own.')
+
+export const reauthorise = z
+  .array(
+    z.strictObject({
+      causes: z
+        .array(z.enum(['session', 'idle', 'policy']))
+        .min(1)
+        .describe('Another session of its caller, a silence (`task.reauthorise.idle`), another policy revision.'),
+      autonomy,
+      environments,
+      effect: askOr,
+    }),
+  )
+  .max(mostRows)
+  .optional()
+  .describe('Rule `task.reauthorised`: active tasks that go on only after a person has said so.')
