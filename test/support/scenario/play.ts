@@ -191,7 +191,7 @@ class Play {
     id: string,
     step: { readonly by: string; readonly reason: string; readonly objective?: object | undefined; readonly expect?: Expected | undefined },
   ): Promise<void> {
-    const body = { by: step.by, reason: step.reason, ...(step.objective && { objective: this.#filled(step.objective) }) }
+    const body = { by: step.by, reason: step.reason, ...(step.objective && (this.#filled(step.objective) as object)) }
     await this.#hold(await this.#stage.person(`/v1/approvals/${this.#said(`<${id}>`)}/${verb}`, 'POST', body), step.expect ?? 200)
   }
 
