@@ -1,4 +1,5 @@
 import type { Decision, Question } from './decide/decide.ts'
+import { Bag } from './bag.ts'
 import { Refusal } from './refusal.ts'
 import type { KillRow } from './state/kills.ts'
 
@@ -6,14 +7,6 @@ import type { KillRow } from './state/kills.ts'
 export type OpenWork = Pick<Decision, 'question' | 'now' | 'revision'>
 
 type Call = Question['call']
-
-/**
- * Where a piece of work stands in the register; emptied when it is closed. The engine keeps the tables that a map or set has outgrown,
- * with all that was in them, until the next full collection: they shall hold this, and not each decision with its facts and its input.
- */
-interface Place {
-  work: OpenWork | null
-}
 
 /** Takes back every lease of a task; resolves when each is revoked, expired or discarded, or queued for retry. */
 export type RevokeLeases = (task: string, cause: string) => Promise<void>
@@ -35,10 +28,10 @@ export type RevokeLeases = (task: string, cause: string) => Promise<void>
  * Judged again means: it goes on if task, agent, kills, place and `countersign/continue` say so (`verdict.ts`), and live leases with it.
  */
 export class Revoke {
-  /** By call. Written by `open` and `close`. */
-  readonly #open = new Map<Call, Place>()
+  /** Written by `open` and `close`. */
+  readonly #open = new Bag<OpenWork>()
   /** By caller: what an agent has read follows all that it has open. Written by `open` and `close`. */
-  readonly #ofCaller = new Map<string, Set<Place>>()
+  readonly #ofCaller = new Map<string, Bag<OpenWork>>()
   /** Calls without a permit yet that wait for a person or a fact: whatever would end it ends the wait. Written by `hold` and `close`. */
   readonly #held = new Map<Call, Question>()
   readonly #revokeLeases: RevokeLeases
@@ -49,12 +42,11 @@ export class Revoke {
 
   /** Registers work in the tick in which its permit is minted; its call names it to `close`. */
   open(work: OpenWork): void {
-    const { call, caller } = work.question
-    const place: Place = { work }
-    this.#open.set(call, place)
-    const own = this.#ofCaller.get(caller.id)
-    if (own === undefined) this.#ofCaller.set(caller.id, new Set([place]))
-    else own.add(place)
+    const { id } = work.question.caller
+    let own = this.#ofCaller.get(id)
+    if (own === undefined) this.#ofCaller.set(id, (own = new Bag()))
+    own.add(work)
+    this.#open.add(work)
   }
 
   /** Registers a call that begins to wait before it may have a permit; gives what ends that, and so does `close`. */
@@ -66,27 +58,21 @@ export class Revoke {
   /** The last byte has gone. Idempotent; a call that never got a permit was never registered. */
   close(call: Call): void {
     if (this.#held.size > 0) this.#held.delete(call)
-    const place = this.#open.get(call)
-    if (place === undefined || place.work === null) return
-    this.#open.delete(call)
-    const { id } = place.work.question.caller
-    place.work = null
+    const work = this.#open.takeIf(({ question }) => question.call === call)
+    if (work === undefined) return
+    const { id } = work.question.caller
     const own = this.#ofCaller.get(id)
-    own?.delete(place)
+    own?.delete(work)
     if (own?.size === 0) this.#ofCaller.delete(id)
   }
 
   isOpen(call: Call): boolean {
-    return this.#open.has(call)
+    return this.#open.some(({ question }) => question.call === call)
   }
 
   /** What is open now, of one caller or of all. A list of its own: work may close while it is walked. */
   list(caller?: string): readonly OpenWork[] {
-    const list: OpenWork[] = []
-    for (const { work } of caller === undefined ? this.#open.values() : (this.#ofCaller.get(caller) ?? [])) {
-      if (work !== null) list.push(work)
-    }
-    return list
+    return caller === undefined ? this.#open.list() : (this.#ofCaller.get(caller)?.list() ?? [])
   }
 
   /** A task of this caller ended: its open work is cut at once, then its leases are taken back. */

@@ -1,5 +1,7 @@
 /** Keeps time for all exchanges with one timer, in ticks of the monotonic clock that the event loop has. */
 
+import { Bag } from '../bag.ts'
+
 export interface Timed {
   /** Looks at its own deadlines; `tick` only ever grows. */
   expire(tick: number): void
@@ -8,7 +10,7 @@ export interface Timed {
 const period = 100
 
 export class Sweep {
-  readonly #timed = new Set<Timed>()
+  readonly #timed = new Bag<Timed>()
   #timer: NodeJS.Timeout | null = null
   /** Compared with what an exchange noted when it last moved. */
   tick = 0
@@ -23,7 +25,7 @@ export class Sweep {
   }
 
   get all(): readonly Timed[] {
-    return [...this.#timed]
+    return this.#timed.list()
   }
 
   close(): void {
@@ -35,7 +37,7 @@ export class Sweep {
   #turn(): void {
     this.tick++
     if (this.#timed.size === 0) return this.close()
-    for (const timed of this.#timed) timed.expire(this.tick)
+    for (const timed of this.#timed.list()) timed.expire(this.tick)
   }
 }
 

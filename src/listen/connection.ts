@@ -1,4 +1,5 @@
 /** One connection of a client: the calls on it, and how it ends. */
+import { Bag } from '../bag.ts'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -28,7 +29,7 @@ export class Connection {
   readonly peer: string
   /** How long it may live; null on a plain port. */
   readonly term: Term | null
-  readonly calls = new Set<CallOnConnection>()
+  readonly calls = new Bag<CallOnConnection>()
   #socket: Socket
   #tls: TlsPeer | null = null
   #closing = false
@@ -74,7 +75,7 @@ export class Connection {
   /** Ends a connection of a TLS port in order: now when nothing is under way, else after the answers under way. */
   retire(): void {
     if (this.#closing) return
-    for (const call of this.calls) call.last()
+    for (const call of this.calls.list()) call.last()
     if (this.#tls === null) this.socket.destroy()
     else if (this.calls.size === 0) this.linger()
   }
@@ -89,8 +90,8 @@ export class Connection {
     // while it closes, nothing is read as a request any more, well-formed or not
     if (refusal === null || this.#broken || this.#closing || this.socket.destroyed) return null
     this.#broken = true
-    const receiving = [...this.calls].filter((call) => call.receiving)
-    for (const call of this.calls) call.last()
+    const receiving = this.calls.list().filter((call) => call.receiving)
+    for (const call of this.calls.list()) call.last()
     for (const call of receiving) call.cut(refusal)
     if (this.calls.size > 0) return receiving.length > 0 ? null : (refusal.reasons[0] ?? null)
     this.answerBare(refusal)
@@ -134,7 +135,7 @@ export class Connection {
 
   #gone(): void {
     this.#closing = true
-    for (const call of this.calls) call.clientGone()
+    for (const call of this.calls.list()) call.clientGone()
   }
 }
 

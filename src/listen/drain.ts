@@ -1,4 +1,5 @@
 /** The end of listening: what is in flight finishes, within a deadline. */
+import { Bag } from '../bag.ts'
 import { Refusal } from '../refusal.ts'
 import type { HttpCall } from './http-call.ts'
 import type { Port } from './port.ts'
@@ -8,7 +9,7 @@ const farewell = 1000
 
 /** Calls in flight. Calls enter when they arrive and leave when the request path is done with them. */
 export class InFlight {
-  readonly calls = new Set<HttpCall>()
+  readonly calls = new Bag<HttpCall>()
   #waiting: (() => void)[] = []
 
   leave(call: HttpCall): void {
@@ -31,9 +32,9 @@ export class InFlight {
 /** Takes the ports, what is in flight, and how long it may take to finish (ms). Resolves when every connection is closed. */
 export async function drain(ports: readonly Port[], inFlight: InFlight, deadline: number): Promise<void> {
   const closed = Promise.all(ports.map((port) => port.close()))
-  for (const call of inFlight.calls) call.last()
+  for (const call of inFlight.calls.list()) call.last()
   await inFlight.empty(deadline)
-  for (const call of inFlight.calls) call.cut(new Refusal('listen.draining'))
+  for (const call of inFlight.calls.list()) call.cut(new Refusal('listen.draining'))
   await inFlight.empty(farewell)
   for (const port of ports) port.destroy()
   await closed
