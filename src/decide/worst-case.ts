@@ -3,8 +3,8 @@
 import type { Entrypoint } from './engine.ts'
 import { mostInputText } from './input-text.ts'
 
-/** What a judged body may be at its caps; together with the rest it fills the longest input. */
-const bodyText = mostInputText - 128 * 1024
+/** What a judged body may be at its caps; together with the rest it fills the longest input, or nearly. */
+const bodyText = mostInputText - 96 * 1024
 /** As `match` bounds a judged body; a document past these is not judged. */
 const [mostItems, mostMembers, longestText, deepest] = [8192, 1024, 65_536, 64]
 
@@ -21,34 +21,36 @@ export function* worstInputs(entrypoint: Entrypoint): Generator<string> {
   const asked = `"request":{${requestMembers},"body":{${bodyMembers}`
   const answer = `"response":{${answerMembers},"body":{${bodyMembers},"truncated":false`
   if (entrypoint === 'countersign/response') yield `${head},${asked}}},${answer},"sample":"${'sample '.repeat(37_000)}"}}}`
+  // a line that is logged says much twice
+  const room = Math.min(bodyText, mostInputText - head.length - 16 * 1024)
   for (const shape of [texts, digits, members, nests, longTexts]) {
-    if (entrypoint === 'countersign/response') yield `${head},${asked}}},${answer},"parsed":${shape()}}}}`
-    else yield `${head},${asked},"parsed":${shape()}}}}`
+    if (entrypoint === 'countersign/response') yield `${head},${asked}}},${answer},"parsed":${shape(room)}}}}`
+    else yield `${head},${asked},"parsed":${shape(room)}}}}`
   }
 }
 
-/** As long as it may be: `piece` again and again, in lists of the most items. */
-function lists(piece: (index: number) => string, length: number): string {
+/** As long as there is room: `piece` again and again, in lists of the most items. */
+function lists(room: number, piece: (index: number) => string, length: number): string {
   const list = (from: number, count: number): string => `[${Array.from({ length: count }, (_, index) => piece(from + index)).join(',')}]`
-  const count = Math.floor(bodyText / (length + 1))
+  const count = Math.floor(room / (length + 1))
   const whole = Math.floor(count / mostItems)
   const pieces = Array.from({ length: whole }, (_, index) => list(index * mostItems, mostItems))
   return `[${[...pieces, list(whole * mostItems, count % mostItems)].join(',')}]`
 }
 
-const texts = (): string => lists((index) => `"item-${String(index).padStart(6, '0')}"`, 13)
-const digits = (): string => lists((index) => String(index % 10), 1)
-const longTexts = (): string => lists(() => `"${'ü'.repeat(longestText - 1)}"`, longestText + 1)
+const texts = (room: number): string => lists(room, (index) => `"item-${String(index).padStart(6, '0')}"`, 13)
+const digits = (room: number): string => lists(room, (index) => String(index % 10), 1)
+const longTexts = (room: number): string => lists(room, () => `"${'ü'.repeat(longestText - 1)}"`, longestText + 1)
 
-function members(): string {
+function members(room: number): string {
   const object = (from: number): string =>
     `{${Array.from({ length: mostMembers }, (_, index) => `"k${String(from + index).padStart(6, '0')}":${index % 10}`).join(',')}}`
-  return `[${Array.from({ length: Math.floor(bodyText / (mostMembers * 12 + 2)) }, (_, index) => object(index * mostMembers)).join(',')}]`
+  return `[${Array.from({ length: Math.floor(room / (mostMembers * 12 + 2)) }, (_, index) => object(index * mostMembers)).join(',')}]`
 }
 
-function nests(): string {
+function nests(room: number): string {
   const levels = deepest - 8
-  return lists(() => `${'[{"a":'.repeat(levels / 2)}1${'}]'.repeat(levels / 2)}`, levels * 4)
+  return lists(room, () => `${'[{"a":'.repeat(levels / 2)}1${'}]'.repeat(levels / 2)}`, levels * 4)
 }
 
 const names = (count: number, word: string): string[] => Array.from({ length: count }, (_, index) => `${word}-${index}`)
@@ -86,7 +88,8 @@ const bound = {
 }
 const bounds = ['legal', 'compliance'].map((by) => ({ by, ...bound }))
 const agent = { id: 'a', purpose: 'p', owners: null, autonomy: 'bounded', lifecycle: 'live', hosting: 'own', labels: {}, bounds, ttl: 1 }
-const claims = Object.fromEntries(names(32, 'claim').map((name) => [name, 'c'.repeat(512)]))
+// fewer than there may be: all parts at their caps are more than an input may hold, and claims are read by name
+const claims = Object.fromEntries(names(20, 'claim').map((name) => [name, 'c'.repeat(512)]))
 const caller = { confirmed: 'bearer', claims }
 const context = { now: 1, mode: 'enforce' }
 const approval = {

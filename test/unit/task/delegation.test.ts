@@ -263,7 +263,8 @@ describe('any chain of narrowings', () => {
     for (const list of ['tools', 'resources'] as const)
       expect(reach(outer.intent[list])).toEqual(expect.arrayContaining(reach(inner.intent[list])))
     for (const meter of ['calls', 'eur', 'bytes_out']) {
-      const spendable = ({ intent }: AskedTask): number => intent.budget[meter] ?? (meter === 'calls' ? Number.POSITIVE_INFINITY : 0)
+      const unbounded = meter === 'eur' ? 0 : Number.POSITIVE_INFINITY
+      const spendable = ({ intent }: AskedTask): number => intent.budget[meter] ?? unbounded
       expect(spendable(inner)).toBeLessThanOrEqual(spendable(outer))
     }
   }
