@@ -78,8 +78,6 @@ const approver = z
 /** `admin.approvers`. */
 export const approversConfig = z.array(approver).max(1000).default([]).describe('People who answer by a key pair of their own.')
 
-export type ApproverSettings = z.infer<typeof approver>
-
 /** Reads base64 of a SubjectPublicKeyInfo; null unless it is an Ed25519 or P-256 key in its one canonical spelling. */
 export function approverKey(text: string): KeyObject | null {
   const der = Buffer.from(text, 'base64')
