@@ -102,9 +102,9 @@ export function authority(parts: AuthorityParts): Authority {
     log,
   })
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
-  const stopping = stoppingOf(parts, { revoke, credential, tasks, event })
+  const stopping = stoppingOf(parts, { revoke, credential, tasks, approvals, event })
   const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
-  const delegation = delegationOf(parts, { tasks, rejudge, revision, event })
+  const delegation = delegationOf(parts, { tasks, rejudge, covering: stopping.covering, revision, event })
   const ending = { revoke, rejudge, credential, ...stopping }
   return { ...ending, tasks, delegation, approvals, holds, ...peopled(parts, { rejudge, approvals, event }) }
 }
@@ -148,7 +148,13 @@ function registrationsOf(
 
 function delegationOf(
   { state, clock, newId, inForce }: AuthorityParts,
-  { tasks, rejudge, revision, event }: Pick<Authority, 'tasks' | 'rejudge'> & Pick<RejudgeParts, 'revision' | 'event'>,
+  {
+    tasks,
+    rejudge,
+    covering,
+    revision,
+    event,
+  }: Pick<Authority, 'tasks' | 'rejudge' | 'covering'> & Pick<RejudgeParts, 'revision' | 'event'>,
 ): Delegation {
   return new Delegation({
     state,
@@ -158,6 +164,7 @@ function delegationOf(
     revision,
     event,
     agent: (id) => inForce()?.standing.agent(id) ?? null,
+    stopped: (caller, agent, task) => covering.party(caller, agent, task),
     depth: () => inForce()?.loaded.config.task.delegation.depth ?? 0,
     raised: makeSharing({ rejudge, fades: () => true }),
   })

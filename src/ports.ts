@@ -84,7 +84,8 @@ function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
 function isKnown({ scope, name }: Parameters<KillNounOptions['known']>[0], { foundation, wiring }: Told): boolean {
   if (name === null || scope === 'everything') return true
   const { agents } = wiring.agents
-  const { routes } = wiring.loaded.config.forward
+  const { forward, credential } = wiring.loaded.config
+  const { routes } = forward
   switch (scope) {
     case 'agent':
       return wiring.agents.find(name) !== null || agents.some(({ id }) => id === name)
@@ -96,7 +97,8 @@ function isKnown({ scope, name }: Parameters<KillNounOptions['known']>[0], { fou
       return Object.hasOwn(routes, name)
     case 'owner':
       return (
-        agents.some(({ owners }) => Object.values(owners ?? {}).includes(name)) || Object.values(routes).some(({ owner }) => owner === name)
+        agents.some(({ owners }) => Object.values(owners ?? {}).includes(name)) ||
+        [...Object.values(routes), ...Object.values(credential.providers)].some(({ owner }) => owner === name)
       )
     case 'trust-domain':
       return agents.some(({ id }) => id.split('/')[2] === name)

@@ -13,7 +13,7 @@ export interface Stopping {
   readonly covering: Covering
 }
 
-interface Parts extends Pick<Authority, 'revoke' | 'credential' | 'tasks'> {
+interface Parts extends Pick<Authority, 'revoke' | 'credential' | 'tasks' | 'approvals'> {
   readonly event: (event: LedgerEvent) => Promise<void>
 }
 
@@ -23,10 +23,20 @@ export function stoppingOf(on: AuthorityParts, parts: Parts): Stopping {
   const covering = new Covering({
     kills: state.kills,
     task: (id) => state.task(id),
+    ancestors: (id) => state.ancestors(id),
+    route: (name) => inForce()?.standing.again.route(name) ?? null,
     agent: (caller) => inForce()?.standing.agent(caller) ?? null,
   })
   const killFile = killFileOf(on, { engage: (stop) => kills.engage(stop) }, parts.event)
   const kills: Kills = killsOf(on, parts, covering, killFile)
+  // what is stopped, nobody need answer for; what was answered is good again once the kill is lifted
+  kills.watch((kill, covered) => {
+    parts.approvals
+      .stopped(`killed by ${kill.id}: ${kill.reason}`, (row) => covered(covering.ofAsk(row)))
+      .catch((error: unknown) =>
+        on.log.error({ kill: kill.id, err: error }, 'a kill is in force, and not all that people were asked for it is closed'),
+      )
+  })
   return { kills, killFile, covering }
 }
 

@@ -160,6 +160,13 @@ export class Approvals {
     for (const row of await this.list({ task, states: ['pending', 'approved'] })) await this.#give(row, `the task was ${cause}`)
   }
 
+  /** Something was stopped: nobody is asked any more for what `covered` says yes to. */
+  async stopped(reason: string, covered: (row: ApprovalRow) => boolean): Promise<void> {
+    const pending = await this.list({ states: ['pending'], limit: Number.MAX_SAFE_INTEGER })
+    const gone = await Promise.allSettled(pending.filter(covered).map((row) => this.#give(row, reason)))
+    for (const one of gone) if (one.status === 'rejected') throw one.reason
+  }
+
   /** Ends what is overdue. */
   async sweep(): Promise<void> {
     const { book, clock } = this.#options

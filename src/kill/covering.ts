@@ -3,20 +3,22 @@ import type { Question } from '../decide/decide.ts'
 import type { Route } from '../match/route.ts'
 import type { Tool } from '../match/tools.ts'
 import { Refusal } from '../refusal.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { Killable, KillBook, KillRow } from '../state/kills.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { TaskRow } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { TaskQuestion } from '../task/question.ts'
-import { lineage } from './lineage.ts'
 
 export interface CoveringOptions {
   readonly kills: Pick<KillBook, 'covering' | 'engaged'>
   readonly task: (id: string) => TaskRow | null
+  /** The tasks that a task came from, root last: what stops one of them stops it. */
+  readonly ancestors: (id: string) => readonly TaskRow[]
   /** The registration of a caller; null when there is none. */
   readonly agent: (caller: string) => Agent | null
-  /** Who owns a provider; null when nobody does. */
-  readonly providerOwner?: (provider: string) => string | null
+  /** The route of this name; null when there is none any more. */
+  readonly route: (name: string) => Route | null
 }
 
 /** As much of a call as is stopped by name. */
@@ -24,6 +26,9 @@ export interface Matched extends Pick<Question, 'task'> {
   readonly caller: { readonly id: string }
   readonly target: Pick<Question['target'], 'route' | 'tool'>
 }
+
+/** As much of an approval as is stopped by name. */
+export type Asked = Pick<ApprovalRow, 'caller' | 'task' | 'tool' | 'route'>
 
 /** While nothing is killed each look is one comparison. Every answer is the refusal, or null. */
 export class Covering {
@@ -81,17 +86,22 @@ export class Covering {
     return this.#about(row.caller, this.#options.agent(row.caller), row, null)
   }
 
+  /** What people are asked. */
+  ofAsk({ caller, task: id, tool, route: name }: Asked): Killable {
+    const { task, agent, route } = this.#options
+    return { ...this.#about(caller, agent(caller), task(id), route(name)), tool, route: name }
+  }
+
   #about(caller: string, agent: Agent | null, row: TaskRow | null, route: Route | null): Killable {
-    const { task, providerOwner } = this.#options
-    const lent = route?.credential == null ? null : (providerOwner?.(route.credential) ?? null)
+    const answering = [...Object.values(agent?.owners ?? {}), route?.owner, route?.lender?.owner]
     return {
       caller,
       trustDomain: caller.split('/')[2] ?? '',
       agent: agent?.id ?? row?.agent ?? caller,
-      tasks: row === null ? [] : lineage(row, task),
+      tasks: row === null ? [] : [row.id, ...this.#options.ancestors(row.id).map(({ id }) => id)],
       tool: null,
       route: route?.name ?? null,
-      owners: [...Object.values(agent?.owners ?? {}), route?.owner, lent].filter((owner) => typeof owner === 'string'),
+      owners: answering.filter((owner) => typeof owner === 'string'),
     }
   }
 }

@@ -121,7 +121,7 @@ export class Stops {
 
   #diverged(blamed: Blamed): void {
     if (!this.watchesMints) return
-    const score = divergenceOf(this.#options.facts(blamed.task, blamed.caller))
+    const score = this.#options.facts(blamed.task, blamed.caller).divergence.score
     for (const rule of this.#options.rules)
       if ('divergence' in rule.when && score >= rule.when.divergence)
         this.#stop(rule, blamed, { divergence: score, most: rule.when.divergence })
@@ -147,12 +147,6 @@ export class Stops {
     const about = { message, decision: call, task, caller, tool, owners: { business, security, incident, route: null, credential: null } }
     await Promise.all(rule.notify.map((to) => this.#options.notify({ to, effect: 'deny', ...about })))
   }
-}
-
-/** How far a task has left its intent, 0 to 100; 0 as long as nobody says. */
-export function divergenceOf(facts: TaskFacts): number {
-  const { divergence } = facts as TaskFacts & { readonly divergence?: { readonly score: number } }
-  return divergence?.score ?? 0
 }
 
 function blamedFor({ question: { call, caller, task, target } }: Decision): Blamed {

@@ -20,6 +20,8 @@ export interface Again {
   call(call: Call, was: Target): Place | null
   /** Also null when no route to the destination is lent a credential of that provider. */
   lease(lent: Lent): Place | null
+  /** The route of this name. */
+  route(name: string): Route | null
 }
 
 /** Makes the look-up in these routes, by name; each is compiled when it is first needed. They are known to compile. */
@@ -48,6 +50,7 @@ export function makeAgain(routes: ReadonlyMap<string, Route>): Again {
       const [first] = leading
       return first === undefined ? null : compile(first).rest
     },
+    route: (name) => routes.get(name) ?? null,
   }
 }
 

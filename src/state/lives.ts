@@ -5,6 +5,9 @@ import type { PausedBy, TaskRow } from './state.ts'
 import type { LiveTask, TaskTable } from './task-table.ts'
 import { below, type TaskTree } from './tree.ts'
 
+/** Far above any depth that a hand-off may reach: a circle in the rows must not hang a call. */
+const deepest = 64
+
 export interface LivesParts {
   readonly tasks: TaskTable
   readonly tree: TaskTree
@@ -92,7 +95,7 @@ export class Lives {
   ancestors(id: string): readonly TaskRow[] {
     const found: TaskRow[] = []
     let up = this.#parts.tasks.row(id)?.parent ?? null
-    while (up !== null) {
+    while (up !== null && found.length < deepest) {
       const row = this.#parts.tasks.row(up)
       if (row === null) break
       found.push(row)

@@ -25,6 +25,8 @@ export interface DelegationOptions {
   readonly event: (event: TaskEvent) => Promise<void>
   /** The registration of a workload as it is now; null when there is none. */
   readonly agent: (id: string) => Agent | null
+  /** Why a workload, or what it would do within a task, is stopped; null when it is not. */
+  readonly stopped: (caller: string, agent: Agent | null, task: TaskRow) => Refusal | null
   /** How often a task may be handed on; 0: not at all. */
   readonly depth: () => number
   /** Told of callers that know more than before. */
@@ -64,8 +66,8 @@ export class Delegation {
     const reasons = 'reasons' in narrowed ? [...narrowed.reasons] : []
     const waits = readWait(wait, left, reasons)
     const receiver = typeof to === 'string' && to.length <= longestId && oneWorkload.test(to) ? to : null
-    if (receiver === null || this.#notLive(receiver) !== null)
-      reasons.push('to must be the SPIFFE ID of an agent that is registered and live')
+    if (receiver === null || this.#notLive(receiver) !== null || this.#stopped(receiver, parent) !== null)
+      reasons.push('to must be the SPIFFE ID of an agent that is registered, live and not stopped')
     this.#checkDepth(parent, reasons)
     if (receiver === null || 'reasons' in narrowed || reasons.length > 0) throw new Refusal('decide.denied', { reasons })
     if (state.grants.open(parent.id).length >= mostOpen)
@@ -161,6 +163,14 @@ export class Delegation {
     if (task.state !== 'active') throw new Refusal('task.paused')
     const dead = this.#notLive(task.caller)
     if (dead !== null) throw new Refusal('task.agent-not-live', { reasons: ['the agent that hands on is not live'], detail: dead })
+    const stopped = this.#stopped(task.caller, task)
+    if (stopped !== null) throw stopped
+  }
+
+  /** Why this workload does nothing within the task. */
+  #stopped(caller: string, task: TaskRow): Refusal | null {
+    const { agent, stopped } = this.#options
+    return stopped(caller, agent(caller), task)
   }
 
   #checkDepth(parent: TaskRow, reasons: string[]): void {

@@ -221,6 +221,30 @@ describe('a call that is ready to wait', () => {
     expect(await rig.approvals().read(id)).toMatchObject({ state: 'withdrawn', closed: { by: 'countersign' } })
   })
 
+  test('is not asked about any more once its tool, its route or its owner is killed; what others ask stays', async () => {
+    await using rig = await started({}, { owner: 'pay-team@acme.example' })
+    const { running, approvals } = rig
+    const { kills, holds } = running.sidecar.foundation
+    const handle = async (path: string): Promise<string> => handleOf(await refund(running, { path })).id
+    for (const [scope, name] of [
+      ['tool', 'pay.refund'],
+      ['route', 'pay'],
+      ['owner', 'pay-team@acme.example'],
+    ] as const) {
+      const [one, two] = [await handle('/pay/refunds'), await handle('/pay/refunds/large')]
+      const held = refund(running, waiting)
+      await expect.poll(() => holds.size).toBe(1)
+      const closed = turned(running, 'withdrawn')
+      const { kill } = await kills.engage({ scope, name, by: 'person:oncall', reason: 'look first' })
+      expect((await held).json['code'], scope).toBe('kill.engaged')
+      const reason = `killed by ${kill.id}: look first`
+      expect(await closed).toMatchObject({ state: 'withdrawn', closed: { by: 'countersign', reason } })
+      expect(await approvals().read(one)).toMatchObject({ closed: { reason } })
+      expect(await approvals().read(two)).toMatchObject({ state: scope === 'tool' ? 'pending' : 'withdrawn' })
+      await kills.lift(kill.id, 'person:oncall', 'over')
+    }
+  })
+
   test('ends when Countersign shuts down, with its handle', async () => {
     await using rig = await started()
     const opened = turned(rig.running, 'pending')

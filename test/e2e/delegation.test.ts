@@ -216,7 +216,7 @@ describe('a grant', () => {
       [{ budget: { eur: 1 } }, 'budget names a meter that is not within this task'],
       [{ ttl: '2h' }, 'ttl is longer than this task lets it live'],
       [{ expires: '2h' }, 'expires is longer than this task lives'],
-      [{ to: 'spiffe://acme.example/ns/test/sa/nobody' }, 'to must be the SPIFFE ID of an agent that is registered and live'],
+      [{ to: 'spiffe://acme.example/ns/test/sa/nobody' }, 'to must be the SPIFFE ID of an agent that is registered, live and not stopped'],
     ] as const) {
       const answer = await post(running, `/${task}/hand-off`, agentId, { to: helper, purpose: 'p', ...asked })
       expect(answer.json).toMatchObject({ status: 403, code: 'decide.denied', reasons: [reason] })
@@ -224,6 +224,24 @@ describe('a grant', () => {
     const child = await handOn(running, task)
     const deeper = await post(running, `/${child}/hand-off`, helper, { to: stranger, purpose: 'p' })
     expect(deeper.json).toMatchObject({ code: 'decide.denied', reasons: ['a task may be handed on 1 times and no more'] })
+  })
+})
+
+describe('a killed agent', () => {
+  test('is handed nothing, and redeems nothing that it was handed before', async () => {
+    await using upstream = await TestUpstream.start()
+    await using running = await start(upstream.url)
+    const task = await open(running)
+    const grant = await offer(running, task)
+    const { kills } = running.sidecar.foundation
+    const { kill } = await kills.engage({ scope: 'agent', name: helper, by: 'person:oncall', reason: 'test' })
+    expect((await post(running, `/${task}/hand-off`, agentId, { to: helper, purpose: 'p' })).json).toMatchObject({
+      code: 'decide.denied',
+      reasons: ['to must be the SPIFFE ID of an agent that is registered, live and not stopped'],
+    })
+    expect((await post(running, '', helper, grant)).json['code']).toBe('kill.engaged')
+    await kills.lift(kill.id, 'person:oncall', 'over')
+    expect((await post(running, '', helper, grant)).status).toBe(201)
   })
 })
 

@@ -16,7 +16,7 @@ function options(to: string, more: Partial<RunningOptions> = {}): RunningOptions
   const introspect = { secret: { env: 'INTROSPECTION' } }
   return {
     routes: { api: routeTo(to, 'api', { credential: 'api', tools, owner: 'api-team@acme.example' }), open: routeTo(to, 'open') },
-    providers: { api: { type: 'jwt', audience: 'https://api.acme.example', introspect } },
+    providers: { api: { type: 'jwt', audience: 'https://api.acme.example', introspect, owner: 'vault-team@acme.example' } },
     agents: [freeAgent(), freeAgent({ id: other, owners: { ...owners, business: 'other@acme.example' } }), freeAgent({ id: pod('*') })],
     env: { INTROSPECTION: 'introspection-secret' },
     ...more,
@@ -40,6 +40,7 @@ const covering: readonly (readonly [string, string | undefined, boolean])[] = [
   ['route', 'api', false],
   ['tool', 'api.events', false],
   ['owner', 'api-team@acme.example', false],
+  ['owner', 'vault-team@acme.example', false],
 ]
 
 describe('a kill', () => {

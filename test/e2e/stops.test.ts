@@ -76,6 +76,31 @@ describe('a rule that counts refusals', () => {
   })
 })
 
+describe('a rule that watches divergence', () => {
+  test('stops the task whose score reaches its limit, with the score, cuts what it has open, and no other task', async () => {
+    await using upstream = await StreamingUpstream.start()
+    const intent = { ...(freeAgent()['intent'] as Settings), tools: ['api.known'] }
+    const stops = [{ id: 'left-its-intent', when: { divergence: 30 } }]
+    await using running = await start(upstream.url, { stops }, { agents: [freeAgent({ implicit: false, intent })] })
+    const [bad, good] = [await openTask(running), await openTask(running)]
+    const stream = await openStream(running, agentId, bad)
+    // a tool beyond the intent counts 10 each time
+    for (let at = 0; at < 2; at++) expect((await get(running, '/api/ok', agentId, bad)).json['code']).toBe('decide.denied')
+    expect(running.sidecar.foundation.state.facts(bad, agentId).task.divergence.score).toBe(20)
+    expect(stream.ended).toBe(false)
+    expect((await get(running, '/api/ok', agentId, bad)).json['code']).toBe('decide.denied')
+    await stream.over
+    expect((await get(running, '/api/events', agentId, bad)).json['code']).toBe('kill.engaged')
+    expect((await get(running, '/api/ok', agentId, good)).json['code']).toBe('decide.denied')
+    expect(await killed(running)).toMatchObject({
+      scope: 'task',
+      name: bad,
+      reason: 'rule left-its-intent: divergence 30 of 30',
+      facts: { divergence: 30, most: 30, owners },
+    })
+  })
+})
+
 describe('a rule that watches credentials', () => {
   const stops = [{ id: 'misused', when: { credential_misuse: 1 }, scope: 'agent' }]
   const route = { credential: 'api' }

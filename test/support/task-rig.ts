@@ -1,6 +1,7 @@
 /** A caller, its agent, a clock that is set by hand, and the state and verbs of tasks around them. */
 import type { Caller } from '../../src/identify/identify.ts'
 import { idSource } from '../../src/id.ts'
+import { Refusal } from '../../src/refusal.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
 import type { MintRequest } from '../../src/state/mint.ts'
 import type { Intent, Seal, TaskRow } from '../../src/state/state.ts'
@@ -118,6 +119,8 @@ export interface TaskRig {
   readonly delegation: Delegation
   /** How often a task may be handed on. */
   depth: number
+  /** Workloads that are killed. */
+  readonly stopped: Set<string>
   /** Callers that were told of what others read. */
   readonly raised: string[]
   readonly events: TaskEvent[]
@@ -167,6 +170,7 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
       rig.events.push(event)
     },
     agent: (id) => rig.registry.find(id),
+    stopped: (caller) => (rig.stopped.has(caller) ? new Refusal('kill.engaged') : null),
     depth: () => rig.depth,
     raised: (told) => rig.raised.push(...told.map(({ caller }) => caller)),
   })
@@ -179,6 +183,7 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     tasks,
     delegation,
     depth: 4,
+    stopped: new Set(),
     raised: [],
     events: [],
     questions: [],

@@ -65,7 +65,7 @@ class Rig {
     fulfil: ({ call, caller: who, task, target }, effect, duties) => {
       if (duties !== noDuties) this.fulfilled.push([call.id, who.id, task.row.id, target.tool.name, effect, duties])
     },
-    again: { call: ({ id }) => this.place(id), lease: ({ provider }) => this.place(provider) },
+    again: { call: ({ id }) => this.place(id), lease: ({ provider }) => this.place(provider), route: () => null },
   }
 
   readonly options: RejudgeOptions = {

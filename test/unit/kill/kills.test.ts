@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Covering } from '../../../src/kill/covering.ts'
 import { Kills, KillFault, type KillsOptions, type Stop } from '../../../src/kill/kills.ts'
-import { lineage } from '../../../src/kill/lineage.ts'
 import { Tally } from '../../../src/kill/tally.ts'
 import { idSource } from '../../../src/id.ts'
 import type { LedgerEvent } from '../../../src/record/record.ts'
@@ -17,7 +16,13 @@ function rig(change: Partial<KillsOptions> = {}) {
   const { kills: book } = openSqlite({ path: ':memory:', clock: () => 1 })
   const happened: string[] = []
   const rows = new Map<string, TaskRow>()
-  const covering = new Covering({ kills: book, task: (id) => rows.get(id) ?? null, agent: () => sketchAgent() })
+  const covering = new Covering({
+    kills: book,
+    task: (id) => rows.get(id) ?? null,
+    ancestors: () => [],
+    agent: () => sketchAgent(),
+    route: () => null,
+  })
   const events: LedgerEvent[] = []
   const gate = { written: Promise.resolve() }
   const kills = new Kills({
@@ -141,17 +146,20 @@ test('a start says what is in force and ends what was left', async () => {
 })
 
 test('a kill of a task covers all that descends from it, and a circle of parents ends', () => {
-  const { kills: book } = openSqlite({ path: ':memory:', clock: () => 1 })
-  const rows = new Map(
-    [sketchRow({ id: 't_a', parent: 't_c' }), sketchRow({ id: 't_b', parent: 't_a' }), sketchRow({ id: 't_c', parent: 't_b' })].map(
-      (row) => [row.id, row],
-    ),
-  )
-  const covering = new Covering({ kills: book, task: (id) => rows.get(id) ?? null, agent: () => null })
-  expect(covering.party(caller, null, rows.get('t_b') ?? null)).toBeNull()
-  book.engage({ id: 'k_1', scope: 'task', name: 't_a', at: 0, by: 'person:oncall', reason: 'test', lifted: null })
-  expect(covering.party(caller, null, rows.get('t_b') ?? null)).toMatchObject({ code: 'kill.engaged', retry: 'never' })
-  expect(lineage(sketchRow({ id: 't_b', parent: 't_a' }), (id) => rows.get(id) ?? null).length).toBeLessThanOrEqual(64)
+  const state = openSqlite({ path: ':memory:', clock: () => 1 })
+  const row = sketchRow({ id: 't_b', parent: 't_a' })
+  for (const each of [row, sketchRow({ id: 't_a', parent: 't_c' }), sketchRow({ id: 't_c', parent: 't_b' })]) state.openTask(each)
+  const covering = new Covering({
+    kills: state.kills,
+    task: (id) => state.task(id),
+    ancestors: (id) => state.ancestors(id),
+    agent: () => null,
+    route: () => null,
+  })
+  expect(covering.party(caller, null, row)).toBeNull()
+  state.kills.engage({ id: 'k_1', scope: 'task', name: 't_a', at: 0, by: 'person:oncall', reason: 'test', lifted: null })
+  expect(covering.party(caller, null, row)).toMatchObject({ code: 'kill.engaged', retry: 'never' })
+  expect(state.ancestors('t_b').length).toBeLessThanOrEqual(64)
 })
 
 test('a tally counts what lies within its span, and no further than it matters', () => {

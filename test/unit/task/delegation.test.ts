@@ -97,6 +97,20 @@ describe('a grant', () => {
     expect(await codeOf(rig.delegation.offer(await open(rig), { to: otherId, purpose: 'p' }))).toBe('decide.denied')
   })
 
+  it('is neither offered nor redeemed by a workload that is killed, nor for one', async () => {
+    const rig = taskRig({ agents })
+    const task = await open(rig)
+    const offered = await rig.delegation.offer(task, { to: otherId, purpose: 'do a part' })
+    rig.stopped.add(otherId)
+    expect(await codeOf(rig.delegation.offer(task, { to: otherId, purpose: 'p' }))).toBe('decide.denied')
+    rig.stopped.delete(otherId)
+    rig.stopped.add(agentId)
+    expect(await codeOf(rig.delegation.offer(task, { to: otherId, purpose: 'p' }))).toBe('kill.engaged')
+    expect(await codeOf(redeem(rig, offered))).toBe('kill.engaged')
+    rig.stopped.clear()
+    expect((await redeem(rig, offered)).state).toBe('active')
+  })
+
   it('names one workload, not a pattern, and only so many are open at once', async () => {
     const rig = taskRig({ agents: [sketchAgent(), sketchAgent({ id: 'spiffe://acme.example/ns/support/sa/*' })] })
     const task = await open(rig)
