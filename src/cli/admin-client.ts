@@ -36,7 +36,8 @@ export class AdminFault extends Error {
   }
 }
 
-interface AccessOptions {
+/** What a command line says of where the admin port is, and of who asks. */
+export interface AccessOptions {
   readonly config?: string | undefined
   readonly addr?: string | undefined
   readonly key?: string | undefined
@@ -58,13 +59,22 @@ export async function findAdmin(values: AccessOptions, env: Invocation['env']): 
     file ??= resolve(folder, config.admin.key?.file ?? resolve(dirname(resolve(folder, config.task.state.path)), 'admin.key'))
   }
   const place = at ?? '127.0.0.1:7421'
-  const pair = values['key-pair'] ?? (values.key === undefined && values.token === undefined ? env['COUNTERSIGN_KEY_PAIR'] : undefined)
+  const pair = keyPairOf(values, env)
   if (values.token !== undefined && values['key-pair'] !== undefined) throw new UsageFault('give --key-pair or --token, not both')
   if (pair !== undefined) return { at: place, authorize: await signing(place, pair) }
   if (values.token !== undefined) return bearer(place, readToken(values.token))
   if (file === undefined)
     throw new UsageFault('which Countersign? Give --config FILE, or --key FILE with the local key (admin.key beside its state)')
   return bearer(place, readKey(file))
+}
+
+/** Whether the way in says who somebody is, so that nobody needs to say it. */
+export function saysWho(values: AccessOptions, env: Invocation['env']): boolean {
+  return values.token !== undefined || keyPairOf(values, env) !== undefined
+}
+
+function keyPairOf(values: AccessOptions, env: Invocation['env']): string | undefined {
+  return values['key-pair'] ?? (values.key === undefined && values.token === undefined ? env['COUNTERSIGN_KEY_PAIR'] : undefined)
 }
 
 function bearer(at: string, key: string): AdminAccess {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { checkAgent } from '../config/agents-from.ts'
 import { ConfigFault } from '../config/findings.ts'
-import { adminOptions, adminUsage, askJson, findAdmin, type AdminAccess } from './admin-client.ts'
+import { adminOptions, adminUsage, askJson, findAdmin, saysWho, type AccessOptions, type AdminAccess } from './admin-client.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 
 interface AgentView {
@@ -14,7 +14,7 @@ interface AgentView {
   readonly missing: readonly string[]
 }
 
-interface Values {
+interface Values extends AccessOptions {
   readonly role?: string | undefined
   readonly reason?: string | undefined
   readonly as?: string | undefined
@@ -89,8 +89,10 @@ function asking(verb: string | undefined, name: string, values: Values, invocati
 }
 
 /** What gives an agent more is never signed by a variable that happens to be set. */
-function words(verb: string, { reason, as: name }: Values, { env }: Invocation): { readonly reason: string; readonly by: string } {
+function words(verb: string, values: Values, { env }: Invocation): { readonly reason: string; readonly by?: string } {
+  const { reason, as: name } = values
   if (reason === undefined) throw new UsageFault(`${verb} needs --reason`)
+  if (saysWho(values, env)) return { reason }
   if (name === undefined && (verb === 'accept' || verb === 'resume')) throw new UsageFault(`${verb} needs --as with your name`)
   return { reason, by: name ?? env['USER'] ?? 'unknown' }
 }

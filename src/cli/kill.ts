@@ -1,5 +1,5 @@
 import { scopes } from '../kill/name.ts'
-import { adminOptions, adminUsage, askJson, findAdmin } from './admin-client.ts'
+import { adminOptions, adminUsage, askJson, findAdmin, saysWho, type AccessOptions } from './admin-client.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 
 /** A kill as the admin port shows it. */
@@ -27,7 +27,7 @@ const actOptions = {
 } as const
 
 const actUsage = `  --reason TEXT    why; it stands in the ledger
-  --as NAME        who you are, for the ledger (default: the USER variable)
+  --as NAME        who you are: with the local key alone, which names nobody (default: the USER variable)
   -o text|json     how the answer is printed (default: text)
 ${adminUsage}
 
@@ -99,13 +99,14 @@ ${actUsage}`,
   },
 }
 
-/** Only somebody with a name stops and lifts. */
+/** Only somebody with a name stops and lifts: proven, or said. */
 function wordsOf(
-  values: { readonly reason?: string | undefined; readonly as?: string | undefined },
+  values: AccessOptions & { readonly reason?: string | undefined; readonly as?: string | undefined },
   { env }: Invocation,
   verb: string,
-): { readonly reason: string; readonly by: string } {
+): { readonly reason: string; readonly by?: string } {
   if (values.reason === undefined) throw new UsageFault(`${verb} needs --reason`)
+  if (saysWho(values, env)) return { reason: values.reason }
   const by = values.as ?? env['USER']
   if (by === undefined || by.trim() === '') throw new UsageFault('who are you? Give --as NAME')
   return { reason: values.reason, by }

@@ -174,12 +174,20 @@ export class LogWriter {
     const who = shortName(word(line.own, 'by')).padEnd(14)
     if (name.startsWith('kill.'))
       return `${clock(line)}  ${this.#paint('red', '■')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${this.#paint('red', name)}  ${killText(detail)}${text}`
-    return `${clock(line)}  ${this.#paint('cyan', '·')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${name}${text}`
+    return `${clock(line)}  ${this.#paint('cyan', '·')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${name}${text || eventText(detail)}`
   }
 
   #paint(style: 'gray' | 'red' | 'green' | 'yellow' | 'cyan', text: string): string {
     return this.#colour ? styleText(style, text, { validateStream: false }) : text
   }
+}
+
+/** To whom, what was answered, and why, where an event says so. */
+function eventText(detail: unknown): string {
+  const own: Readonly<Record<string, unknown>> = detail !== null && typeof detail === 'object' ? { ...detail } : {}
+  const to = shortName(word(own, 'to'))
+  const why = ['purpose', 'reason', 'cause'].flatMap((name) => (word(own, name) === '' ? [] : [`"${word(own, name)}"`]))
+  return [to === '' ? '' : `to ${to}`, word(own, 'verdict'), ...why].map((part) => (part === '' ? '' : `  ${part}`)).join('')
 }
 
 /** What a kill stops, or what came of it, and why. */

@@ -16,7 +16,8 @@ With --config the proxy runs until SIGTERM or SIGINT, then drains. The file is r
 a bad one is reported and the one before stays in force.
 
 Without it a small company is set up in a fresh temporary folder: a development trust domain, three APIs that check their
-credentials, one agent and the default policy. An agent's calls are told on the terminal step by step; then it stays up.
+credentials, two agents and the default policy. Their calls are told on the terminal step by step; then it stays up. One call asks
+a person: on a terminal that is you, and after half a minute, or without a terminal, the story answers itself.
 
   --config FILE   configuration (see: countersign check, countersign schema)
   --once          end after the story: exit 0 when every step was as told, else 1
@@ -27,16 +28,19 @@ exit status: 0, 1 a step was not as told, 64 wrong usage, 69 a port or file coul
     if (positionals.length > 0) throw new UsageFault('start takes no arguments')
     if (values.config !== undefined && values.once === true) throw new UsageFault('--once goes with the demonstration, not with --config')
     if (values.config !== undefined) return serve(values.config, invocation)
-    const { stdout, signal } = invocation
+    const { stdin, stdout, signal } = invocation
     // the story brings a server of gRPC and much else that a proxy has no use for
-    const { demonstrate } = await import('../demo/demonstrate.ts')
+    const [{ demonstrate }, { askOnTerminal }] = await Promise.all([import('../demo/demonstrate.ts'), import('../demo/terminal.ts')])
+    const attended = values.once !== true && stdin.isTTY === true && stdout.isTTY === true
+    // of what the log warns, such as a kill, the story tells
     return demonstrate({
       once: values.once === true,
       colour: mayColour(invocation),
       print: (text) => stdout.write(`${text}\n`),
+      ask: attended ? askOnTerminal({ input: stdin, output: stdout, patience: 30_000 }) : null,
       signal,
       open: (loaded) =>
-        openSidecar(loaded, { env: invocation.env, log: pino({ level: 'warn' }, destination(2)), version: invocation.version }),
+        openSidecar(loaded, { env: invocation.env, log: pino({ level: 'error' }, destination(2)), version: invocation.version }),
     })
   },
 }

@@ -3,12 +3,13 @@ import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeKeyPair, publicText } from '../cli/key-pair.ts'
 import { certificatesPem } from '../identify/x509/pem.ts'
 import { developmentIssuer, type DevelopmentIssuer } from './issuer.ts'
 import { serveWorkloadApi } from './workload-api.ts'
 import { crm, mail, payments, startUpstream, type Upstream } from './upstreams.ts'
 
-/** A small company on one machine: a trust domain with its Workload API, three APIs that check their credentials, one agent, one configuration. */
+/** A small company on one machine: a trust domain with its Workload API, three APIs that check their credentials, two agents, one person, one configuration. */
 export interface Company {
   /** Fresh folder that holds everything the demonstration writes. */
   readonly folder: string
@@ -19,16 +20,24 @@ export interface Company {
   /** Where any SPIFFE SDK gets SVIDs of this company, as `SPIFFE_ENDPOINT_SOCKET` takes it. */
   readonly workloadApi: string
   readonly agent: string
+  /** The agent that a part of the task is handed on to. */
+  readonly reader: string
+  /** Who answers approvals and stops agents: made up, with a key pair of her own. */
+  readonly person: { readonly name: string; readonly keyPair: string }
   readonly audience: string
   readonly upstreams: { readonly crm: Upstream; readonly mail: Upstream; readonly payments: Upstream }
-  /** Writes fresh SVIDs of the agent and gives them: `agent.jwt`, and for mutual TLS `agent.pem` and `agent.key` beside `bundle.pem`. */
+  /**
+   * Writes fresh SVIDs of the agents and gives them: `agent.jwt`, for mutual TLS `agent.pem` and `agent.key` beside `bundle.pem`, and
+   * `reader.jwt`.
+   */
   svids(): Promise<AgentSvids>
   close(): Promise<void>
 }
 
-/** What the agent proves itself with. */
+/** What the agents prove themselves with. */
 export interface AgentSvids {
   readonly token: string
+  readonly readerToken: string
   /** PEM, for a TLS client. */
   readonly certificate: { readonly cert: string; readonly key: string; readonly ca: string }
 }
@@ -40,6 +49,7 @@ export async function foundCompany(): Promise<Company> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-'))
   const issuer = await developmentIssuer('acme.example')
   const agent = 'spiffe://acme.example/ns/support/sa/refund-agent'
+  const reader = 'spiffe://acme.example/ns/support/sa/order-reader'
   const audience = 'spiffe://acme.example/countersign'
   const secret = randomBytes(24).toString('base64url')
   const ports = await freePorts([7420, 7421, 7423, 7424])
@@ -47,23 +57,27 @@ export async function foundCompany(): Promise<Company> {
   const workloadApi = await serveWorkloadApi({
     issuer,
     socket: join(folder, 'workload-api.sock'),
-    ids: [agent, audience],
+    ids: [agent, audience, reader],
     seconds: svidSeconds,
     dns: ['localhost'],
   })
   writeFileSync(join(folder, 'crm-introspection.secret'), secret, { mode: 0o600 })
+  const person = { name: 'ada', keyPair: join(folder, 'ada.key') }
+  const personKey = publicText(makeKeyPair(person.keyPair, 'ed25519'))
   const configFile = join(folder, 'countersign.yaml')
   copyFileSync(new URL('../../examples/demonstration/countersign.yaml', import.meta.url), configFile)
   return {
     folder,
     configFile,
-    env: { ...addresses(ports, upstreams), SPIFFE_ENDPOINT_SOCKET: workloadApi.address },
+    env: { ...addresses(ports, upstreams), SPIFFE_ENDPOINT_SOCKET: workloadApi.address, PERSON: person.name, PERSON_KEY: personKey },
     issuer,
     workloadApi: workloadApi.address,
     agent,
+    reader,
+    person,
     audience,
     upstreams,
-    svids: () => writeSvids(issuer, folder, agent, audience),
+    svids: () => writeSvids(issuer, folder, { agent, reader, audience }),
     close: async () => {
       for (const upstream of Object.values(upstreams)) await upstream.close()
       await workloadApi.close()
@@ -71,14 +85,25 @@ export async function foundCompany(): Promise<Company> {
   }
 }
 
-async function writeSvids(issuer: DevelopmentIssuer, folder: string, agent: string, audience: string): Promise<AgentSvids> {
+async function writeSvids(
+  issuer: DevelopmentIssuer,
+  folder: string,
+  { agent, reader, audience }: Pick<Company, 'agent' | 'reader' | 'audience'>,
+): Promise<AgentSvids> {
+  const readerToken = await issuer.mint(reader, audience, svidSeconds)
   const token = await issuer.mint(agent, audience, svidSeconds)
   const { chain, key } = issuer.issue({ id: agent, seconds: svidSeconds })
   const pem = createPrivateKey({ key: Buffer.from(key ?? []), format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' })
   const certificate = { cert: certificatesPem(chain), key: pem, ca: certificatesPem(issuer.authorities) }
-  const files = { 'agent.jwt': token, 'agent.pem': certificate.cert, 'agent.key': pem, 'bundle.pem': certificate.ca }
+  const files = {
+    'agent.jwt': token,
+    'reader.jwt': readerToken,
+    'agent.pem': certificate.cert,
+    'agent.key': pem,
+    'bundle.pem': certificate.ca,
+  }
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text, { mode: 0o600 })
-  return { token, certificate }
+  return { token, readerToken, certificate }
 }
 
 /** Three APIs that check their credentials; the CRM also asks Countersign whether they were taken back. */

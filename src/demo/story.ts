@@ -1,22 +1,3 @@
-import { request, type IncomingMessage } from 'node:http'
-import { request as secureRequest } from 'node:https'
-import type { AgentSvids, Company } from './company.ts'
-
-/** Where agents reach Countersign: plain on loopback, and over TLS. */
-export interface AgentPorts {
-  readonly plain: number
-  readonly tls: number
-}
-
-/** What came back for one call of the story. */
-export interface Seen {
-  readonly status: number
-  readonly code: string | null
-  readonly reasons: readonly string[]
-  readonly call: string | null
-  readonly body: unknown
-}
-
 /** One call of the agent as the story tells it. */
 export interface Step {
   readonly title: string
@@ -25,8 +6,8 @@ export interface Step {
   readonly method: string
   readonly path: string
   readonly body?: unknown
-  /** `token` (default): a JWT-SVID as a Bearer token; `certificate`: an X.509-SVID over mutual TLS; `none`: nothing. */
-  readonly identity?: 'token' | 'certificate' | 'none'
+  /** `token` (default): a JWT-SVID as a Bearer token; `certificate`: an X.509-SVID over mutual TLS; `reader`: the JWT-SVID of the sub-agent. */
+  readonly identity?: 'token' | 'certificate' | 'reader' | 'none'
   /** What must come back, or the story is not as told. */
   readonly expect: { readonly status: number; readonly code?: string }
 }
@@ -38,7 +19,7 @@ export const opening: Step = {
   path: '/.countersign/v1/tasks',
   body: {
     purpose: 'refund order 1042',
-    tools: ['crm.order.read', 'crm.customer.read', 'mail.send', 'payments.refund.create'],
+    tools: ['crm.order.read', 'crm.order.watch', 'crm.customer.read', 'mail.send', 'payments.refund.create'],
     resources: ['order:1042', 'customer:42'],
     ttl: '10m',
   },
@@ -101,66 +82,66 @@ export const calls: readonly Step[] = [
     body: { to: 'claims@partner.example', text: 'Order 1042 was delivered damaged.' },
     expect: { status: 403, code: 'decide.denied' },
   },
+]
+
+export const refund: Step = {
+  title: 'A risky call asks for a person',
+  text: 'Money leaves: this agent is bounded, so a person has to say yes first. The agent gets a handle, and can wait.',
+  method: 'POST',
+  path: '/payments/refunds',
+  body: { order: '1042', amount: 180 },
+  expect: { status: 403, code: 'approve.required' },
+}
+
+/** What the agent hands on, and to whom it may. */
+export const handOff = (to: string): Step => ({
+  title: 'A part of the task is handed to another agent',
+  text: 'The order reader is to look the order up: these two tools, this order, five calls. Never more than the task itself has.',
+  method: 'POST',
+  path: '/hand-off',
+  body: {
+    to,
+    purpose: 'look up order 1042',
+    tools: ['crm.order.read', 'crm.order.watch'],
+    resources: ['order:1042'],
+    budget: { calls: 5 },
+    ttl: '5m',
+  },
+  expect: { status: 201 },
+})
+
+export const redeemed: Step = {
+  title: 'The order reader takes it up',
+  text: 'With an identity of its own, and the token that was handed on: stolen, it would be worth nothing to anybody else.',
+  method: 'POST',
+  path: '/.countersign/v1/tasks',
+  identity: 'reader',
+  expect: { status: 201 },
+}
+
+/** The calls under the part that was handed on, in order. */
+export const readerCalls: readonly Step[] = [
   {
-    title: 'A risky call asks for a person',
-    text: 'Money leaves: this agent is bounded, so a person has to say yes first.',
-    method: 'POST',
-    path: '/payments/refunds',
-    body: { order: '1042', amount: 180 },
-    expect: { status: 403, code: 'approve.required' },
+    ...read,
+    title: 'The order reader reads the order',
+    text: 'This is what the part is for.',
+    identity: 'reader',
+  },
+  {
+    title: 'It may do less than the agent it works for',
+    text: 'The refund agent read this customer a moment ago. That was not handed on.',
+    method: 'GET',
+    path: '/crm/customers/42',
+    identity: 'reader',
+    expect: { status: 403, code: 'decide.denied' },
   },
 ]
 
-/** Makes one call of the story as an agent would: its SVID where an SDK puts an API key, or as its client certificate. */
-export function makeCall(step: Step, ports: AgentPorts, svids: AgentSvids): Promise<Seen> {
-  const { identity = 'token', method, path } = step
-  const body = step.body === undefined ? '' : JSON.stringify(step.body)
-  const headers = {
-    ...(identity === 'token' ? { authorization: `Bearer ${svids.token}` } : {}),
-    ...(body ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) } : {}),
-  }
-  return new Promise((resolve, reject) => {
-    const answered = (response: IncomingMessage): void => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (part: string) => (text += part))
-      response.on('error', reject)
-      response.on('end', () => resolve(seen(response.statusCode ?? 0, response.headers['countersign-call'], text)))
-    }
-    const sent =
-      identity === 'certificate'
-        ? secureRequest({ host: 'localhost', port: ports.tls, method, path, headers, ...svids.certificate }, answered)
-        : request({ host: '127.0.0.1', port: ports.plain, method, path, headers }, answered)
-    sent.on('error', reject)
-    sent.end(body)
-  })
-}
-
-function seen(status: number, call: string | string[] | undefined, text: string): Seen {
-  let body: unknown = text
-  try {
-    body = JSON.parse(text)
-  } catch {
-    // told as text
-  }
-  const record: Readonly<Record<string, unknown>> = body !== null && typeof body === 'object' ? (body as Record<string, unknown>) : {}
-  return {
-    status,
-    code: typeof record['code'] === 'string' ? record['code'] : null,
-    reasons: Array.isArray(record['reasons']) ? record['reasons'].map(String) : [],
-    call: typeof call === 'string' ? call : null,
-    body,
-  }
-}
-
-/** The call as a line for a terminal; the identity is read from the files that are kept fresh. */
-export function curlLine(step: Step, ports: AgentPorts, { folder }: Company): string {
-  const { identity = 'token' } = step
-  const parts = ['curl -s']
-  if (step.method !== 'GET' && (step.method !== 'POST' || step.body === undefined)) parts.push(`-X ${step.method}`)
-  if (identity === 'token') parts.push(`-H "Authorization: Bearer $(cat ${folder}/agent.jwt)"`)
-  if (identity === 'certificate') parts.push(`--cert ${folder}/agent.pem --key ${folder}/agent.key --cacert ${folder}/bundle.pem`)
-  if (step.body !== undefined) parts.push(`-H 'Content-Type: application/json' -d '${JSON.stringify(step.body)}'`)
-  parts.push(`${identity === 'certificate' ? `https://localhost:${ports.tls}` : `http://127.0.0.1:${ports.plain}`}${step.path}`)
-  return parts.join(' ')
+export const watched: Step = {
+  title: 'The order reader watches the order: a stream',
+  text: 'The CRM sends an event ten times a second, for as long as anybody listens.',
+  method: 'GET',
+  path: '/crm/orders/1042/events',
+  identity: 'reader',
+  expect: { status: 200 },
 }

@@ -20,12 +20,17 @@ export interface Guard {
   readonly introspection: { readonly url: URL; readonly client: string; readonly secret: string } | null
 }
 
-type Reply = readonly [status: number, body: unknown]
+type Reply = readonly [status: number, body: unknown] | Events
+/** An answer that never ends by itself. */
+interface Events {
+  readonly event: (number: number) => unknown
+}
 type Work = (method: string, path: string, body: unknown) => Reply
 
 /** The customers and orders of a small company. */
 export const crm: Work = (method, path) => {
-  const [, , kind, id] = path.split('/')
+  const [, , kind, id, part] = path.split('/')
+  if (method === 'GET' && kind === 'orders' && part === 'events') return { event: (number) => ({ order: id, state: 'delivered', number }) }
   if (method !== 'GET' || id === undefined) return [404, { error: 'no such thing' }]
   if (kind === 'orders') return [200, { id, item: 'desk lamp', total_eur: 180, state: 'delivered' }]
   if (kind === 'customers') return [200, { id, name: 'Customer 42', email: 'customer-42@acme.example', city: 'Bruges' }]
@@ -73,11 +78,23 @@ async function handle(
   let text = ''
   for await (const part of request) text += String(part)
   const why = await refused(token, guard, keys)
-  const [status, body]: Reply =
+  const reply: Reply =
     why === null
       ? work(request.method ?? '', request.url?.split('?')[0] ?? '', text === '' ? null : JSON.parse(text))
       : [401, { error: why }]
+  if ('event' in reply) return stream(response, reply)
+  const [status, body] = reply
   response.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`)
+}
+
+/** Ten events a second, until whoever reads them is gone. */
+function stream(response: ServerResponse, { event }: Events): void {
+  let number = 0
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  const next = (): boolean => response.write(`data: ${JSON.stringify(event(++number))}\n\n`)
+  next()
+  const timer = setInterval(next, 100)
+  response.once('close', () => clearInterval(timer))
 }
 
 async function refused(

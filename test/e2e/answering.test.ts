@@ -254,6 +254,17 @@ describe('on the command line', () => {
     expect(await countersign(['approver', 'init', '--key-pair', join(folder, 'es.key'), '--type', 'es256'])).toMatchObject({ code: 0 })
   })
 
+  test('whoever signs with a key pair need not say who stops and lifts', async () => {
+    const access = ['--addr', `127.0.0.1:${running.port('admin')}`, '--key-pair', file]
+    const env = { USER: '' }
+    const killed = await countersign(['kill', 'tool', 'mail.send', '--reason', 'odd', '--as', 'mallory', ...access], { env })
+    expect(killed.stdout).toContain('by person:alice: odd')
+    const [id = ''] = killed.stdout.split('  ')
+    expect((await countersign(['lift', id, '--reason', 'fine', ...access], { env })).stdout).toContain('by person:alice: fine')
+    const unknown = await countersign(['agents', 'resume', agentId, '--reason', 'fine', ...access], { env })
+    expect(unknown.stderr).not.toContain('needs --as')
+  })
+
   test('what is asked is listed, shown whole, approved for more than the one call, and withdrawn', async () => {
     const row = await askedOf(running)
     expect(await run()).toMatchObject({ code: 0, stdout: expect.stringContaining(`${row.id}  pending  0/1  high`) })

@@ -5,8 +5,10 @@ import { parse, stringify } from 'yaml'
 import { rulesPage } from '../../scripts/rules-page.ts'
 import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
+import { approveConfig } from '../../src/config/approve.ts'
 import { decideConfig } from '../../src/config/decide.ts'
-import { parseConfig } from '../../src/config/load.ts'
+import { loadConfig, parseConfig } from '../../src/config/load.ts'
+import { taskConfig } from '../../src/config/task.ts'
 import { readKillLines } from '../../src/kill/kill-lines.ts'
 import { codes } from '../../src/refusal.ts'
 import { Course } from '../../src/task/divergence.ts'
@@ -54,11 +56,17 @@ test('the configuration in the README is the minimal example', () => {
   expect(parse(text)).toEqual(parse(read('examples/minimal/countersign.yaml')))
 })
 
-test('the complete example passes check and shows every setting of decide once', () => {
-  const text = read('examples/complete/countersign.yaml')
-  const { config, findings } = parseConfig(text, 'countersign.yaml', { HOOK_SECRET: 'none', OPENAI_KEY: 'none' })
+test('the complete example passes check and shows every setting of task, decide and approve once', () => {
+  const file = join(root, 'examples/complete/countersign.yaml')
+  const { config, findings } = loadConfig(file, { HOOK_SECRET: 'none', OPENAI_KEY: 'none' })
   expect(findings.filter(({ code }) => code !== 'CS1901')).toEqual([])
-  expect(Object.keys(parse(text).decide).sort()).toEqual(Object.keys(decideConfig.shape).sort())
+  const shown = parse(readFileSync(file, 'utf8'))
+  for (const [name, { shape }] of Object.entries({ task: taskConfig, decide: decideConfig, approve: approveConfig }))
+    expect(Object.keys(shown[name]).sort(), name).toEqual(Object.keys(shape).sort())
+  expect(shown.admin.sign_in.oidc.approvers).toBe('group:approvers')
+  expect(config.task.agents.map(({ id }) => id.slice(id.lastIndexOf('/') + 1))).toEqual(['refund-agent', 'order-reader'])
+  expect(config.forward.routes['crm']).toMatchObject({ owner: 'crm-team@acme.example', approved: { by: 'risk@acme.example' } })
+  expect(config.forward.routes['openai']?.tools[0]?.prompt).toBe(true)
   expect(config.forward.routes['crm']?.tools[0]?.answer).toBe('json')
 })
 

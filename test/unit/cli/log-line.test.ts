@@ -67,6 +67,20 @@ describe('the compact line', () => {
     expect(printed).toMatch(/✗.*task\.ended.*discarded here, standing.*cut/)
   })
 
+  test('says of an event to whom, what was answered and why', () => {
+    const printed = (event: string, detail: unknown): string =>
+      plain().push(line({ kind: 'event', event, by: 'person:ada', task: 't_1', detail })) ?? ''
+    expect(printed('approval.answered', { verdict: 'approve', reason: 'it is owed', quorum: 1 })).toMatch(
+      /approval\.answered {2}approve {2}"it is owed"$/,
+    )
+    expect(printed('task.handed-on', { to: caller, purpose: 'look up order 7' })).toMatch(
+      /handed-on {2}to refund-agent {2}"look up order 7"$/,
+    )
+    expect(printed('lease.revoked', { id: 'l_1', cause: 'completed' })).toMatch(/lease\.revoked {2}"completed"$/)
+    expect(printed('task.opened', null)).toMatch(/task\.opened$/)
+    expect(printed('task.revoked', { cause: '\u001b[2Jgone' })).toContain('"?[2Jgone"')
+  })
+
   test('shows an outcome whose decision was not seen, events, and passes checkpoints over', () => {
     expect(plain().push(line({ ...decision, kind: 'outcome', status: 204, ended: 'complete' }))).toContain('204')
     expect(plain().push(line({ kind: 'event', event: 'task.opened', by: caller, task: 't_1' }))).toContain('task.opened')
