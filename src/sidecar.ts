@@ -223,6 +223,7 @@ class House implements Sidecar {
     this.#closing = true
     this.#expiry.stop()
     this.foundation.holds.close()
+    this.foundation.line.close()
     this.foundation.approvals.close()
     await this.foundation.killFile?.close()
     this.#lapses.stop()

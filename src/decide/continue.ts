@@ -18,7 +18,7 @@ import { divergenceText, sourcesText } from './sequence-text.ts'
 import { agentMembers, parties } from './subject.ts'
 
 /** What changed. */
-export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause' | 'lapse'
+export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause' | 'lapse' | 'signal'
 
 interface OpenWork {
   readonly cause: ContinueCause
