@@ -82,7 +82,6 @@ export interface Wiring {
  */
 export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = null): Wiring {
   const { clock, log } = on
-  const { mode, modes, environment, evaluation } = loaded.config.decide
   const trust = openTrust(loaded, on, previous)
   const open: { close(): unknown }[] = trust === previous?.trust ? [] : [trust]
   const kept = <Part extends { close(): unknown }>(part: Part): Part => {
@@ -93,8 +92,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const slow = makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
-    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, sums: sumsFor(loaded), clock, slow }
+    const setting = judgingOf(loaded, on)
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const stops = stopsOf(loaded, on, previous)
@@ -123,6 +121,23 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   } catch (error) {
     for (const part of open) part.close()
     throw error
+  }
+}
+
+/** What every judgement is made by and sees, besides the facts of a task. */
+function judgingOf(loaded: Loaded, on: Foundation): Omit<DecideOptions, 'facts'> {
+  const { mode, modes, environment, evaluation } = loaded.config.decide
+  const { clock, log, state } = on
+  return {
+    engine: () => on.policy.engine(),
+    log,
+    mode,
+    modes,
+    environment,
+    sums: sumsFor(loaded),
+    signals: (about, now) => state.signals.of(about, now),
+    clock,
+    slow: makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) }),
   }
 }
 
@@ -161,7 +176,7 @@ function stagesOf(
 ): Stages {
   const { config } = loaded
   const { state, clock, covering } = on
-  const judge = makeDecide({ ...setting, ...lookedUp(state) })
+  const judge = makeDecide({ ...setting, facts: (task, caller) => state.facts(task, caller) })
   const decide: Stages['decide'] = (question) => {
     refuseLapsed(question.target, clock)
     return judge(question)
@@ -190,11 +205,6 @@ function stagesOf(
     forward: observed(forward, state),
     done: doneOf(on),
   }
-}
-
-/** What policy is told besides what the call says. */
-function lookedUp(state: Foundation['state']): Required<Pick<DecideOptions, 'facts' | 'signals'>> {
-  return { facts: (task, caller) => state.facts(task, caller), signals: (about, now) => state.signals.of(about, now) }
 }
 
 /** The call is over: those that waited for it go on. */

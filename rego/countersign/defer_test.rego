@@ -88,3 +88,15 @@ test_an_exception_widens_no_task_and_lifts_nothing_that_is_forbidden if {
 	_decided(lifting, sample.changed(sample.mail, {"task": {"sensitivity": ["personal"]}})).effect == "deny"
 	_decided(lifting, sample.changed(sample.mail, {"v": 2})).effect == "deny"
 }
+
+test_open_work_ends_with_a_signal_that_speaks_against_it_and_with_no_other if {
+	settings := _scan({"equals": "clean"})
+	_goes_on(settings, _signal("clean")) == "allow"
+	_goes_on(settings, {"signals": {}}) == "allow"
+	_goes_on(settings, _signal("infected")) == "deny"
+	_goes_on(_scan({"equals": "clean", "otherwise": "ask"}), _signal("infected")) == "allow"
+}
+
+_goes_on(settings, change) := decision.effect if {
+	decision := countersign.continue with input as sample.changed(sample.upload, change) with data.countersign.settings as settings
+}

@@ -225,6 +225,8 @@ const planted: readonly (readonly [LintCode, RegExp, Readonly<Record<string, str
   ['CP1105', /tool\.nmae/, { ...good, [file]: but(sound, 'facts: [tool.name', 'facts: [tool.nmae') }],
   ['CP1105', /no setting nothing/, { ...good, [file]: but(sound, '#   frameworks:', '#   setting: nothing\n#   frameworks:') }],
   ['CP1106', /says effect deny and does ask/, { ...good, [file]: but(sound, 'effect: ask', 'effect: deny') }],
+  ['CP1105', /that it requires/, { ...good, [file]: but(sound, '#   frameworks:', '#   requires: [tool.nmae]\n#   frameworks:') }],
+  ['CP1107', /never waits/, { ...good, [file]: but(sound, '#   frameworks:', '#   requires: [signals.scan.value]\n#   frameworks:') }],
   ['CP1201', /must deny/, { 'countersign/decision.rego': allowing }],
   ['CP1202', /default open holds/, { ...good, [file]: `${sound}\ndefault open := true\n` }],
   [

@@ -48,15 +48,16 @@ _other contains row if {
 	value != object.get(row, "equals", value)
 }
 
-deny contains lib.finding_as(_signals_required, "deny", {"required": _named(row, "id")}) if {
+deny contains lib.finding_as(_signals_required, "deny", {"required": id}) if some id in contradicted
+
+# METADATA
+# description: Ids of the settings that a signal speaks against so that the call is denied; open work ends by them, too.
+contradicted contains _named(row, "id") if {
 	some row in _other
-	row.otherwise != "ask"
+	not _asks_otherwise(row)
 }
 
-deny contains lib.finding_as(_signals_required, "deny", {"required": _named(row, "id")}) if {
-	some row in _other
-	not row.otherwise
-}
+_asks_otherwise(row) if row.otherwise == "ask"
 
 ask contains lib.finding_as(_signals_required, "ask", {"required": _named(row, "id")}) if {
 	some row in _other
