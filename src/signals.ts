@@ -1,5 +1,13 @@
 /** Facts that people and their systems give from outside: in the ledger before they count, and judged by at once. */
-import { signalName, signalScopes, type SignalBook, type SignalRow, type SignalScope, type SignalValue } from './state/signals.ts'
+import {
+  mostOfKey,
+  signalName,
+  signalScopes,
+  type SignalBook,
+  type SignalRow,
+  type SignalScope,
+  type SignalValue,
+} from './state/signals.ts'
 import type { Awaitable, TaskRow } from './state/state.ts'
 
 /** A signal that cannot be given, with what to do about it. */
@@ -63,8 +71,10 @@ export class Signals {
     const at = clock()
     const row: SignalRow = { ...what, at, expires: at + ttl }
     const { by, ...detail } = row
+    const others = await book.signals(given)
+    if (others.length >= mostOfKey && !others.some(({ name }) => name === given.name)) throw tooMany(given)
     await event({ kind: 'signal.given', ...whose, by, detail })
-    if ((await book.give(row)) === null) throw new SignalFault(`too many signals are given for this ${given.scope}: withdraw one first`)
+    if ((await book.give(row)) === null) throw tooMany(given)
     this.#options.changed(whose)
     return row
   }
@@ -95,6 +105,10 @@ export class Signals {
     const task = await this.#options.task(id)
     return { task: id, ...(task !== null && { caller: task.caller }) }
   }
+}
+
+function tooMany({ scope }: Given): SignalFault {
+  return new SignalFault(`too many signals are given for this ${scope}: withdraw one first`)
 }
 
 function check({ scope, key, name, value, source, ttl }: Given): void {

@@ -119,7 +119,7 @@ export function makeDecide(options: DecideOptions): Decide {
     const signals = given?.({ task: row.id, caller: row.caller, resource: question.target.resource }, now)
     let inputText = ''
     const { result, engine, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
-      const input = buildInput(question, { facts, now, revision: policy, ...(signals !== undefined && { signals }) }, options)
+      const input = buildInput(question, { facts, now, revision: policy, signals }, options)
       inputText = input.record
       return input.engine
     })

@@ -34,7 +34,7 @@ export interface Seen {
   /** Policy revision. */
   readonly revision: string
   /** What was given from outside about the call. */
-  readonly signals?: readonly SignalRow[]
+  readonly signals?: readonly SignalRow[] | undefined
 }
 
 export interface InputText {

@@ -1,9 +1,7 @@
 /** Signals: all in memory, which is what policy sees, and in the state file. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { signalScopes, type SignalBook, type Signalled, type SignalRow, type SignalScope } from './signals.ts'
+import { mostOfKey, signalScopes, type SignalBook, type Signalled, type SignalRow, type SignalScope } from './signals.ts'
 
-/** Policy sees all of a call's at once: three keys of these stay below the cap of the input. */
-const mostOfKey = 10
 const mostOfAll = 100_000
 
 const none: readonly SignalRow[] = []

@@ -3,6 +3,9 @@ import type { Awaitable } from './state.ts'
 
 export const signalScopes = ['resource', 'task', 'caller'] as const
 
+/** Policy sees all signals of a call at once: three keys of these stay below the cap of the input. */
+export const mostOfKey = 10
+
 /** What a signal may be called: a piece of a path such as `signals.malware-scan.value`. */
 export const signalName = /^[a-z0-9][a-z0-9_-]{0,63}$/
 

@@ -1,8 +1,11 @@
 import { request } from 'node:http'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openTask } from '../support/approval-rig.ts'
+import { countersign } from '../support/command-line.ts'
 import { DeferRig, other, scanned } from '../support/defer-rig.ts'
-import { agentId, ask } from '../support/running.ts'
+import { openStream, StreamingUpstream } from '../support/kill-rig.ts'
+import { agentId, ask, routeTo, Running } from '../support/running.ts'
 
 const later = { status: 403, json: { code: 'approve.deferred', retry: 'later', terminal: false } }
 
@@ -118,6 +121,43 @@ describe('a call that needs a fact', () => {
     await rig.give({ scope: 'caller', key: agentId })
     await rig.give({ scope: 'caller', key: other })
     expect((await Promise.all([...held, foreign])).map(({ status }) => status)).toEqual([200, 200, 200, 200])
+  })
+})
+
+describe('a signal', () => {
+  test('that comes to speak against a stream cuts it, and one that is withdrawn does not', async () => {
+    await using upstream = await StreamingUpstream.start()
+    const requires = [{ id: 'scanned', signal: 'malware-scan', equals: 'clean' }]
+    await using running = await Running.start({
+      routes: { api: routeTo(upstream.url, 'api') },
+      settings: { decide: { environment: 'test', settings: { requires } } },
+    })
+    const { signals } = running.sidecar.foundation
+    const given = { scope: 'caller', key: agentId, name: 'malware-scan', source: 's', ttl: 60_000, by: 'person:ada', reason: 'r' } as const
+    await signals.give({ ...given, value: 'clean' })
+    const stream = await openStream(running)
+    await signals.withdraw(given, given)
+    await running.sidecar.foundation.rejudge({ cause: 'signal' })
+    expect(stream.ended).toBe(false)
+    await signals.give({ ...given, value: 'infected' })
+    await stream.over
+    await expect.poll(() => running.entries().find(({ kind }) => kind === 'outcome')).toMatchObject({ ended: 'cut', code: 'decide.denied' })
+  })
+
+  test('is set, listed and withdrawn on the command line', async () => {
+    await using rig = await DeferRig.start({ requires: [scanned] }, { hold: '55s' })
+    const access = ['--addr', `127.0.0.1:${rig.running.port('admin')}`, '--key', join(rig.running.folder, 'admin.key')]
+    const cli = (...words: string[]) => countersign(['signal', ...words, ...access])
+    const held = rig.put()
+    await rig.waiting(1)
+    const set = await cli('set', '--resource', 'file:1', 'malware-scan', 'clean', '--ttl', '1m', '--reason', 'scanned', '--as', 'ada')
+    expect(set).toMatchObject({ code: 0, stdout: expect.stringMatching(/^resource file:1 {2}malware-scan="clean" {2}from person:ada/) })
+    expect((await held).status).toBe(200)
+    expect((await cli('ls', '-o', 'json')).stdout).toContain('"value": "clean"')
+    expect(await cli('rm', '--resource', 'file:1', 'malware-scan', '--reason', 'x', '--as', 'ada')).toMatchObject({ code: 0 })
+    expect(await cli('rm', 'malware-scan', '--reason', 'x', '--as', 'ada')).toMatchObject({ code: 64 })
+    expect(await cli('set', '--task', 't_1', 'a', 'b', '--reason', 'x', '--as', 'ada')).toMatchObject({ code: 64 })
+    expect(await cli('ls')).toMatchObject({ code: 0, stdout: '' })
   })
 })
 

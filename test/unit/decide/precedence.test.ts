@@ -23,7 +23,7 @@ const said: fc.Arbitrary<Said> = fc.record(
 describe('the order of what rules say', () => {
   it('is that of the page, whatever rules say and in whatever order', () => {
     fc.assert(
-      fc.property(fc.array(said, { maxLength: 8 }), (all) => void expect(rulingOf(all)).toBe(reference(all))),
+      fc.property(fc.array(said, { maxLength: 8 }), (all) => rulingOf(all) === reference(all)),
       { numRuns: 2000 },
     )
   })
