@@ -7,6 +7,7 @@ import { digestOf } from './config/agents-from.ts'
 import { declaredAgents, readRegistration } from './config/registration.ts'
 import type { PolicyInForce } from './decide/in-force.ts'
 import { Permit } from './decide/permit.ts'
+import { deferringOf, type Deferring } from './deferring.ts'
 import type { InForce, Log } from './foundation.ts'
 import type { NewId } from './id.ts'
 import { ApprovalNotices } from './notify/approval-notices.ts'
@@ -42,9 +43,9 @@ export interface AuthorityParts {
 }
 
 /** What may do what, for how long, and what ends it. */
-export interface Authority extends Stopping {
+export interface Authority extends Stopping, Deferring {
   readonly revoke: Revoke
-  /** To be called whenever a fact that open work rests on has changed. */
+  /** To be called whenever a fact that open work rests on has changed; wakes calls that wait, too. */
   readonly rejudge: Rejudge
   /** To be called in the tick in which a registration changed: null when any may have. */
   readonly agentsChanged: (id: string | null) => void
@@ -103,9 +104,10 @@ export function authority(parts: AuthorityParts): Authority {
   })
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, approvals, event })
-  const rejudge = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
+  const judged = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
+  const { rejudge, ...deferring } = deferringOf(parts, judged, event)
   const delegation = delegationOf(parts, { tasks, rejudge, covering: stopping.covering, revision, event })
-  const ending = { revoke, rejudge, credential, ...stopping }
+  const ending = { revoke, rejudge, ...deferring, credential, ...stopping }
   return { ...ending, tasks, delegation, approvals, holds, ...peopled(parts, { rejudge, approvals, event }) }
 }
 

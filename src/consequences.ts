@@ -44,19 +44,19 @@ function takenBack(): Refusal {
 
 interface AskParts {
   readonly decide: Decide
-  readonly agents: AgentRegistry
+  readonly again: (question: Question) => Question
   readonly refused: (decision: Decision) => void
 }
 
 /** Asks people about what policy does not decide alone. */
-export function askOf({ config }: Loaded, on: Foundation, { decide, agents, refused }: AskParts): Ask {
+export function askOf({ config }: Loaded, on: Foundation, { decide, again, refused }: AskParts): Ask {
   const { approvals, holds, revoke, state, clock } = on
   return new Ask({
     approvals,
     holds,
     register: (question) => revoke.hold(question),
     judge: decide,
-    again: (question) => againOf(question, state.task(question.task.row.id), agents.find(question.caller.id)),
+    again,
     chainOf: makeChainOf((id) => state.task(id)),
     clock,
     setting: config.approve,
@@ -65,7 +65,7 @@ export function askOf({ config }: Loaded, on: Foundation, { decide, agents, refu
 }
 
 /** What was true of a call before it was held may not be true any more. */
-function againOf(question: Question, row: TaskRow | null, agent: Agent | null): Question {
+export function againOf(question: Question, row: TaskRow | null, agent: Agent | null): Question {
   if (row === null || row.ended !== null) throw new Refusal('task.ended')
   if (agent === null) throw new Refusal('task.agent-not-live', { detail: `no agent is registered for ${question.caller.id}` })
   return { ...question, task: { row, agent } }

@@ -9,6 +9,7 @@ import type { Desk } from './admin/desk.ts'
 import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
+import { signalNoun } from './admin/signals.ts'
 import type { serve } from './admin/serve.ts'
 import { taskNoun } from './admin/tasks.ts'
 import type { Foundation } from './foundation.ts'
@@ -67,11 +68,12 @@ export function adminPort(told: Told): Answers {
 
 /** One line a noun. */
 function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
-  const { state, recorder, tasks, tokens, kills, registrations, clock } = told.foundation
+  const { state, recorder, tasks, tokens, kills, registrations, signals, clock } = told.foundation
   return {
     approvals: approvalNoun(desk),
     agents: agentNoun(registrations, clock),
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
+    signals: signalNoun({ signals, book: state.signals }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
     callers: callerNoun(async (caller, { by, reason }) => {
       await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })

@@ -222,7 +222,7 @@ class House implements Sidecar {
   async close(): Promise<void> {
     this.#closing = true
     this.#expiry.stop()
-    this.foundation.holds.close()
+    for (const waits of [this.foundation.holds, this.foundation.line]) waits.close()
     this.foundation.approvals.close()
     await this.foundation.killFile?.close()
     this.#lapses.stop()

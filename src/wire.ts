@@ -11,7 +11,7 @@ import { countersign, type Stages } from './countersign.ts'
 import type { CredentialProvider } from './credential/credential.ts'
 import type { Introspection } from './credential/introspect.ts'
 import { openProvider, type ProviderConfig } from './credential/registry.ts'
-import { makeDecide, type Decision, type DecideOptions } from './decide/decide.ts'
+import { makeDecide, type Decision, type DecideOptions, type Question } from './decide/decide.ts'
 import { makeJudgeTask, type JudgeTask } from './decide/opening.ts'
 import { Permit } from './decide/permit.ts'
 import { repeatDigest } from './decide/repeat.ts'
@@ -27,8 +27,10 @@ import { makeMatch } from './match/match.ts'
 import type { Route } from './match/route.ts'
 import type { Telling } from './notify/approval-notices.ts'
 import type { Notifier } from './notify/notifier.ts'
+import { deferOf } from './deferring.ts'
 import { tellingOf } from './people.ts'
 import {
+  againOf,
   answersOf,
   askOf,
   obligeOf,
@@ -80,7 +82,6 @@ export interface Wiring {
  */
 export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = null): Wiring {
   const { clock, log } = on
-  const { mode, modes, environment, evaluation } = loaded.config.decide
   const trust = openTrust(loaded, on, previous)
   const open: { close(): unknown }[] = trust === previous?.trust ? [] : [trust]
   const kept = <Part extends { close(): unknown }>(part: Part): Part => {
@@ -91,8 +92,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
     const svid = upstreamIdentity(trust, clock)
     const identities = serverIdentities(loaded, log, trust.own, previous?.identities ?? null)
     const providers = providersOf(loaded, on, previous)
-    const slow = makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) })
-    const setting = { engine: () => on.policy.engine(), log, mode, modes, environment, sums: sumsFor(loaded), clock, slow }
+    const setting = judgingOf(loaded, on)
     const oblige = obligeOf(loaded, on)
     const answers = answersOf(loaded, on, setting, oblige)
     const stops = stopsOf(loaded, on, previous)
@@ -121,6 +121,23 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
   } catch (error) {
     for (const part of open) part.close()
     throw error
+  }
+}
+
+/** What every judgement is made by and sees, besides the facts of a task. */
+function judgingOf(loaded: Loaded, on: Foundation): Omit<DecideOptions, 'facts'> {
+  const { mode, modes, environment, evaluation } = loaded.config.decide
+  const { clock, log, state } = on
+  return {
+    engine: () => on.policy.engine(),
+    log,
+    mode,
+    modes,
+    environment,
+    sums: sumsFor(loaded),
+    signals: (about, now) => state.signals.of(about, now),
+    clock,
+    slow: makeSlow({ budget: evaluation.budget, clock, log, count: (entrypoint) => on.inForce()?.slow(entrypoint) }),
   }
 }
 
@@ -186,10 +203,16 @@ function stagesOf(
       return on.credential.credential(permit)
     },
     forward: observed(forward, state),
-    done: (call) => {
-      on.revoke.close(call)
-      call.release()
-    },
+    done: doneOf(on),
+  }
+}
+
+/** The call is over: those that waited for it go on. */
+function doneOf({ revoke, line }: Foundation): Stages['done'] {
+  return (call) => {
+    revoke.close(call)
+    if (line.size > 0) line.leave(call)
+    call.release()
   }
 }
 
@@ -223,7 +246,7 @@ interface Approving extends Pick<Parts, 'oblige' | 'agents' | 'stops'> {
   readonly decide: Stages['decide']
 }
 
-/** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. Ask asks. */
+/** Deny throws, allow mints: in one tick with the facts that policy saw, and with the work registered for `revoke`. Ask asks, defer waits. */
 function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, stops }: Approving): Stages['approve'] {
   const read = readingOf(loaded, on)
   const share = sharingOf(loaded, on)
@@ -239,6 +262,7 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
       read(decision, decision.facts, reads)
       if (stops.watchesMints) stops.minted(decision)
       share(raised)
+      if (on.line.size > 0) on.line.wake({ task: decision.question.task.row.id })
     },
   })
   const mint: typeof Permit.mint = (decision, how) => {
@@ -249,7 +273,9 @@ function approveOf(loaded: Loaded, on: Foundation, { oblige, decide, agents, sto
     countRefusal(on, decision)
     stops.denied(decision)
   }
-  return makeApprove({ mint, swap, oblige, rejudge: decide, refused, ask: askOf(loaded, on, { decide, agents, refused }) })
+  const again = (question: Question): Question => againOf(question, on.state.task(question.task.row.id), agents.find(question.caller.id))
+  const parts = { decide, again, refused }
+  return makeApprove({ mint, swap, oblige, rejudge: decide, refused, ask: askOf(loaded, on, parts), defer: deferOf(loaded, on, parts) })
 }
 
 /** The agents of this configuration, and those that came through the admin API. */

@@ -67,7 +67,7 @@ describe('layers', () => {
       if (stage === null || !typeOnly || to.startsWith(`src/${stage}/`) || leaves.includes(to)) return false
       const other = stageOf(to)
       if (other !== null) return stages.indexOf(other) >= stages.indexOf(stage)
-      return !/^src\/state\/(state|facts|mint|leases|approvals|kills|grants|registrations)\.ts$/.test(to) && to !== 'src/id.ts'
+      return !/^src\/state\/(state|facts|mint|leases|approvals|kills|grants|registrations|signals)\.ts$/.test(to) && to !== 'src/id.ts'
     })
     expect(wrong).toEqual([])
   })

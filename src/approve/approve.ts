@@ -5,6 +5,7 @@ import type { Permit, Swap } from '../decide/permit.ts'
 import { Refusal } from '../refusal.ts'
 import type { Oblige } from './oblige.ts'
 import { unanswered, type Ask } from './ask.ts'
+import type { Defer } from './defer.ts'
 import { ApprovalGone, StaleFacts } from './swap.ts'
 
 /** A promise only where something is obliged that takes time. `entry`: told of each decision that takes the place of the one before. */
@@ -26,6 +27,8 @@ export interface ApproveOptions {
   readonly refused?: (decision: Decision) => void
   /** Asks people. Absent: nobody can be asked. */
   readonly ask?: Ask
+  /** Waits for facts and for calls before. Absent: nothing can be waited for. */
+  readonly defer?: Defer
 }
 
 /** How often a call that lost the swap is judged again, and how often one that lost its approval to another asks again. */
@@ -36,43 +39,51 @@ const mostAsked = 16
  * Makes the stage. Allow mints in the same tick; the permit carries the decision it was minted from, which is another than the
  * one handed in when facts changed in between, or a person answered, and the call was judged again.
  *
- * Throws `decide.denied` for deny, what `Ask.answered` throws for ask (without one, `approve.required`), what the swap throws,
+ * Throws `decide.denied` for deny, what `Ask.answered` throws for ask (without one, `approve.required`), what `Defer.settled` throws for
+ * defer and for whatever waits behind another call (without one, `approve.deferred`), what the swap throws,
  * `decide.unavailable` when the facts changed each time, and `decide.malformed` for an obligation that nobody can fulfil.
  * What is obliged for a refusal too is done before the permit or the refusal comes out.
  */
 export function makeApprove(options: ApproveOptions): Approve {
-  const { oblige, ask } = options
+  const { oblige, ask, defer } = options
   const permitted = (permit: Permit): Permit | Promise<Permit> => {
     const done = oblige.fulfil(permit.decision)
     return done === null ? permit : done.then(() => permit)
   }
-  const asked = async (first: Decision, asks: Ask, entry: Rejudged | undefined): Promise<Permit> => {
-    const until = asks.until(first.question.call)
-    let asking = first
+  /** Waits for what stands in the way, one after the other: calls before, facts, people. */
+  const waited = async (first: Decision, entry: Rejudged | undefined): Promise<Permit> => {
+    const place = defer?.enter(first.question)
+    const until = ask?.until(first.question.call) ?? 0
+    let now = first
+    const told = (next: Decision): void => entry?.rejudged((now = next))
     for (let turn = 0; ; turn++) {
-      let decision: Decision
       try {
         if (turn === mostAsked) throw unsettled(new ApprovalGone())
-        decision = await asks.answered(asking, until, (next) => entry?.rejudged((asking = next)))
+        if (defer !== undefined && place !== undefined) now = await defer.settled(now, place, told)
+        if (now.effect === 'ask' && ask !== undefined) now = await ask.answered(now, until, told)
       } catch (error) {
-        return refuse(error, oblige.fulfil(asking))
+        return refuse(error, oblige.fulfil(now))
       }
-      entry?.rejudged(decision)
-      const came = attempt(options, decision, entry)
-      if (!(came instanceof Stopped)) return permitted(came)
+      entry?.rejudged(now)
+      const came = attempt(options, now, entry)
+      if (!(came instanceof Stopped)) {
+        if (place !== undefined) place.permitted = true
+        return permitted(came)
+      }
       if (came.why !== null) return refuse(came.why, oblige.fulfil(came.decision))
-      asking = came.decision
+      now = came.decision
     }
   }
   return (first, entry) => {
+    if (defer?.concerns(first.question) === true) return waited(first, entry)
     const came = attempt(options, first, entry)
     if (!(came instanceof Stopped)) return permitted(came)
-    if (came.why !== null || ask === undefined) return refuse(came.why ?? refusalOf(first), oblige.fulfil(came.decision))
-    return asked(came.decision, ask, entry)
+    if (came.why !== null) return refuse(came.why, oblige.fulfil(came.decision))
+    return waited(came.decision, entry)
   }
 }
 
-/** A decision that gave no permit: `why` is the refusal, null where a person is to be asked. */
+/** A decision that gave no permit: `why` is the refusal, null where a person is to be asked or something to be waited for. */
 class Stopped {
   readonly decision: Decision
   readonly why: unknown
@@ -85,7 +96,7 @@ class Stopped {
 
 /** One tick: mints, or says why not. Whoever lost a race for facts or for an approval is judged again. */
 function attempt(
-  { mint, swap, oblige, rejudge, refused, ask }: ApproveOptions,
+  { mint, swap, oblige, rejudge, refused, ask, defer }: ApproveOptions,
   first: Decision,
   entry: Rejudged | undefined,
 ): Permit | Stopped {
@@ -95,6 +106,7 @@ function attempt(
       oblige.check(decision)
       if (decision.effect === 'allow') return mint(decision, swap)
       if (decision.effect === 'ask' && ask !== undefined) return new Stopped(decision, null)
+      if (decision.effect === 'defer' && defer !== undefined) return new Stopped(decision, null)
       refused?.(decision)
       return new Stopped(decision, refusalOf(decision))
     } catch (error) {
@@ -120,7 +132,6 @@ function unsettled(cause: StaleFacts | ApprovalGone): Refusal {
 function refusalOf({ effect, reasons: found }: Decision): Refusal {
   const reasons = [...new Set(found.map(({ message_agent }) => message_agent))]
   if (effect === 'ask') return new Refusal('approve.required', { reasons, retry: 'after-approval' })
-  // no fact can be waited for yet, and unknown means no
-  if (effect === 'defer') return new Refusal('decide.malformed', { detail: 'a decision to wait for a fact' })
+  if (effect === 'defer') return new Refusal('approve.deferred', { reasons, retry: 'later' })
   return new Refusal('decide.denied', { reasons })
 }

@@ -94,6 +94,6 @@ export class Holds {
   }
 }
 
-function cutShort(reason: unknown): Refusal {
+export function cutShort(reason: unknown): Refusal {
   return reason instanceof Refusal ? reason : new Refusal('listen.malformed', { detail: 'the call ended while it was held', cause: reason })
 }

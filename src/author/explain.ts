@@ -43,7 +43,7 @@ export interface Explanation {
     readonly revision: string
     readonly effect: Effect | null
     readonly rules: readonly string[]
-    readonly observed: 'deny' | 'ask' | null
+    readonly observed: 'deny' | 'ask' | 'defer' | null
     readonly code: string | null
     readonly hidden: readonly string[]
   } | null

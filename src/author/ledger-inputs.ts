@@ -3,7 +3,7 @@
 import { isRecord, textAt, textsAt, type JsonRecord } from './json-path.ts'
 import { rawMembers } from './raw-members.ts'
 
-export type Effect = 'allow' | 'deny' | 'ask'
+export type Effect = 'allow' | 'deny' | 'ask' | 'defer'
 
 /** What policy answered, as recorded or as judged again. */
 export interface Said {
@@ -27,7 +27,7 @@ export interface Recorded {
   /** What policy said, also where observe mode let the call through; null when masking hid it. */
   readonly said: Said | null
   /** In observe mode: what would have been. */
-  readonly observed: 'deny' | 'ask' | null
+  readonly observed: 'deny' | 'ask' | 'defer' | null
   /** Of the policy that judged; empty when the line does not say. */
   readonly revision: string
   /** Places of the line that were erased or masked, as JSON pointers: `/input/request/body/parsed`. */
@@ -137,7 +137,7 @@ function readMembers(members: ReadonlyMap<string, string>): LedgerLine {
         return inputOf(this)
       },
       said,
-      observed: observed === 'deny' || observed === 'ask' ? observed : null,
+      observed: observed === 'deny' || observed === 'ask' || observed === 'defer' ? observed : null,
       revision: textAt(parsed('bundles'), 'countersign.revision'),
       hidden,
       own,

@@ -34,6 +34,11 @@ export const commands: readonly ListedCommand[] = [
     load: async () => (await import('./kill.ts')).kill,
   },
   { name: 'kills', summary: 'list what is stopped', load: async () => (await import('./kill.ts')).kills },
+  {
+    name: 'signal',
+    summary: 'give, list and withdraw facts that calls may wait for',
+    load: async () => (await import('./signal.ts')).signal,
+  },
   { name: 'lift', summary: 'end a kill', load: async () => (await import('./kill.ts')).lift },
   {
     name: 'approvals',

@@ -18,5 +18,17 @@ export const approveConfig = z.strictObject({
   declined: durationBetween(0, 7 * day)
     .prefault('15m')
     .describe('How long the same call is refused after a person declined it, or took the approval back, before it is asked again.'),
+  defer: z
+    .strictObject({
+      hold: durationBetween(0, 55_000)
+        .prefault('10s')
+        .describe(
+          'The most a call waits for a fact, a conflict or a call before it, whatever it prefers; 0s: none waits, and all are refused.',
+        ),
+      chain: z.int().min(1).max(32).default(4).describe('How many calls may wait one behind the other, the first included.'),
+      held_per_caller: z.int().min(1).max(1000).default(8).describe('Calls of one caller that may wait so at a time.'),
+    })
+    .prefault({})
+    .describe('Calls that policy defers: they wait, are judged again, and are denied in the end.'),
   unanswered: durationBetween(0, day).prefault('1m').describe('The same after nobody answered in time.'),
 })

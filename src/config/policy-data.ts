@@ -9,7 +9,7 @@ const days = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
  * offsets, and null where a rule looks for a member that was left out. `now` in epoch ms: its year is where zones begin.
  */
 export function policyData(settings: PolicySettings, now: number): Readonly<Record<string, unknown>> {
-  const { hours, chains, after, taint } = settings
+  const { hours, chains, after, taint, requires, exceptions } = settings
   return withoutUndefined({
     ...settings,
     hours: hours?.map((row) => ({
@@ -21,6 +21,8 @@ export function policyData(settings: PolicySettings, now: number): Readonly<Reco
     })),
     chains: chains?.map((row) => ({ ...row, within: row.within ?? null })),
     after: after?.map((row) => ({ ...row, within: row.within ?? null })),
+    requires: requires?.map(withoutUndefined),
+    exceptions: exceptions?.map(withoutUndefined),
     taint: taint && { ...taint, overrides: taint.overrides.map((one) => ({ ...one, source: one.source ?? null })) },
   })
 }

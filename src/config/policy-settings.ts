@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { duration, size } from '../units.ts'
+import { exceptions, requires } from './defer-settings.ts'
 import { approvals, reauthorise } from './people-settings.ts'
 import {
   name,
@@ -244,6 +245,8 @@ export const policySettings = z
     split,
     budgets,
     reauthorise,
+    requires,
+    exceptions,
   })
   .optional()
   .describe('What rules of the default policy are set to. A rule whose setting is absent is off.')

@@ -7,7 +7,7 @@ import type { Target } from '../match/match.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { Facts } from '../state/state.ts'
 import { Refusal } from '../refusal.ts'
-import { enforcedOf } from './decide.ts'
+import { enforcedOf, type DecideOptions } from './decide.ts'
 import { delegationText } from './delegation.ts'
 import { dutiesOf, type Duties } from './duties.ts'
 import { number, numbers, text, textOrNull, texts, type Cap } from './fragment.ts'
@@ -15,10 +15,11 @@ import { contextText, readText, settingOf, standingText, taskText, toolText, typ
 import { inForce, judge, type JudgeOptions } from './judge.ts'
 import type { JudgedReason } from './result.ts'
 import { divergenceText, sourcesText } from './sequence-text.ts'
+import { signalsText } from './signal-input.ts'
 import { agentMembers, parties } from './subject.ts'
 
 /** What changed. */
-export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause' | 'lapse'
+export type ContinueCause = 'policy' | 'configuration' | 'agent' | 'sensitivity' | 'pause' | 'lapse' | 'signal'
 
 interface OpenWork {
   readonly cause: ContinueCause
@@ -63,7 +64,7 @@ export interface Continuation {
 
 export type JudgeContinue = (asked: OpenStream | OpenLease) => Continuation
 
-export interface JudgeContinueOptions extends JudgeOptions, Setting {
+export interface JudgeContinueOptions extends JudgeOptions, Setting, Pick<DecideOptions, 'signals'> {
   /** Epoch ms. */
   readonly clock: () => number
   /** Whether a notice may go to this name. */
@@ -81,8 +82,10 @@ export function makeJudgeContinue(options: JudgeContinueOptions): JudgeContinue 
     const now = options.clock()
     const engine = inForce(options)
     if (!engine.answers('countersign/continue')) throw unanswered(engine.revision)
+    const { row } = asked.task
+    const signals = options.signals?.({ task: row.id, caller: row.caller, resource: asked.target.resource }, now) ?? []
     const { result, revision } = judge({ engine: () => engine, log: options.log }, 'countersign/continue', (policy) =>
-      buildContinueInput(asked, { now, revision: policy }, options),
+      buildContinueInput(asked, { now, revision: policy, signals }, options),
     )
     const { effect, reasons, obligations, credential } = result
     if (credential !== null) throw new Refusal('decide.malformed', { detail: 'policy narrows a credential that was lent' })
@@ -114,7 +117,11 @@ const caps = {
 } as const satisfies Record<string, Cap>
 
 /** Assembles the input of `countersign/continue` (`rego/schemas/continue.json`): closed, times in integer ms. */
-export function buildContinueInput(asked: OpenStream | OpenLease, seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
+export function buildContinueInput(
+  asked: OpenStream | OpenLease,
+  seen: Pick<Seen, 'now' | 'revision' | 'signals'>,
+  setting: Setting,
+): string {
   const { kind, cause, facts, target, task } = asked
   const stream = kind === 'stream' ? asked : null
   const spent = numbers(facts.task.spent, caps.meters, caps.name)
@@ -122,7 +129,7 @@ export function buildContinueInput(asked: OpenStream | OpenLease, seen: Pick<See
     `{"v":1,"kind":"${kind}","cause":"${cause}","request":${stream === null ? 'null' : requestText(stream)}` +
     `,${kind === 'stream' ? standingText(asked.caller, task).who : ownerText(asked)},"spent":${spent}}${readText(facts, seen.now)}` +
     `,"delegation":${stream === null ? delegationText(task.row) : standingText(stream.caller, task).delegation},"tool":${toolText(target)},"lease":${kind === 'lease' ? leaseText(asked.row) : 'null'}` +
-    `,"sequence":${sequenceText(facts.task, seen.now)},"work":${workText(asked, stream, seen.now)},"context":${contextText(seen, settingOf(asked, setting))}}`
+    `,"sequence":${sequenceText(facts.task, seen.now)},"work":${workText(asked, stream, seen.now)},"signals":${signalsText(seen.signals, seen.now)},"context":${contextText(seen, settingOf(asked, setting))}}`
   )
 }
 

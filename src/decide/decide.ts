@@ -5,6 +5,7 @@ import type { Caller } from '../identify/identify.ts'
 import type { Task } from '../task/task.ts'
 import type { Target } from '../match/match.ts'
 import type { ApprovalRow } from '../state/approvals.ts'
+import type { Signalled, SignalRow } from '../state/signals.ts'
 import type { Facts } from '../state/state.ts'
 import type { Duties } from './duties.ts'
 import type { Engine } from './engine.ts'
@@ -12,7 +13,7 @@ import { buildInput, type Setting } from './input.ts'
 import { judge, type JudgeOptions } from './judge.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
 import type { Obligation } from './obligations.ts'
-import type { JudgedReason } from './result.ts'
+import { rulingOf, type JudgedReason } from './result.ts'
 
 export interface Question {
   readonly call: Call
@@ -42,7 +43,7 @@ export interface Decision {
   readonly question: Question
   readonly effect: DecisionEffect
   /** In observe mode, what policy said before the host turned it into allow. */
-  readonly observed: 'deny' | 'ask' | null
+  readonly observed: 'deny' | 'ask' | 'defer' | null
   readonly reasons: readonly Reason[]
   /** Those of the reasons that refuse: of rules that observe mode does not only watch. */
   readonly refusedBy: readonly Reason[]
@@ -57,6 +58,15 @@ export interface Decision {
     readonly bind: readonly string[]
     /** False: it is answered for this one action only. */
     readonly objective?: boolean
+  } | null
+  /** What the call waits for; null unless policy defers it. */
+  readonly deferral: {
+    /** Paths of the input at which nothing stands yet, such as `signals.malware-scan.value`. */
+    readonly missing: readonly string[]
+    /** Ids of rules that contradict each other. */
+    readonly conflicts: readonly string[]
+    /** How long it may wait, ms; absent: as the configuration says, which is also the most. */
+    readonly ttl?: number
   } | null
   readonly credential: {
     readonly provider?: string
@@ -85,6 +95,8 @@ export type Decide = (question: Question) => Decision
 export interface DecideOptions extends JudgeOptions, Setting {
   /** What the task and its caller did so far, as of now. */
   readonly facts: (task: string, caller: string) => Facts
+  /** What was given from outside about a call, at a time in epoch ms; absent: nothing ever is. */
+  readonly signals?: (about: Signalled, now: number) => readonly SignalRow[]
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -99,20 +111,22 @@ export interface DecideOptions extends JudgeOptions, Setting {
  * `unsafe_observe`: the other rules alone decide, `observed` is what policy said, and so is `resultText`.
  */
 export function makeDecide(options: DecideOptions): Decide {
-  const { facts: look, clock } = options
+  const { facts: look, signals: given, clock } = options
   return (question) => {
     const { row } = question.task
     const facts = look(row.id, row.caller)
     const now = clock()
+    const signals = given?.({ task: row.id, caller: row.caller, resource: question.target.resource }, now)
     let inputText = ''
     const { result, engine, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
-      const input = buildInput(question, { facts, now, revision: policy }, options)
+      const input = buildInput(question, { facts, now, revision: policy, signals }, options)
       inputText = input.record
       return input.engine
     })
-    const { effect, reasons, obligations, duties, approval, credential, labels, text } = result
+    const { effect, reasons, obligations, duties, approval, deferral, credential, labels, text } = result
     const left = effect === 'allow' ? none : refusingOf(options, question, reasons)
-    const enforced = effectOf(left)
+    // where nothing is only watched, policy has the last word: it may deny what the order of rules would hold
+    const enforced = left.length === reasons.length ? effect : rulingOf(left)
     return {
       question,
       effect: enforced,
@@ -122,6 +136,7 @@ export function makeDecide(options: DecideOptions): Decide {
       obligations,
       duties,
       approval,
+      deferral,
       credential,
       labels,
       revision,
@@ -135,9 +150,9 @@ export function makeDecide(options: DecideOptions): Decide {
   }
 }
 
-/** What the rules say that are not watched only: deny beats ask, and without any the call, or the answer, is allowed. */
-export function enforcedOf(modes: Modes, question: Moded, reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
-  return effectOf(refusingOf(modes, question, reasons))
+/** What the rules say that are not watched only; without any the call, or the answer, is allowed. */
+export function enforcedOf(modes: Modes, question: Moded, reasons: readonly JudgedReason[]): DecisionEffect {
+  return rulingOf(refusingOf(modes, question, reasons))
 }
 
 /** The reasons of the rules that are not watched only. */
@@ -148,9 +163,3 @@ function refusingOf(modes: Modes, question: Moded, reasons: readonly JudgedReaso
 }
 
 const none: readonly JudgedReason[] = []
-
-/** Deny beats ask, and without any reason the call is allowed. */
-function effectOf(reasons: readonly JudgedReason[]): 'allow' | 'deny' | 'ask' {
-  if (reasons.length === 0) return 'allow'
-  return reasons.every(({ effect }) => effect === 'ask') ? 'ask' : 'deny'
-}

@@ -4,6 +4,7 @@ import type { Target } from '../match/match.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
 import type { Facts, TaskRow } from '../state/state.ts'
+import type { SignalRow } from '../state/signals.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
@@ -12,6 +13,7 @@ import { delegationText } from './delegation.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
 import { bodyMembers, requestMembers } from './request.ts'
+import { signalsText } from './signal-input.ts'
 import { sequenceText } from './sequence-text.ts'
 import type { SumsOf } from './sums.ts'
 import { agentMembers, callerText, intentMembers } from './subject.ts'
@@ -31,6 +33,8 @@ export interface Seen {
   readonly now: number
   /** Policy revision. */
   readonly revision: string
+  /** What was given from outside about the call. */
+  readonly signals?: readonly SignalRow[] | undefined
 }
 
 export interface InputText {
@@ -61,7 +65,7 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const standing = standingText(caller, task)
   const tail =
     `}},${whoText(standing, target, seen)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
-    `,"sequence":${sequenceText(question, seen, setting.sums)},"approval":${approvalText(question.approval)},"context":${contextText(seen, settingOf(question, setting))}}`
+    `,"sequence":${sequenceText(question, seen, setting.sums)},"approval":${approvalText(question.approval)},"signals":${signalsText(seen.signals, seen.now)},"context":${contextText(seen, settingOf(question, setting))}}`
   const record = head + tail
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body

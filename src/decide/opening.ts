@@ -48,7 +48,8 @@ export function makeJudgeTask(options: JudgeTaskOptions): JudgeTask {
   return (asked) => {
     const now = options.clock()
     const { result, revision } = judge(options, 'countersign/task', (policy) => buildTaskInput(asked, { now, revision: policy }, options))
-    return { effect: result.effect, reasons: result.reasons, revision }
+    // the reader of results lets no task wait
+    return { effect: result.effect === 'defer' ? 'deny' : result.effect, reasons: result.reasons, revision }
   }
 }
 

@@ -82,7 +82,8 @@ export function makeJudgeAnswer(options: JudgeAnswerOptions): JudgeAnswer {
 
 function verdictOf({ result, evalNs }: Judgement, { question }: Decision, modes: Modes & Pick<JudgeAnswerOptions, 'knows'>): AnswerVerdict {
   const { effect, reasons, obligations, approval, credential } = result
-  if (effect === 'ask' || approval !== null || credential !== null) throw refused('policy asks about an answer, or for it')
+  if (effect === 'ask' || effect === 'defer' || approval !== null || credential !== null)
+    throw refused('policy asks about an answer, or for it')
   for (const { type, properties } of obligations)
     if (type === 'notify' && !modes.knows(properties.to))
       throw refused(`policy notifies "${properties.to}", and no notifier is called that`)

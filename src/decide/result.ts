@@ -11,10 +11,14 @@ import { closed, flag, list, malformed, names, oneOf, pattern, printable, record
 export interface JudgedReason extends Reason {
   readonly effect: 'deny' | 'ask' | 'defer'
   readonly observable: boolean
+  /** Of a rule about what came before the call: its denial is final, as that of a rule that is not observable. */
+  readonly level?: 'sequence'
+  /** What exceptions are held against; absent: 0. */
+  readonly priority?: number
 }
 
-export interface Result extends Pick<Decision, 'obligations' | 'duties' | 'approval' | 'credential' | 'labels'> {
-  readonly effect: Exclude<DecisionEffect, 'defer'>
+export interface Result extends Pick<Decision, 'obligations' | 'duties' | 'approval' | 'deferral' | 'credential' | 'labels'> {
+  readonly effect: DecisionEffect
   readonly reasons: readonly JudgedReason[]
   /** The whole result as canonical JSON. */
   readonly text: string
@@ -45,36 +49,58 @@ function knownOf(entrypoint: Entrypoint): Known {
 }
 
 function check(document: unknown, entrypoint: Entrypoint): Result {
-  const top = closed(document, '', ['v', 'effect', 'reasons', 'obligations', 'labels'], ['approval', 'credential'])
+  const top = closed(document, '', ['v', 'effect', 'reasons', 'obligations', 'labels'], ['approval', 'credential', 'deferral'])
   if (top['v'] !== 1) throw malformed('v')
   const effect = oneOf(top['effect'], effects, 'effect')
-  if (effect === 'defer') throw malformed('effect: policy defers, and there is no fact to wait for')
+  if (effect === 'defer' && entrypoint !== 'countersign/decision') throw malformed('effect: only a call can wait')
   const reasons = ordered(list(top['reasons'], 64, 'reasons', reason), ({ rule }) => rule)
   const obligations = ordered(readObligations(top['obligations'], entrypoint), ({ id }) => id)
   checkEffect(effect, reasons)
   if (new Set(obligations.map(({ id }) => id)).size !== obligations.length) throw malformed('obligations: one id twice')
   const approval = top['approval'] === undefined ? null : readApproval(top['approval'])
   if (approval !== null && effect !== 'ask') throw malformed('approval: nobody is asked')
+  const deferral = top['deferral'] === undefined ? null : readDeferral(top['deferral'])
+  if ((deferral !== null) !== (effect === 'defer')) throw malformed('deferral: there with the effect defer, and only then')
   const credential = top['credential'] === undefined ? null : readCredential(top['credential'])
   const labels = readLabels(top['labels'])
   const text = canonical({ ...top, reasons, obligations })
   if (text === null || text.length > 65_536) throw malformed('too large')
-  return { effect, reasons, obligations, duties: dutiesOf(obligations), approval, credential, labels, text }
+  return { effect, reasons, obligations, duties: dutiesOf(obligations), approval, deferral, credential, labels, text }
 }
 
 const effects = ['allow', 'deny', 'ask', 'defer'] as const
 const severities = ['low', 'medium', 'high', 'critical'] as const
 const reasonEffects = ['deny', 'ask', 'defer'] as const
 
-/** Deny beats ask beats allow, so an effect never stands beside a reason for a stronger one, and no refusal is without a reason. */
+/** An effect never stands beside a reason for a stronger one, and no refusal is without a reason. To deny is always sound. */
 function checkEffect(effect: Result['effect'], reasons: readonly JudgedReason[]): void {
-  const has = (wanted: JudgedReason['effect']): boolean => reasons.some((found) => found.effect === wanted)
-  const sound = effect === 'allow' ? reasons.length === 0 : effect === 'deny' ? has('deny') : has('ask') && !has('deny') && !has('defer')
+  const sound = effect === 'deny' ? reasons.some((found) => found.effect === 'deny') : effect === rulingOf(reasons)
   if (!sound) throw malformed('effect: not what the reasons say')
 }
 
+/**
+ * What reasons come to, in the fixed order: forbidden and sequence deny, then what waits, then the other denials, then what a person
+ * answers; without any reason the call is allowed.
+ */
+export function rulingOf(reasons: readonly Pick<JudgedReason, 'effect' | 'observable' | 'level'>[]): DecisionEffect {
+  let ruling: DecisionEffect = 'allow'
+  for (const { effect, observable, level } of reasons) {
+    if (effect === 'deny' && (!observable || level === 'sequence')) return 'deny'
+    if (order.indexOf(effect) > order.indexOf(ruling)) ruling = effect
+  }
+  return ruling
+}
+
+/** From the weakest on. */
+const order: readonly DecisionEffect[] = ['allow', 'ask', 'deny', 'defer']
+
 function reason(value: unknown, place: string): JudgedReason {
-  const members = closed(value, place, ['rule', 'severity', 'effect', 'observable', 'controls', 'message_agent', 'detail'])
+  const members = closed(
+    value,
+    place,
+    ['rule', 'severity', 'effect', 'observable', 'controls', 'message_agent', 'detail'],
+    ['level', 'priority'],
+  )
   const detail = record(members['detail'], `${place}/detail`)
   const text = canonical(detail)
   if (text === null || text.length > 16_384) throw malformed(`${place}/detail`)
@@ -86,6 +112,23 @@ function reason(value: unknown, place: string): JudgedReason {
     controls: list(members['controls'], 64, `${place}/controls`, (id, at) => pattern(id, /^[A-Za-z0-9][A-Za-z0-9 .:/_-]{0,63}$/, at)),
     message_agent: pattern(members['message_agent'], sentence, `${place}/message_agent`),
     detail,
+    ...(members['level'] !== undefined && { level: oneOf(members['level'], ['sequence'] as const, `${place}/level`) }),
+    ...(members['priority'] !== undefined && { priority: priority(members['priority'], `${place}/priority`) }),
+  }
+}
+
+function priority(value: unknown, place: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw malformed(place)
+  return value
+}
+
+/** Paths of the input and ids of rules: what a call waits for, for the record and for whoever gives it. */
+function readDeferral(value: unknown): NonNullable<Decision['deferral']> {
+  const { missing, conflicts, ttl } = closed(value, 'deferral', ['missing', 'conflicts'], ['ttl'])
+  return {
+    missing: list(missing, 64, 'deferral/missing', (path, at) => pattern(path, printable, at)),
+    conflicts: list(conflicts, 64, 'deferral/conflicts', (rule, at) => pattern(rule, printable, at)),
+    ...(ttl !== undefined && { ttl: whole(ttl, 1, Number.MAX_SAFE_INTEGER, 'deferral/ttl') }),
   }
 }
 

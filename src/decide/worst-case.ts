@@ -172,6 +172,7 @@ function judgedCall(): object {
     },
     delegation,
     approval,
+    signals: Object.fromEntries(names(32, 'signal').map((name) => [name, { value: 'v', source: 's', ago: 1 }])),
     context,
   }
 }

@@ -29,6 +29,8 @@ export interface Carried {
   readonly transaction: string | null
   /** `Countersign-Prompt`: `sha256:` and 64 lower-case hex digits. */
   readonly prompt: string | null
+  /** `Countersign-Depends-On`: `c_` and a ULID, of a call whose answer this one rests on. */
+  readonly dependsOn: string | null
 }
 
 /** The listener a call came in by. */

@@ -43,7 +43,7 @@ type Draft = { -readonly [Key in keyof Head]: Head[Key] } & {
 /** Headers that may come once, each with its bit: of two, two readers could each take another. */
 const singletons = new Map(
   words(
-    'host content-length transfer-encoding content-type expect countersign-task countersign-prompt txn-token authorization proxy-authorization x-api-key x-goog-api-key',
+    'host content-length transfer-encoding content-type expect countersign-task countersign-prompt countersign-depends-on txn-token authorization proxy-authorization x-api-key x-goog-api-key',
   ).map((name, at) => [name, 1 << at]),
 )
 
@@ -76,6 +76,7 @@ const readers = new Map<string, Reader>([
   ['expect', readExpect],
   ['countersign-task', readTask],
   ['countersign-prompt', readPrompt],
+  ['countersign-depends-on', readDependsOn],
   ['txn-token', (draft, value) => carry(draft, { transaction: value })],
   ['origin', (draft) => (draft.browser = true)],
   ['sec-fetch-site', (draft) => (draft.browser = true)],
@@ -216,8 +217,13 @@ function readPrompt(draft: Draft, value: string): void {
   else fail(draft, 'Countersign-Prompt must be sha256: and 64 lower-case hex digits')
 }
 
+function readDependsOn(draft: Draft, value: string): void {
+  if (/^c_[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(value)) carry(draft, { dependsOn: value })
+  else fail(draft, 'Countersign-Depends-On must be the id of a call')
+}
+
 function carry(draft: Draft, one: Partial<Carried>): void {
-  draft.carried = { token: null, transaction: null, prompt: null, ...draft.carried, ...one }
+  draft.carried = { token: null, transaction: null, prompt: null, dependsOn: null, ...draft.carried, ...one }
 }
 
 /** RFC 9112 §6: one way to tell where the body ends, written in one way. */

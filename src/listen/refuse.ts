@@ -36,10 +36,13 @@ export function bareRefusal(refusal: Refusal): string {
   return `${text}Connection: close\r\n\r\n${document.text}`
 }
 
+/** What of a refusal is no denial, or not yet. */
+const effects: Readonly<Partial<Record<Refusal['code'], 'ask' | 'defer'>>> = { 'approve.required': 'ask', 'approve.deferred': 'defer' }
+
 function common(refusal: Refusal, document: Document): string[] {
   const headers = ['Content-Type', document.type, 'Content-Length', String(Buffer.byteLength(document.text))]
   headers.push('Cache-Control', 'no-store', 'X-Content-Type-Options', 'nosniff')
-  headers.push('Countersign-Decision', refusal.code === 'approve.required' ? 'ask' : 'deny')
+  headers.push('Countersign-Decision', effects[refusal.code] ?? 'deny')
   for (const name of refusalHeaders) {
     const value = refusal.headers[name]
     if (value !== undefined) headers.push(name, value)

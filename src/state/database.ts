@@ -31,6 +31,9 @@ const steps: readonly string[] = [
   CREATE INDEX approvals_by_digest ON approvals (row ->> '$.digest', task);
   CREATE TABLE kills (id TEXT PRIMARY KEY, lifted INTEGER, row TEXT NOT NULL) WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE signals (scope TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (scope, key, name)) WITHOUT ROWID;
+  `,
 ]
 
 export interface DatabaseOptions {

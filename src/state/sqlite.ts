@@ -12,6 +12,7 @@ import { Lives } from './lives.ts'
 import { Minting } from './minting.ts'
 import { RateTable } from './rate-table.ts'
 import { RegistrationTable } from './registration-table.ts'
+import { SignalTable } from './signal-table.ts'
 import { TaskTable, type Clocks, type LiveTask } from './task-table.ts'
 import { transactions } from './transaction.ts'
 import { below, TaskTree } from './tree.ts'
@@ -65,6 +66,7 @@ export class SqliteState implements State {
   readonly #leases: LeaseTable
   readonly #rates: RateTable
   readonly approvals: ApprovalTable
+  readonly signals: SignalTable
   readonly #minting: Minting
   readonly #transaction: <T>(write: () => T) => T
   readonly #getNote: StatementSync
@@ -83,6 +85,7 @@ export class SqliteState implements State {
     this.#rates = new RateTable(db, clocks.clock)
     this.approvals = new ApprovalTable(db)
     this.kills = new KillTable(db)
+    this.signals = new SignalTable(db, clocks.clock)
     this.registrations = new RegistrationTable(db)
     this.#minting = new Minting({
       tasks: this.#tasks,

@@ -9,6 +9,7 @@ import type { KillBook } from './kills.ts'
 import type { LeaseRow, LeaseState } from './leases.ts'
 import type { MintAnswer, MintRequest, Observation, Raised } from './mint.ts'
 import type { RegistrationBook } from './registrations.ts'
+import type { SignalBook } from './signals.ts'
 
 export type Awaitable<T> = T | Promise<T>
 
@@ -273,6 +274,7 @@ export interface State {
   clearSensitivity(caller: string): Awaitable<void>
 
   readonly approvals: ApprovalBook
+  readonly signals: SignalBook
 
   // leases
   lease(id: string): Awaitable<LeaseRow | null>

@@ -30,7 +30,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const jwt = { type: 'jwt', audience: 'https://api.acme.example' }
 
 interface Expected {
-  readonly decision?: 'deny' | 'ask'
+  readonly decision?: 'deny' | 'ask' | 'defer'
   /** Kinds of the lines of the call: a refusal of its own, or the outcome of a call whose decision was written. */
   readonly lines?: readonly ['refusal'] | readonly ['decision', 'outcome']
   readonly retry?: 'never' | 'later' | 'after-approval'
@@ -335,6 +335,16 @@ describe('a running sidecar refuses with', () => {
     expect(answer.json).toMatchObject({ reasons: ['a person declined it'], approval: { id } })
     expect(answer.text).not.toMatch(/ada|month/)
     expect(running.entries().filter(({ event }) => event === 'approval.opened')).toHaveLength(1)
+    expect(upstream.seen).toEqual([])
+  })
+
+  test('approve.deferred', async () => {
+    await using upstream = await TestUpstream.start()
+    const requires = [{ id: 'scanned', signal: 'malware-scan', hold: '20ms' }]
+    await using running = await start(upstream.url, {}, { settings: { decide: { settings: { requires } } } })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'approve.deferred', { decision: 'defer', retry: 'later' })
+    expect(answer.json['reasons']).toEqual(['this call waits for a fact that is not there yet, or is not as it must be'])
     expect(upstream.seen).toEqual([])
   })
 

@@ -210,6 +210,14 @@ decision := {"v": 1, "effect": "allow", "reasons": [], "obligations": [], "label
 task := {"v": 1, "effect": "deny", "reasons": [], "obligations": [], "labels": {}}
 `
 
+/** What a rule that requires facts says besides. */
+const waits = `
+defer contains lib.waiting(_large_refund, missing) if {
+	missing := lib.missing(_large_refund, input)
+	count(missing) > 0
+}
+`
+
 const helper = 'package countersign.lib.acme\n\n'
 const planted: readonly (readonly [LintCode, RegExp, Readonly<Record<string, string>>])[] = [
   ['CP1001', /undefined function nope/, { ...good, 'countersign/call/b.rego': 'package countersign.call\n\nx if nope(1)\n' }],
@@ -225,6 +233,12 @@ const planted: readonly (readonly [LintCode, RegExp, Readonly<Record<string, str
   ['CP1105', /tool\.nmae/, { ...good, [file]: but(sound, 'facts: [tool.name', 'facts: [tool.nmae') }],
   ['CP1105', /no setting nothing/, { ...good, [file]: but(sound, '#   frameworks:', '#   setting: nothing\n#   frameworks:') }],
   ['CP1106', /says effect deny and does ask/, { ...good, [file]: but(sound, 'effect: ask', 'effect: deny') }],
+  [
+    'CP1105',
+    /that it requires/,
+    { ...good, [file]: `${but(sound, '#   frameworks:', '#   requires: [tool.nmae]\n#   frameworks:')}${waits}` },
+  ],
+  ['CP1107', /never waits/, { ...good, [file]: but(sound, '#   frameworks:', '#   requires: [signals.scan.value]\n#   frameworks:') }],
   ['CP1201', /must deny/, { 'countersign/decision.rego': allowing }],
   ['CP1202', /default open holds/, { ...good, [file]: `${sound}\ndefault open := true\n` }],
   [

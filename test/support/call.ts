@@ -93,6 +93,7 @@ function allowing(call: Call, target: Target): Decision {
     obligations: [],
     duties: noDuties,
     approval: null,
+    deferral: null,
     credential: null,
     labels: {},
     revision: 'r1',

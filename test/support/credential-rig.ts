@@ -119,6 +119,7 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
     obligations: [],
     duties: noDuties,
     approval: null,
+    deferral: null,
     credential: sketch.credential ?? null,
     labels: {},
     revision: 'r1',

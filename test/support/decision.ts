@@ -20,6 +20,7 @@ export function sketchDecision(question: Question = sketchQuestion(), decision: 
     obligations: [],
     duties: dutiesOf(decision.obligations ?? []),
     approval: null,
+    deferral: null,
     credential: null,
     labels: {},
     revision: 'r1',

@@ -165,6 +165,7 @@ export function allowedInput(): Record<string, unknown> {
       divergence: { score: 0, reasons: [] },
     },
     approval: null,
+    signals: {},
     context: { now: 1000, mode: 'enforce', policy_revision: 'r', environment: 'test' },
   }
 }

@@ -98,8 +98,17 @@ test('the page of the library has each function that is annotated, and no other'
   )
   const rows = read('docs/library.md').match(/^\| `.*/gm) ?? []
   const written = rows.flatMap((row) => Array.from((row.split('|')[1] ?? '').matchAll(/`(\w+)\(/g), ([, name]) => name))
-  const left = ['effect', 'decision', 'controls']
+  const left = ['effect', 'decision', 'controls', 'precedence', 'weighed', 'contextual']
   expect(new Set(written)).toEqual(new Set(annotated.filter((name) => !left.includes(name ?? ''))))
+})
+
+test('the settings on the page of defer pass check', () => {
+  const blocks = Array.from(read('docs/defer.md').matchAll(/^```yaml\n([\s\S]*?)^```/gm), (match): unknown => parse(match[1] ?? ''))
+  expect(blocks).toHaveLength(2)
+  for (const block of blocks) {
+    const config = { ...parse(read('examples/minimal/countersign.yaml')), ...Object(block) }
+    expect(parseConfig(stringify(config), 'countersign.yaml', {}).findings).toEqual([])
+  }
 })
 
 test('the settings on the page of policy pass check', () => {

@@ -29,6 +29,7 @@ _sent_accepted if {
 # custom:
 #   id: data.beyond-destination
 #   severity: critical
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [task.sensitivity, tool.accepts, tool.data, tool.effect, tool.egress]
@@ -60,7 +61,7 @@ _tainting := [class | some class in input.task.sensitivity; not class in _healed
 
 _healed contains healing.class if some healing in _healings
 
-_healings contains {"class": class, "why": concat(" ", [class, "faded after", format_int(after, 10), "ms"])} if {
+_healings contains {"class": class, "why": sprintf("%v faded after %v ms", [class, after])} if {
 	some class, after in data.countersign.settings.taint.decay
 	class in input.task.sensitivity
 	lib.faded(input, class, after)
@@ -72,7 +73,7 @@ _healings contains {"class": override.class, "why": why} if {
 	input.context.now < override.until
 	lib.matches(override.tool, input.tool.name)
 	_from_source(override)
-	why := concat(" ", [override.class, "by", override.by, "until", format_int(override.until, 10), override.reason])
+	why := sprintf("%v by %v until %v %v", [override.class, override.by, override.until, override.reason])
 }
 
 _from_source(override) if override.source == null

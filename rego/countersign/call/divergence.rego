@@ -11,6 +11,7 @@ import data.countersign.lib
 # custom:
 #   id: divergence.escalates
 #   severity: high
+#   level: sequence
 #   effect: ask
 #   observable: true
 #   facts: [sequence.denials, sequence.diverged, sequence.divergence]

@@ -20,6 +20,7 @@ _named(row, member) := object.get(row, member, null)
 # custom:
 #   id: sequence.chain
 #   severity: high
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [sequence.steps, sequence.step, tool.name]
@@ -55,6 +56,7 @@ ask contains lib.finding_as(_sequence_chain, "ask", {"chain": _named(row, "id")}
 # custom:
 #   id: sequence.needs
 #   severity: high
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [sequence.steps, sequence.step, tool.name]
@@ -103,6 +105,7 @@ ask contains lib.finding_as(_sequence_needs, "ask", {"id": _named(row, "id"), "l
 # custom:
 #   id: sequence.forbids
 #   severity: high
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [sequence.steps, tool.name]
@@ -142,6 +145,7 @@ ask contains lib.finding_as(_sequence_forbids, "ask", {"id": _named(row, "id"), 
 # custom:
 #   id: sequence.first-seen
 #   severity: medium
+#   level: sequence
 #   effect: ask
 #   observable: true
 #   facts: [sequence.counts, sequence.step, tool.effect, tool.name]

@@ -15,6 +15,7 @@ import data.countersign.lib
 # custom:
 #   id: sequence.discovery-then-privilege
 #   severity: critical
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [delegation.depth, sequence.brought, sequence.counts, task.implicit, task.intent.tools, task.sensitivity, tool.kind, tool.name]

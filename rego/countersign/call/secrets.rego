@@ -77,6 +77,7 @@ _of_secrets(secrets) if lib.secret_labelled(secrets, input)
 # custom:
 #   id: secrets.egress
 #   severity: critical
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [sequence.steps, task.sensitivity, tool.effect, tool.egress]

@@ -15,6 +15,7 @@ fresh if input.sequence.repeats < _most_repeats
 # custom:
 #   id: sequence.repeats
 #   severity: medium
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [sequence.repeats]

@@ -14,6 +14,7 @@ import data.countersign.lib
 # custom:
 #   id: sequence.split
 #   severity: high
+#   level: sequence
 #   effect: deny
 #   observable: true
 #   facts: [request.body.kind, sequence.sums, task.budget.debit, task.sensitivity, tool.egress, tool.resource]

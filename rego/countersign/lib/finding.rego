@@ -9,7 +9,9 @@ package countersign.lib
 #   annotations before the body of the rule that asks for them, so every call would pay for every rule. `detail` is
 #   for the operator's record only, the agent reads nothing but the `message` of the annotation. What an annotation
 #   does not say is taken at its worst: a rule that is told of poorly refuses all the same.
-finding(meta, detail) := {
+finding(meta, detail) := object.union(_found(meta, detail), _ranked(meta))
+
+_found(meta, detail) := {
 	"rule": _told(meta, "id", "policy.unnamed"),
 	"severity": _told(meta, "severity", "critical"),
 	"effect": _told(meta, "effect", "deny"),
@@ -18,6 +20,12 @@ finding(meta, detail) := {
 	"message_agent": _told(meta, "message", "a rule of policy refuses this"),
 	"detail": detail,
 }
+
+# Where it stands in the order of what rules say, if it says so: see precedence.rego.
+_ranked(meta) := object.union(
+	{"level": "sequence" | meta.custom.level},
+	{"priority": priority | priority := meta.custom.priority; is_number(priority)},
+)
 
 _told(meta, name, otherwise) := object.get(meta, ["custom", name], otherwise)
 

@@ -36,7 +36,7 @@ call := {
 		"seen": {"tool": 0, "host": 3, "resource": 0, "class": 0}, "repeats": 0, "sums": [], "failures": 0, "denials": {}, "diverged": false,
 		"divergence": {"score": 0, "reasons": []},
 	},
-	"approval": null,
+	"approval": null, "signals": {},
 	"context": {"now": 1000, "mode": "enforce", "policy_revision": "r", "environment": "test"},
 }
 

@@ -19,6 +19,7 @@ export const lintCodes = {
   CP1104: 'a control id is unknown',
   CP1105: 'a fact or a setting is in no schema',
   CP1106: 'a rule does something else than its annotation says',
+  CP1107: 'a rule requires facts and never waits for them',
   CP1201: 'the policy would not come into force',
   CP1202: 'a default is not a refusal',
   CP1203: 'an entrypoint is not annotated',

@@ -15,7 +15,7 @@ export interface Declared {
 }
 
 /** The sets that decide, and the effect that a rule of each has. */
-const effects: Readonly<Record<string, string>> = { deny: 'deny', ask: 'ask', obligations: 'obligate' }
+const effects: Readonly<Record<string, string>> = { deny: 'deny', ask: 'ask', defer: 'defer', obligations: 'obligate' }
 
 export function declaredIn(sources: readonly RegoSource[]): readonly Declared[] {
   return sources
@@ -83,6 +83,9 @@ function unknownControls(one: Declared, known: ReadonlyMap<string, ReadonlySet<s
 function unknownFacts(one: Declared, schemas: FactSchemas): LintFinding[] {
   const strange = textsAt(one.annotation, 'custom.facts').filter((fact) => !schemas.knows(fact, one.source.package))
   const found = strange.map((fact) => at(one, 'CP1105', `the fact ${fact} is in no schema of the input: correct it`))
+  for (const fact of textsAt(one.annotation, 'custom.requires'))
+    if (!schemas.knows(fact, one.source.package))
+      found.push(at(one, 'CP1105', `the fact ${fact} that it requires is in no schema of the input: correct it`))
   const setting = textAt(one.annotation, 'custom.setting')
   if (setting !== '' && !schemas.knowsSetting(setting)) found.push(at(one, 'CP1105', `there is no setting ${setting}: see decide.settings`))
   return found
@@ -102,7 +105,7 @@ function checkUse(sources: readonly RegoSource[], declared: readonly Declared[])
         const what = `the rule adds to ${rule.name} without an id: put METADATA on a constant, _x := rego.metadata.rule(), and speak with lib.finding(_x, …)`
         found.push(finding('CP1101', source.file, rule.line, what))
       }
-      for (const one of spoken) uses.set(one, new Set([...(uses.get(one) ?? []), open ? 'any' : (effects[rule.name] ?? '')]))
+      for (const one of spoken) uses.set(one, new Set([...(uses.get(one) ?? []), effects[rule.name] ?? '', ...(open ? ['any'] : [])]))
     }
   }
   for (const [one, done] of uses) {
@@ -110,7 +113,14 @@ function checkUse(sources: readonly RegoSource[], declared: readonly Declared[])
     if (!done.has('any') && !done.has(effect) && Object.values(effects).includes(effect))
       found.push(at(one, 'CP1106', `${one.id} says effect ${effect} and does ${[...done].join(', ')}: make them agree`))
   }
-  return found
+  return [...found, ...neverWaiting(declared, uses)]
+}
+
+/** A rule that needs a fact says so in `defer`: without that a fact that is not there is no different from one that is false. */
+function neverWaiting(declared: readonly Declared[], uses: ReadonlyMap<Declared, ReadonlySet<string>>): LintFinding[] {
+  return declared
+    .filter((one) => textsAt(one.annotation, 'custom.requires').length > 0 && uses.get(one)?.has('defer') !== true)
+    .map((one) => at(one, 'CP1107', `${one.id} requires facts and never waits for them: add to defer what lib.missing finds`))
 }
 
 /** Names that a rule mentions, and whether a setting chooses its effect (`lib.finding_as`). */

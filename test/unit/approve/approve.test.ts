@@ -102,8 +102,8 @@ describe('approve', () => {
     })
   })
 
-  it('refuses a deferral: no fact will come', () => {
-    expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('decide.malformed')
+  it('refuses a deferral where nothing can be waited for', () => {
+    expect(refusalOf(() => rig().approve(sketchDecision(undefined, { effect: 'defer' }))).code).toBe('approve.deferred')
   })
 
   it('lets only one of two calls judged on the same facts through, and judges the other again', async () => {

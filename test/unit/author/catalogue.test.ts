@@ -13,7 +13,7 @@ describe('the catalogue of the default policy', () => {
     for (const rule of catalogue.rules) {
       expect(rule, rule.id).toMatchObject({ title: expect.stringMatching(/./), description: expect.stringMatching(/./) })
       expect(rule, rule.id).toMatchObject({ message: expect.stringMatching(/./), remediation: expect.stringMatching(/./) })
-      expect(['deny', 'ask', 'obligate'], rule.id).toContain(rule.effect)
+      expect(['deny', 'ask', 'defer', 'obligate'], rule.id).toContain(rule.effect)
       expect(controlsOf(rule).length, rule.id).toBeGreaterThan(3)
     }
   })

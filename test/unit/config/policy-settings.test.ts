@@ -48,6 +48,8 @@ const everything = {
   ],
   budgets: [{ meter: 'eur', above: 100 }],
   reauthorise: [{ causes: ['session'], autonomy: ['autonomous'] }],
+  requires: [{ id: 'scanned', signal: 'malware-scan', equals: 'clean', hold: '5s', tools: ['files.put'] }],
+  exceptions: [{ id: 'hotfix', lifts: ['change.*'], until: '2027-02-01T00:00:00Z', by: 'ops@acme.example', reason: 'hotfix', priority: 1 }],
 }
 
 describe('the settings of rules', () => {
@@ -88,6 +90,8 @@ describe('the settings of rules', () => {
     [{ after: [{ id: 'a', tool: 'b' }] }, 'say needs or forbids'],
     [{ budgets: [{ meter: 'eur' }] }, 'say above or share'],
     [{ taint: { overrides: [{ class: 'a', until: '2027-01-01T00:00:00Z', by: 'x\ny', reason: 'z' }] } }, 'must be one line of text'],
+    [{ requires: [{ id: 'a', signal: 'malware.scan' }] }, 'must be a name such as malware-scan'],
+    [{ exceptions: [{ id: 'a', lifts: ['b'], by: 'c', reason: 'd' }] }, 'until'],
     [{ frieze: [] }, 'unknown key "frieze", did you mean "freeze"?'],
   ])('that make no sense are errors: %o', (settings, message) => {
     expect(complaints(settings).join('\n')).toContain(message)

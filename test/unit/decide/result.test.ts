@@ -27,6 +27,9 @@ const allow = (change: Record<string, unknown> = {}): Record<string, unknown> =>
 const deny = (change: Record<string, unknown> = {}) => allow({ effect: 'deny', reasons: [reason()], ...change })
 const approval = { approvers: ['group:approvers'], quorum: 1, ttl: 900_000, bind: ['/task/id', '/tool/name'] }
 const ask = (change: Record<string, unknown> = {}) => allow({ effect: 'ask', reasons: [reason({ effect: 'ask' })], approval, ...change })
+const deferral = { missing: ['signals.malware-scan.value'], conflicts: ['change.freeze'], ttl: 5000 }
+const defer = (change: Record<string, unknown> = {}) =>
+  allow({ effect: 'defer', reasons: [reason({ effect: 'defer' })], deferral, ...change })
 const without = (document: Record<string, unknown>, key: string) =>
   Object.fromEntries(Object.entries(document).filter(([name]) => name !== key))
 
@@ -53,6 +56,7 @@ describe('a well-formed decision', () => {
       obligations: [],
       duties: noDuties,
       approval: null,
+      deferral: null,
       credential: { provider: 'crm', scopes: ['read'], ttl: 60_000, audience: 'https://crm.acme.example' },
       labels: { team: 'refunds' },
       text: '{"credential":{"audience":"https://crm.acme.example","provider":"crm","scopes":["read"],"ttl":60000},"effect":"allow","labels":{"team":"refunds"},"obligations":[],"reasons":[],"v":1}',
@@ -64,6 +68,12 @@ describe('a well-formed decision', () => {
     })
     expect(fate(deny({ reasons: [reason(), reason({ effect: 'ask' }), reason({ effect: 'defer' })] }))).toBe('deny')
     expect(fate(without(ask(), 'approval'))).toBe('ask')
+    expect(readResult(defer())).toMatchObject({ effect: 'defer', deferral })
+    const denial = reason({ level: 'sequence', priority: 2 })
+    expect(readResult(deny({ reasons: [denial] })).reasons).toEqual([denial])
+    const waiting = [reason(), reason({ effect: 'ask' }), reason({ effect: 'defer' })]
+    expect(fate(defer({ reasons: waiting }))).toBe('defer')
+    expect(() => readResult(defer(), 'countersign/task')).toThrow(Refusal)
     const own = { ...without(approval, 'ttl'), objective: false }
     expect(readResult(ask({ approval: own })).approval).toEqual(own)
   })
@@ -132,7 +142,15 @@ describe('anything else is refused as malformed:', () => {
     ['ask without a reason', ask({ reasons: [] })],
     ['ask with a deny reason', ask({ reasons: [reason({ effect: 'ask' }), reason()] })],
     ['ask with a defer reason', ask({ reasons: [reason({ effect: 'ask' }), reason({ effect: 'defer' })] })],
-    ['defer, while there is no fact to wait for', allow({ effect: 'defer', reasons: [reason({ effect: 'defer' })] })],
+    ['defer without what it waits for', without(defer(), 'deferral')],
+    ['defer without a reason', defer({ reasons: [] })],
+    ['defer with a denial that is final', defer({ reasons: [reason({ effect: 'defer' }), reason({ observable: false })] })],
+    ['defer with a denial about a sequence', defer({ reasons: [reason({ effect: 'defer' }), reason({ level: 'sequence' })] })],
+    ['a deferral beside an allow', allow({ deferral })],
+    ['a deferral with an unknown member', defer({ deferral: { ...deferral, until: 1 } })],
+    ['a deferral that waits for no time', defer({ deferral: { ...deferral, ttl: 0 } })],
+    ['a reason on an unknown level', deny({ reasons: [reason({ level: 'context' })] })],
+    ['a reason whose priority is no number', deny({ reasons: [reason({ priority: '1' })] })],
     ['reasons as a set', deny({ reasons: { a: reason() } })],
     ['too many reasons', deny({ reasons: Array(65).fill(reason()) })],
     ['a reason that is text', deny({ reasons: ['no'] })],

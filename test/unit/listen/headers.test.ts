@@ -164,7 +164,7 @@ describe('other headers that listen reads', () => {
     for (const token of ['eyJh.eyJz.c2ln', 'eyJh.eyJz.']) {
       expect(head('Countersign-Task', token)).toMatchObject({
         task: null,
-        carried: { token, transaction: null, prompt: null },
+        carried: { token, transaction: null, prompt: null, dependsOn: null },
         problem: null,
       })
     }
@@ -174,8 +174,18 @@ describe('other headers that listen reads', () => {
 
   it('Countersign-Prompt is a digest or is refused, and Txn-Token is kept as it came', () => {
     const prompt = `sha256:${'0a'.repeat(32)}`
-    expect(head('Countersign-Prompt', prompt, 'Txn-Token', 'x y').carried).toEqual({ token: null, transaction: 'x y', prompt })
+    expect(head('Countersign-Prompt', prompt, 'Txn-Token', 'x y').carried).toEqual({
+      token: null,
+      transaction: 'x y',
+      prompt,
+      dependsOn: null,
+    })
     for (const value of ['', 'the plan', prompt.toUpperCase(), `${prompt}0`]) expect(problem('Countersign-Prompt', value)).toBeDefined()
+    const id = 'c_01M8DC72ZE1P8KZXC65VEH07JZ'
+    expect(head('Countersign-Depends-On', id).carried).toMatchObject({ dependsOn: id })
+    for (const value of ['', 'c_1', id.toLowerCase(), `${id}, ${id}`, id.replace('c_', 't_')])
+      expect(problem('Countersign-Depends-On', value)).toBeDefined()
+    expect(problem('Countersign-Depends-On', id, 'Countersign-Depends-On', id)).toBe('a header that may come once came twice')
     expect(problem('Txn-Token', 'a', 'Txn-Token', 'b')).toBe('a header that may come once came twice')
   })
 
