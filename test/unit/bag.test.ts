@@ -13,7 +13,7 @@ describe('a bag', () => {
           if (add) set.add(member)
           else expect(bag.delete(member)).toBe(set.delete(member))
           expect(bag.size).toBe(set.size)
-          expect(bag.list().sort()).toEqual([...set].sort())
+          expect(bag.list().toSorted((a, b) => a - b)).toEqual([...set].toSorted((a, b) => a - b))
         }
       }),
     )
