@@ -183,7 +183,7 @@ export function sequencedInputs(): fc.Arbitrary<unknown> {
 
 /** An input of `countersign/task`. */
 export function openingInput(): object {
-  const { v, caller, agent, context } = allowedInput()
+  const { v, caller, agent, delegation, context } = allowedInput()
   const intent = {
     tools: ['crm.*', 'mail.send'],
     resources: ['customer:*'],
@@ -194,8 +194,10 @@ export function openingInput(): object {
   return {
     v,
     action: 'open',
+    opener: { kind: 'self', name: Object(caller).id },
     caller,
     agent: { ...Object(agent), ttl: 60_000, intent },
+    delegation,
     task: { intent: { purpose: 'one refund', prompt: null, ...intent, tools: ['crm.customer.read'] }, ttl: 60_000 },
     context,
   }
