@@ -12,6 +12,7 @@ import type { OpenWork } from './revoke.ts'
 import type { LeaseRow } from './state/leases.ts'
 import type { Facts, TaskRow } from './state/state.ts'
 import { notLive, type Agent } from './task/agents.ts'
+import { within } from './task/intent.ts'
 import type { Task } from './task/task.ts'
 
 /** What open work is judged by: it follows from the configuration in force. */
@@ -106,9 +107,16 @@ function verdict(by: Standing, id: string, look: () => OpenStream | OpenLease): 
 function standingOf(id: string, caller: string, by: Standing, on: Looked): { readonly task: Task; readonly facts: Facts } {
   const row = on.task(id)
   if (row === null || row.ended !== null) throw new Refusal('task.ended')
-  const agent = liveAgent(caller, by, on)
-  if (row.parent !== null) for (const up of on.ancestors(id)) liveAgent(up.caller, by, on)
+  const agent = agentFor(row, by, on)
+  if (row.parent !== null) for (const up of on.ancestors(id)) agentFor(up, by, on)
   return { task: { row, agent }, facts: on.facts(id, caller) }
+}
+
+/** The agent of a task, which must still be registered for all of it: the next call under it ends the task. */
+function agentFor({ caller, intent }: TaskRow, by: Standing, on: Looked): Agent {
+  const agent = liveAgent(caller, by, on)
+  if (within(intent, agent.intent)) return agent
+  throw new Refusal('task.ended', { detail: 'the agent is registered for less than this task was opened for' })
 }
 
 function liveAgent(caller: string, by: Standing, on: Looked): Agent {

@@ -235,6 +235,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['ha
     approvals: { read: (id) => on.approvals.read(id), holds: on.holds, hold: loaded.config.approve.hold },
     parseJson: (bytes) => readJson(bytes).value,
     verifySubject: subjectsOf(loaded, on),
+    due: dueOf(loaded, on),
     transaction,
     tokens: on.tokens,
     delegation: on.delegation,

@@ -10,7 +10,7 @@ import { mayAct } from '../task/chain.ts'
 import type { Delegation } from '../task/delegation.ts'
 import { checkHosting } from '../task/hosting.ts'
 import type { Opening, Subject } from '../task/opening.ts'
-import { named } from '../task/question.ts'
+import { named, type Cause } from '../task/question.ts'
 import type { ProvenSubject } from '../task/subject.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { TaskTokens } from '../task/token.ts'
@@ -36,6 +36,8 @@ export interface TaskActsOptions {
   readonly transaction: ReadTransaction
   readonly tokens: Pick<TaskTokens, 'issue'>
   readonly delegation: Delegation
+  /** Looks whether a task has to be judged before it goes on. Absent: none ever has. */
+  readonly due?: (row: TaskRow, caller: Caller, now: number) => Cause | 'unused' | null
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -124,7 +126,9 @@ export class TaskActs {
     refuseKeys(await readObject(call, this.#options.parseJson))
     const agent = this.#agent(caller)
     const row = await this.#live(id, caller)
-    return { status: 200, body: this.#view(await this.#options.tasks.resume(row, caller, agent)) }
+    const { tasks, due, clock } = this.#options
+    const after = await tasks.resume(row, caller, agent, due && ((now) => due(now, caller, clock())))
+    return { status: 200, body: this.#view(after) }
   }
 
   async #complete(call: Call, caller: Caller, id: string): Promise<Answer> {

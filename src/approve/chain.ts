@@ -29,12 +29,13 @@ export function makeChainOf(task: (id: string) => TaskRow | null): ChainOf {
   }
 }
 
-/** Whether one of the names is a party. Names are compared without their kind and without regard to case: too many are excluded rather than too few. */
+/** Whether one of the names is a party. Names are compared without their kinds, however many, and as they look: too many are excluded rather than too few. */
 export function isParty(parties: readonly string[], names: readonly string[]): boolean {
   const known = new Set(parties.map(bare))
   return names.some((name) => known.has(bare(name)))
 }
 
 function bare(name: string): string {
-  return name.replace(/^(person|user|agent):/i, '').toLowerCase()
+  const plain = name.normalize('NFKC').trim().toLowerCase()
+  return plain.replace(/^(?:(?:person|user|agent):\s*)+/, '')
 }

@@ -120,14 +120,20 @@ export class Tasks {
     return paused
   }
 
-  /** paused → active, by the agent: only a pause it set itself, and judged again (CS-TASK-3). The session becomes that of `caller`. Idempotent. */
-  resume(given: TaskRow, caller: Caller, agent: Agent): Promise<TaskRow> {
+  /**
+   * paused → active, by the agent: only a pause it set itself, and judged again (CS-TASK-3), for whatever `due` says that it would be
+   * judged for without the pause. The session becomes that of `caller`. Idempotent.
+   */
+  resume(given: TaskRow, caller: Caller, agent: Agent, due?: GoingOn['due']): Promise<TaskRow> {
     return this.#inTurn(given.id, async (row) => {
       if (row.state === 'active') return row
       this.#checkPaused(row)
       if (row.paused?.by !== 'agent') throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
       const ttl = row.expires - this.#options.clock()
-      this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, delegation: row })
+      // a pause in between shakes off nothing of what the task would be judged for
+      const why = due?.(row) ?? null
+      const cause = why === null || why === 'unused' ? {} : { cause: why }
+      this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, ...cause, delegation: row })
       return this.#lift(row, caller.id, ['agent'], { session: this.session(caller), ...this.#now() })
     })
   }

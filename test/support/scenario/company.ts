@@ -93,11 +93,11 @@ const tools: Readonly<Record<string, readonly Settings[]>> = {
     { name: 'drop.upload', match: 'PUT /files/{name}', effect: 'send', risk: 'low', egress: 'partner', accepts: ['public', 'internal'] },
   ],
   feed: [{ name: 'feed.read', match: 'GET /events', ...read, data: ['public'] }],
-  directory: [{ name: 'directory.users.list', match: 'GET /users', ...read, data: ['internal'] }],
+  directory: [{ name: 'directory.users.list', match: 'GET /users', kind: 'discovery', ...read, data: ['internal'] }],
   vault: [{ name: 'vault.secret.read', match: 'GET /secrets/{name}', effect: 'read', risk: 'high', ...internal, data: ['confidential'] }],
   cluster: [
     { name: 'cluster.pods.list', match: 'GET /pods', ...read, data: ['internal'] },
-    { name: 'cluster.role.bind', match: 'POST /bindings', effect: 'write', risk: 'high', ...internal, args: 'json' },
+    { name: 'cluster.role.bind', match: 'POST /bindings', kind: 'privilege', effect: 'write', risk: 'high', ...internal, args: 'json' },
     { name: 'cluster.pod.delete', match: 'DELETE /pods/{name}', effect: 'delete', risk: 'medium', ...internal },
   ],
 }

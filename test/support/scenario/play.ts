@@ -2,7 +2,8 @@
 
 import { expect } from 'vitest'
 import type { Answered, Settings } from '../running.ts'
-import { agents, people } from './company.ts'
+import { agents } from './company.ts'
+import { Names } from './names.ts'
 import { Stage, type OpenStream } from './stage.ts'
 import type { Expected, Scenario, Step, Verb } from './scenario.ts'
 
@@ -14,18 +15,17 @@ export async function play(scenario: Scenario): Promise<void> {
   const part = new Play(stage)
   for (const step of scenario.steps) await part.step(step)
   part.close()
-  if (scenario.shows === 'refuses') expect(part.refused, 'a case that shows a refusal has one').toBeGreaterThan(0)
-  else expect(part.lastRefused, 'a case that shows what passes ends with an answer that does').toBe(false)
+  if (scenario.shows === 'refuses') expect(part.refused, 'answers that refused, of a case that shows a refusal').toBeGreaterThan(0)
+  else expect(part.endedRefused, 'the last answer of a case that shows what passes is a refusal').toBe(false)
 }
 
 class Play {
   /** Answers that refused, as the steps expected. */
   refused = 0
-  /** Whether the last answer was one of them: a call may pass only after a person was asked, or a kill lifted. */
-  lastRefused = false
+  /** Whether the last answer did. On the way to what passes a person may have to be asked. */
+  endedRefused = false
   readonly #stage: Stage
-  /** What `save`, `open`, `hand_off` and their kin named. */
-  readonly #names = new Map<string, string>()
+  readonly #names = new Names()
   readonly #streams = new Map<string, OpenStream>()
   readonly #held = new Map<string, Promise<Answered>>()
   /** Task by agent: the one it named last. */
@@ -41,7 +41,7 @@ class Play {
     try {
       await act(step)
     } catch (error) {
-      throw new Error(`step ${step.at + 1} (${step.verb}): ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+      throw new Error(`step ${step.index + 1} (${step.verb}): ${error instanceof Error ? error.message : String(error)}`, { cause: error })
     }
   }
 
@@ -57,18 +57,19 @@ class Play {
         ...(orchestrates && { caller: agents[orchestrates] }),
       }
       const answer = await this.#api(step, 'POST', '/tasks', body)
-      this.#name(open, answer.json['id'])
+      this.#names.name(open, answer.json['id'])
       if (answer.status === 201) this.#tasks.set(orchestrates ?? this.#agent, open)
       await this.#hold(answer, step.expect ?? 201)
-      this.#save(step.save, answer)
+      this.#names.save(step.save, answer.json)
     },
     call: async (step) => {
       const before = this.#stage.reached.length
       const answer = await this.#call(step, step.call)
       await this.#hold(answer, step.expect ?? 200)
+      if (step.lent !== undefined) this.#names.name(step.lent, this.#stage.credentials.at(-1)?.replace(/^Bearer /, ''))
       const own = step.call.includes(' /.countersign/')
       expect(this.#stage.reached.length - before, 'requests that reached the upstream').toBe(answer.status < 400 && !own ? 1 : 0)
-      this.#save(step.save, answer)
+      this.#names.save(step.save, answer.json)
     },
     race: async (step) => {
       const before = this.#stage.reached.length
@@ -79,15 +80,14 @@ class Play {
       for (const answer of lost) await this.#hold(answer, step.expect ?? 403)
     },
     stream: async ({ stream: name, get, put, ...step }) => {
-      const opened = this.#stage.stream(put === undefined ? 'GET' : 'PUT', this.#said(put ?? get ?? ''), this.#headers(step))
+      const opened = this.#stage.stream(put === undefined ? 'GET' : 'PUT', this.#names.said(put ?? get ?? ''), this.#headers(step))
       this.#streams.set(name, opened)
       await Promise.race([opened.begun, opened.ended])
       expect(opened.isOpen(), 'the stream is open').toBe(true)
     },
     cut: async ({ cut, code }) => {
       await this.#stream(cut).ended
-      this.lastRefused = true
-      this.refused++
+      this.#count(true)
       if (code === undefined) return
       // its line is written once both of its ends are closed
       await this.#until(async () => (await this.#stage.lines()).some((line) => line['kind'] === 'outcome' && line['code'] === code))
@@ -101,7 +101,7 @@ class Play {
       const before = await this.#asks()
       this.#held.set(hold, this.#call({ ...step, headers: { ...step.headers, prefer: `wait=${wait}` } }, call))
       await this.#until(async () => (await this.#asks()).length > before.length)
-      this.#name(hold, (await this.#asks()).at(-1))
+      this.#names.name(hold, (await this.#asks()).at(-1))
     },
     answered: async ({ answered, expect: expected }) => {
       const held = this.#held.get(answered)
@@ -110,26 +110,27 @@ class Play {
     },
     approve: (step) => this.#decide('approve', step.approve, step),
     decline: (step) => this.#decide('decline', step.decline, step),
+    break_glass: (step) => this.#decide('break-glass', step.break_glass, step),
     withdraw: (step) => this.#decide('withdraw', step.withdraw, step),
     hand_off: async ({ hand_off: name, to, ...step }) => {
       const task = this.#task(step)
       const answer = await this.#api(step, 'POST', `/tasks/${task}/hand-off`, { to: agents[to], ...intentOf(step) })
-      this.#name(name, answer.json['id'])
-      this.#name(`${name}.token`, answer.json['token'])
+      this.#names.name(name, answer.json['id'])
+      this.#names.name(`${name}.token`, answer.json['token'])
       await this.#hold(answer, step.expect ?? 201)
-      this.#save(step.save, answer)
+      this.#names.save(step.save, answer.json)
     },
     redeem: async ({ redeem, as, ...step }) => {
-      const body = { grant: this.#said(`<${redeem}>`), token: this.#said(`<${redeem}.token>`) }
+      const body = { grant: this.#names.said(`<${redeem}>`), token: this.#names.said(`<${redeem}.token>`) }
       const answer = await this.#api(step, 'POST', '/tasks', body)
-      this.#name(as, answer.json['id'])
+      this.#names.name(as, answer.json['id'])
       if (answer.status === 201) this.#tasks.set(this.#agent, as)
       await this.#hold(answer, step.expect ?? 201)
-      this.#save(step.save, answer)
+      this.#names.save(step.save, answer.json)
     },
     kill: async ({ kill, as, by, reason }) => {
       const [scope = '', ...name] = kill.split(' ')
-      const target = this.#said(name.join(' '))
+      const target = this.#names.said(name.join(' '))
       const answer = await this.#stage.person('/v1/kills', 'POST', {
         scope,
         name: target === '' ? null : (agents[target] ?? target),
@@ -137,20 +138,34 @@ class Play {
         reason,
       })
       await this.#hold(answer, answer.status === 201 ? 201 : 200)
-      this.#name(as, answer.json['id'])
+      this.#names.name(as, answer.json['id'])
     },
     lift: async ({ lift, by, reason, expect: expected }) => {
-      await this.#hold(await this.#stage.person(`/v1/kills/${this.#said(`<${lift}>`)}/lift`, 'POST', { by, reason }), expected ?? 200)
+      await this.#hold(await this.#stage.person(`/v1/kills/${this.#names.said(`<${lift}>`)}/lift`, 'POST', { by, reason }), expected ?? 200)
     },
     person: async ({ person, body, by, reason, expect: expected, save }) => {
-      const [method = '', path = ''] = this.#said(person).split(' ')
+      const [method = '', path = ''] = this.#names.said(person).split(' ')
       const answer = await this.#stage.person(
         path,
         method,
-        method === 'GET' ? undefined : { by, reason, ...(this.#filled(body ?? {}) as object) },
+        method === 'GET' ? undefined : { by, reason, ...(this.#names.filled(body ?? {}) as object) },
       )
       await this.#hold(answer, expected ?? 200)
-      this.#save(save, answer)
+      this.#names.save(save, answer.json)
+    },
+    kill_file: ({ kill_file: text }) => this.#stage.killFile(this.#names.said(text)),
+    introspect: async ({ introspect, at, says }) => {
+      const about = this.#names.said(`<${introspect}>`)
+      // a swap of the configuration judges open work after it is in force
+      if (says['active'] === false) await this.#until(async () => (await this.#stage.introspect(at, about))['active'] === false)
+      const said = await this.#stage.introspect(at, about)
+      this.#count(said['active'] !== true)
+      expect(said).toMatchObject(this.#names.filled(says) as object)
+    },
+    differ: async ({ differ: [one = '', other = ''] }) => {
+      const values = [this.#names.get(one), this.#names.get(other)]
+      expect(values).not.toContain(undefined)
+      expect(values[0]).not.toBe(values[1])
     },
     wait: async ({ wait }) => {
       const [, amount = '', unit = ''] = /^(\d+)([smhd])$/.exec(wait) ?? []
@@ -178,16 +193,21 @@ class Play {
     },
     call: string,
   ): Promise<Answered> {
-    const [method = '', target = ''] = this.#said(call).split(' ')
+    const [method = '', target = ''] = this.#names.said(call).split(' ')
     const { body } = step
-    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(this.#filled(body))
+    const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(this.#names.filled(body))
     const json = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }
-    const headers = { ...this.#headers(step), ...json, ...(this.#filled(step.headers ?? {}) as Record<string, string>) }
+    const headers = { ...this.#headers(step), ...json, ...(this.#names.filled(step.headers ?? {}) as Record<string, string>) }
     return this.#stage.ask(target, { method, headers, ...(text === undefined ? {} : { body: text }) })
   }
 
-  #api(step: { readonly agent?: string | undefined }, method: string, path: string, body: object): Promise<Answered> {
-    return this.#call({ agent: step.agent, task: 'none', body }, `${method} /.countersign/v1${path}`)
+  #api(
+    step: { readonly agent?: string | undefined; readonly headers?: Settings | undefined },
+    method: string,
+    path: string,
+    body: object,
+  ): Promise<Answered> {
+    return this.#call({ agent: step.agent, headers: step.headers, task: 'none', body }, `${method} /.countersign/v1${path}`)
   }
 
   async #decide(
@@ -195,8 +215,15 @@ class Play {
     id: string,
     step: { readonly by: string; readonly reason: string; readonly objective?: object | undefined; readonly expect?: Expected | undefined },
   ): Promise<void> {
-    const body = { by: step.by, reason: step.reason, ...(step.objective && (this.#filled(step.objective) as object)) }
-    await this.#hold(await this.#stage.person(`/v1/approvals/${this.#said(`<${id}>`)}/${verb}`, 'POST', body), step.expect ?? 200)
+    const body = {
+      by: this.#names.said(step.by),
+      reason: step.reason,
+      ...(step.objective && (this.#names.filled(step.objective) as object)),
+    }
+    await this.#hold(
+      await this.#stage.person(`/v1/approvals/${this.#names.said(`<${id}>`)}/${verb}`, 'POST', body, step.by),
+      step.expect ?? 200,
+    )
   }
 
   #headers(step: { readonly agent?: string | undefined; readonly task?: string | undefined }): Record<string, string> {
@@ -214,19 +241,18 @@ class Play {
   }
 
   async #hold(answer: Answered, expected: Expected): Promise<void> {
-    this.lastRefused = answer.status >= 400
-    if (this.lastRefused) this.refused++
+    this.#count(answer.status >= 400)
     const { status, code, decision, body, rule, entry } =
       typeof expected === 'number' ? ({ status: expected } as const) : { status: undefined, ...expected }
     if (status !== undefined) expect(answer.status, answer.text).toBe(status)
     if (code !== undefined) expect(answer.json['code'] ?? answer.text).toBe(code)
     if (decision !== undefined) expect(answer.headers['countersign-decision']).toBe(decision)
-    if (body !== undefined) expect(answer.json).toMatchObject(this.#filled(body) as object)
+    if (body !== undefined) expect(answer.json).toMatchObject(this.#names.filled(body) as object)
     if (rule === undefined && entry === undefined) return
     const line = (await this.#stage.lines()).findLast(({ id, kind }) => id === answer.headers['countersign-call'] && kind !== 'outcome')
     const rules = ((line?.['result'] ?? {}) as { reasons?: { rule: string }[] }).reasons?.map((reason) => reason.rule)
     if (rule !== undefined) expect(rules, answer.text).toContain(rule)
-    if (entry !== undefined) expect(line).toMatchObject(this.#filled(entry) as object)
+    if (entry !== undefined) expect(line).toMatchObject(this.#names.filled(entry) as object)
   }
 
   #stream(name: string): OpenStream {
@@ -250,32 +276,9 @@ class Play {
     }
   }
 
-  #save(save: Readonly<Record<string, string>> | undefined, { json }: Answered): void {
-    for (const [name, pointer] of Object.entries(save ?? {})) {
-      let value: unknown = json
-      for (const piece of pointer.split('/').slice(1)) value = (value as Settings | undefined)?.[piece]
-      this.#name(name, value)
-    }
-  }
-
-  #name(name: string, value: unknown): void {
-    if (typeof value === 'string') this.#names.set(name, value)
-  }
-
-  /** `<name>` stands for what was named, `<agent:…>` and `<person:…>` for an id of the company. */
-  #said(text: string): string {
-    return text.replaceAll(/<([^<>]+)>/g, (whole, name: string) => {
-      if (name.startsWith('agent:')) return agents[name.slice(6)] ?? whole
-      if (name.startsWith('person:')) return people[name.slice(7)] ?? whole
-      return this.#names.get(name) ?? whole
-    })
-  }
-
-  #filled(value: unknown): unknown {
-    if (typeof value === 'string') return this.#said(value)
-    if (Array.isArray(value)) return value.map((one) => this.#filled(one))
-    if (value === null || typeof value !== 'object') return value
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, this.#filled(one)]))
+  #count(refused: boolean): void {
+    this.endedRefused = refused
+    if (refused) this.refused++
   }
 }
 

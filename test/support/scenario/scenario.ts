@@ -58,9 +58,10 @@ export const verbs = {
     ...intent,
     on_behalf_of: z.string().optional(),
     orchestrates: z.string().optional(),
+    headers: request.headers,
   }),
-  /** One call, `METHOD /route/path`; also the agent's own API under `/.countersign/v1`. */
-  call: z.strictObject({ call: z.string(), ...request }),
+  /** One call, `METHOD /route/path`; also the agent's own API under `/.countersign/v1`. `lent` names the token that went upstream with it. */
+  call: z.strictObject({ call: z.string(), ...request, lent: z.string().optional() }),
   /** So many of the same call at once; `expect` says how many get through. */
   race: z.strictObject({ race: z.string(), ...request, times: z.int(), pass: z.int() }),
   /** A download or an upload that stays open; its value names it. */
@@ -80,6 +81,8 @@ export const verbs = {
     expect: expected.optional(),
   }),
   decline: z.strictObject({ decline: z.string(), by: z.string().default('oncall'), reason: words, expect: expected.optional() }),
+  /** Approves without being asked, by one who may (`approve.break_glass`). */
+  break_glass: z.strictObject({ break_glass: z.string(), by: z.string(), reason: words, expect: expected.optional() }),
   withdraw: z.strictObject({ withdraw: z.string(), by: z.string().default('oncall'), reason: words, expect: expected.optional() }),
   /** Hands the task on; its value names the grant. */
   hand_off: z.strictObject({ hand_off: z.string(), to: z.string(), ...acting, ...intent }),
@@ -97,6 +100,12 @@ export const verbs = {
     expect: expected.optional(),
     save: acting.save,
   }),
+  /** Stops by what stands in the kill file (`given.task.kill_file: kills`). */
+  kill_file: z.strictObject({ kill_file: z.string() }),
+  /** The service behind a route asks about a token that it was sent; one that is not active counts as refused. */
+  introspect: z.strictObject({ introspect: z.string(), at: z.string(), says: members }),
+  /** What was named so is not the same. */
+  differ: z.strictObject({ differ: z.array(z.string()).length(2) }),
   /** Time passes. */
   wait: z.strictObject({ wait: z.string() }),
   /** The operator swaps part of the configuration in. */
@@ -108,7 +117,7 @@ export const verbs = {
 } as const
 
 export type Verb = keyof typeof verbs
-export type Step<V extends Verb = Verb> = { [K in V]: { readonly verb: K; readonly at: number } & z.infer<(typeof verbs)[K]> }[V]
+export type Step<V extends Verb = Verb> = { [K in V]: { readonly verb: K; readonly index: number } & z.infer<(typeof verbs)[K]> }[V]
 export type Expected = z.infer<typeof expected>
 
 export interface Scenario {
@@ -145,17 +154,17 @@ export function readScenarios(folder: URL): readonly Scenario[] {
       ...one,
       file,
       given: { ...given, ...one.given },
-      steps: one.steps.map((step, at) => readStep(step, at, `${file}: ${one.name}, step ${at + 1}`)),
+      steps: one.steps.map((step, index) => readStep(step, index, `${file}: ${one.name}, step ${index + 1}`)),
     }))
   })
 }
 
-function readStep(step: Readonly<Record<string, unknown>>, at: number, where: string): Step {
+function readStep(step: Readonly<Record<string, unknown>>, index: number, where: string): Step {
   const found = Object.keys(verbs).filter((verb) => Object.hasOwn(step, verb)) as Verb[]
   // a held call is made `with` a call
   const [verb, ...more] = found.includes('hold') ? (['hold'] as const) : found
   if (verb === undefined || more.length > 0) throw new Error(`${where}: a step has exactly one of ${Object.keys(verbs).join(', ')}`)
   const read = verbs[verb].safeParse(step)
   if (!read.success) throw new Error(`${where}: ${z.prettifyError(read.error)}`)
-  return { ...read.data, verb, at } as Step
+  return { ...read.data, verb, index } as Step
 }

@@ -1,11 +1,13 @@
 /** What a scenario plays on: a sidecar with the company's configuration, one upstream behind every route, a clock that it sets. */
 
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request, type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { scheme, signRequest, spki } from '../../../src/admin/signed-request.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { openSidecar, type Sidecar } from '../../../src/sidecar.ts'
 import { Issuer } from '../issuer.ts'
@@ -30,11 +32,14 @@ export class Stage implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'countersign-scenario-'))
   /** Target of every request that reached the upstream, in order. */
   readonly reached: string[] = []
+  /** `Authorization` of the same, as the upstream got it. */
+  readonly credentials: string[] = []
   /** How far the clock was set ahead, ms. */
   ahead = 0
   readonly #clock = (): number => Date.now() + this.ahead
   readonly #svids = new Issuer({ clock: this.#clock })
   readonly #logins = new Issuer({ clock: this.#clock })
+  readonly #keys = new Map<string, KeyObject>()
   readonly #waiting = new Map<string, () => void>()
   readonly #upstream = createServer((incoming, response) => this.#answer(incoming, response))
   #given: Settings
@@ -104,15 +109,31 @@ export class Stage implements AsyncDisposable {
     })
   }
 
-  /** One request of a person to the admin port, with the local key. */
-  person(target: string, method: string, body?: object): Promise<Answered> {
-    const key = readFileSync(join(this.folder, 'admin.key'), 'utf8').trim()
-    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+  /** One request of a person to the admin port: signed by whoever has a key pair (`given.key_pairs`), else with the local key. */
+  async person(target: string, method: string, body?: object, by = ''): Promise<Answered> {
+    const text = body === undefined ? '' : JSON.stringify(body)
+    const authorization = await this.#proof(by, { method, target, body: text })
+    const headers = { authorization, 'content-type': 'application/json' }
     return new Promise((resolve, reject) => {
       const sent = this.#send('admin', target, { method, headers }, (response) => void collect(response).then(resolve, reject))
       sent.on('error', reject)
-      sent.end(body === undefined ? undefined : JSON.stringify(body))
+      sent.end(text)
     })
+  }
+
+  /** What the service behind a route learns when it asks about a token (RFC 7662). */
+  async introspect(route: string, token: string): Promise<Settings> {
+    const authorization = `Basic ${Buffer.from(`${route}:${env.INTROSPECTION}`).toString('base64')}`
+    const url = `http://127.0.0.1:${this.sidecar.ports.get('health')}/introspect`
+    const answer = await fetch(url, { method: 'POST', body: new URLSearchParams({ token }), headers: { authorization } })
+    return (await answer.json()) as Settings
+  }
+
+  /** Writes the kill file, and has it read. */
+  async killFile(text: string): Promise<void> {
+    writeFileSync(join(this.folder, 'kills'), `${text}\n`)
+    // one look that is under way may have begun before
+    for (let look = 0; look < 2; look++) await this.sidecar.foundation.killFile?.look()
   }
 
   /** Opens a download, or an upload that sends a first piece and goes on when it is asked whether it is open. */
@@ -150,11 +171,29 @@ export class Stage implements AsyncDisposable {
 
   #write(): void {
     const { port } = this.#upstream.address() as AddressInfo
-    const { agents: changes, ...given } = this.#given
+    const { agents: changes, key_pairs: holders, ...given } = this.#given
     const keys = { svids: 'svids.json', people: 'people.json' }
     const config = companyConfig(`http://127.0.0.1:${port}`, keys, given)
     const task = { ...(config['task'] as Settings), agents: staffWith((changes ?? {}) as Readonly<Record<string, Settings>>) }
-    writeFileSync(this.#file, stringify({ ...config, task }))
+    const admin = { ...(config['admin'] as Settings), approvers: this.#approvers((holders ?? {}) as Readonly<Record<string, string[]>>) }
+    writeFileSync(this.#file, stringify({ ...config, task, admin }))
+  }
+
+  /** People with key pairs of their own, by name, with their groups. */
+  #approvers(holders: Readonly<Record<string, readonly string[]>>): readonly Settings[] {
+    return Object.entries(holders).map(([name, groups]) => {
+      const key = this.#keys.get(name) ?? generateKeyPairSync('ed25519').privateKey
+      this.#keys.set(name, key)
+      return { name, key: spki(key).toString('base64'), groups }
+    })
+  }
+
+  async #proof(by: string, about: { readonly method: string; readonly target: string; readonly body: string }): Promise<string> {
+    const key = this.#keys.get(by)
+    if (key === undefined) return `Bearer ${readFileSync(join(this.folder, 'admin.key'), 'utf8').trim()}`
+    const nobody = await fetch(`http://127.0.0.1:${this.sidecar.ports.get('admin')}/v1/approvals`)
+    const realm = /Signed realm="([^"]+)"/.exec(nobody.headers.get('www-authenticate') ?? '')?.[1] ?? ''
+    return `${scheme} ${await signRequest(key, { ...about, realm }, this.#clock())}`
   }
 
   async #start(): Promise<void> {
@@ -173,6 +212,7 @@ export class Stage implements AsyncDisposable {
 
   #answer(incoming: IncomingMessage, response: ServerResponse): void {
     this.reached.push(incoming.url ?? '')
+    this.credentials.push(incoming.headers.authorization ?? '')
     incoming.on('error', () => {})
     const mark = incoming.headers['x-stays']
     if (typeof mark === 'string') {

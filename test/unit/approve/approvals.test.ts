@@ -244,6 +244,8 @@ describe('the requesting chain', () => {
     expect(chainOf(root).root).toBe('user:Ada@acme.example')
     expect(isParty(chainOf(child).parties, ['person:ada@ACME.example'])).toBe(true)
     expect(isParty(chainOf(child).parties, ['person:ben'])).toBe(false)
+    for (const name of [`person:agent:${agentId}`, ' person: ada@acme.example ', 'person:user:ada@acme.example', 'ａｄａ@acme.example'])
+      expect(isParty(chainOf(child).parties, [name]), name).toBe(true)
   })
 
   it('ends, also where a task is its own parent', () => {
