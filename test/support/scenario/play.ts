@@ -261,10 +261,10 @@ class Play {
     return found
   }
 
-  /** Ids of the approvals that were opened, in order. */
+  /** What calls wait for, in order: approvals that were opened, and the calls themselves where they wait for a fact. */
   async #asks(): Promise<string[]> {
     return (await this.#stage.lines()).flatMap((line) =>
-      line['event'] === 'approval.opened' ? String((line['detail'] as Settings)['approval']) : [],
+      line['event'] === 'approval.opened' || line['event'] === 'defer.opened' ? askedIn(line['detail'] as Settings) : [],
     )
   }
 
@@ -280,6 +280,11 @@ class Play {
     this.endedRefused = refused
     if (refused) this.refused++
   }
+}
+
+/** Id of an approval, or of a call that is deferred. */
+function askedIn({ approval, call }: Settings): string {
+  return String(approval ?? call)
 }
 
 const intentMembers = ['purpose', 'tools', 'resources', 'data', 'egress', 'budget', 'ttl', 'prompt'] as const
