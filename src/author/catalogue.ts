@@ -23,6 +23,8 @@ export interface CatalogueRule {
   readonly remediation: string
   /** The member of `decide.settings` without which it is off; empty when it needs none. */
   readonly setting: string
+  /** Where it stands among the others, such as `sequence` (docs/defer.md); empty: where whether it may be watched puts it. */
+  readonly level: string
   readonly file: string
   readonly package: string
   /** Text of the statements that carry the annotation or use its constant, without comments, each on one line. */
@@ -127,6 +129,7 @@ function annotationOf(statement: Statement, file: string, problems: string[]): A
     message: textAt(custom, 'message'),
     remediation: textAt(custom, 'remediation'),
     setting: textAt(custom, 'setting'),
+    level: textAt(custom, 'level'),
   }
 }
 

@@ -108,8 +108,8 @@ function keyed(rules: readonly CatalogueRule[]): ReadonlyMap<string, CatalogueRu
 }
 
 function metadataOf(rule: CatalogueRule): unknown {
-  const { title, description, severity, effect, observable, facts, message, remediation, setting } = rule
-  return { title, description, severity, effect, observable, facts, message, remediation, setting, controls: controlsOf(rule) }
+  const { title, description, severity, effect, observable, facts, message, remediation, setting, level } = rule
+  return { title, description, severity, effect, observable, facts, message, remediation, setting, level, controls: controlsOf(rule) }
 }
 
 function helperChanges(from: Candidate, to: Candidate): PolicyDiff['helpers'] {

@@ -37,9 +37,11 @@ it('the catalogue is what the compiler reads out of the same bundle', () => {
       ...one.annotations.custom,
     }))
   const candidate = openCandidate('default', {})
-  const ours = candidate.catalogue.rules.map(({ package: _package, body: _body, setting, ...rule }) =>
-    setting === '' ? rule : { ...rule, setting },
-  )
+  const ours = candidate.catalogue.rules.map(({ package: _package, body: _body, setting, level, ...rule }) => ({
+    ...rule,
+    ...(setting !== '' && { setting }),
+    ...(level !== '' && { level }),
+  }))
   candidate.close()
   const order = (rules: readonly { readonly id: string; readonly file: string }[]): string[] =>
     rules.map((rule) => JSON.stringify(sorted(rule))).toSorted()

@@ -67,7 +67,7 @@ describe('the committed policy', () => {
       })
       expect(custom['id'], title).toMatch(/^[a-z-]+(\.[a-z-]+)?$/)
       expect(['low', 'medium', 'high', 'critical'], title).toContain(custom['severity'])
-      expect(['deny', 'ask', 'obligate'], title).toContain(custom['effect'])
+      expect(['deny', 'ask', 'defer', 'obligate'], title).toContain(custom['effect'])
       expect(description, title).toBeTypeOf('string')
       const frameworks: Record<string, string[]> = Object(custom['frameworks'])
       expect(Object.keys(frameworks), title).toEqual(

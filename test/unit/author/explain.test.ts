@@ -184,6 +184,7 @@ describe('what would have made it an allow', () => {
       message: '',
       remediation: '',
       setting: '',
+      level: '',
       file: '',
       package: 'countersign.call',
       body: '',
