@@ -92,6 +92,8 @@ describe('the admin port', () => {
     const guesses = Array.from({ length: 1500 }, () => randomBytes(32).toString('base64url'))
     for (let length = 1; length < key().length; length++)
       guesses.push(key().slice(0, length), key().slice(0, length).padEnd(key().length, 'A'))
+    // one key in sixteen ends so
+    if (guesses.at(-1) === key()) guesses.pop()
     for (let at = 0; at < guesses.length; at += 50) {
       const some = await Promise.all(
         guesses.slice(at, at + 50).map((guess) => admin('GET', '/v1/status', { authorization: `Bearer ${guess}` })),
