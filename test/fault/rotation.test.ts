@@ -61,11 +61,14 @@ class Load {
       client.close()
     })
     this.#lane(async () => {
+      // signing takes a moment, in which its key may be renewed
+      const { generation } = this.#issuer
       const token = await acme.mint(agentId, audience, 300)
-      await this.#repeat('token', async () => {
+      const call = async (): Promise<Came> => {
         const { status, json } = await ask(plain, next(), { headers: { authorization: `Bearer ${token}` } })
         return { status, code: typeof json['code'] === 'string' ? json['code'] : null, fault: null }
-      })
+      }
+      await this.#repeat('token', call, generation)
     })
   }
 
@@ -81,8 +84,7 @@ class Load {
   }
 
   /** As a workload does: with one SVID for a while, and with a new one soon after its issuer has new keys. */
-  async #repeat(lane: string, call: () => Promise<Came>): Promise<void> {
-    const { generation } = this.#issuer
+  async #repeat(lane: string, call: () => Promise<Came>, generation = this.#issuer.generation): Promise<void> {
     for (let count = 0; count < 20 && this.#running && this.#issuer.generation === generation; count++) this.#note(lane, await call())
   }
 
