@@ -6,6 +6,7 @@ import { covers } from './approve/objective.ts'
 import type { AuthorityParts, Authority } from './authority.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { readLine } from './task/intent.ts'
+import { Turns } from './task/turns.ts'
 import type { ApprovalRow } from './state/approvals.ts'
 
 export interface ApprovingParts extends Pick<Authority, 'revoke' | 'credential'> {
@@ -18,6 +19,7 @@ export function openApprovals(parts: AuthorityParts, more: ApprovingParts): Pick
     book: state.approvals,
     clock,
     newId,
+    turns: new Turns(),
     task: (id) => state.task(id),
     chainOf: makeChainOf((id) => state.task(id)),
     owners: (caller) => ({ ...inForce()?.standing.agent(caller)?.owners }),

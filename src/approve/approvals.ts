@@ -8,7 +8,7 @@ import { ApprovalFault } from './fault.ts'
 import { granted, offered } from './objective.ts'
 import { grantedRow, pendingRow, type Asking } from './rows.ts'
 import { shownGrant } from './shown.ts'
-import { Turns } from './turns.ts'
+import type { Turns } from '../task/turns.ts'
 
 /** An event of an approval, as the ledger takes it. */
 export interface ApprovalEvent {
@@ -24,6 +24,8 @@ export interface ApprovalsOptions {
   /** Epoch ms. */
   readonly clock: () => number
   readonly newId: NewId
+  /** By approval id, or by task and digest. */
+  readonly turns: Turns
   readonly task: (id: string) => Awaitable<TaskRow | null>
   readonly chainOf: ChainOf
   /** Who answers for a workload, by role. */
@@ -46,8 +48,6 @@ const longestReason = 500
 export class Approvals {
   readonly #options: ApprovalsOptions
   readonly #listeners = new Set<(row: ApprovalRow) => void>()
-  /** By approval id, or by task and digest. */
-  readonly #turns = new Turns()
   #timer: NodeJS.Timeout | null = null
 
   constructor(options: ApprovalsOptions) {
@@ -89,7 +89,7 @@ export class Approvals {
    */
   ask(asking: Asking): Promise<ApprovalRow> {
     const { task, digest } = asking
-    return this.#turns.take(`${task.id} ${digest}`, async () => {
+    return this.#options.turns.take(`${task.id} ${digest}`, async () => {
       const before = await this.latest({ task: task.id, digest })
       if (before?.state === 'pending') {
         if (before.expires <= this.#options.clock()) return (await this.#expire(before)) ?? before
@@ -102,7 +102,7 @@ export class Approvals {
 
   /** Takes a person's answer. Throws ApprovalFault, or `record.failed`. */
   answer(id: string, by: Approver, answer: Answering): Promise<ApprovalRow> {
-    return this.#turns.take(id, async () => {
+    return this.#options.turns.take(id, async () => {
       const row = await this.#answerable(id, by, answer)
       const tools = answer.objective === undefined ? [] : ((await this.#options.task(row.task))?.intent.tools ?? [])
       const objective = answer.objective === undefined ? null : offered(answer.objective, row, tools)

@@ -87,7 +87,7 @@ export class Ask {
     return null
   }
 
-  /** The approval that people owe an answer, asked for now or before. */
+  /** The approval that people owe an answer to: a new one, or the one that this very call was asked for before. */
   async #asked(decision: Decision, wanted: Wanted, chain: Chain): Promise<ApprovalRow> {
     const { approvals, setting, refused } = this.#options
     const { question, approval, revision, refusedBy } = decision

@@ -1,7 +1,21 @@
 import { z } from 'zod'
 import { signalName } from '../state/signals.ts'
 import { durationBetween } from '../units.ts'
-import { autonomy, denyOr, effects, environments, line, moment, mostRows, name, pattern, patterns, tools } from './setting-words.ts'
+import {
+  autonomy,
+  denyOr,
+  effects,
+  egress,
+  environments,
+  line,
+  moment,
+  mostRows,
+  name,
+  pattern,
+  patterns,
+  risks,
+  tools,
+} from './setting-words.ts'
 
 const value = z.union([z.string().min(1).max(256), z.number(), z.boolean()])
 
@@ -17,16 +31,8 @@ export const requires = z
         .describe('How long a call waits for it; absent: `approve.defer.hold`, which is also the most.'),
       tools,
       effects,
-      risks: z
-        .array(z.enum(['low', 'medium', 'high', 'critical']))
-        .min(1)
-        .optional()
-        .describe('Risks it is about; absent: all.'),
-      egress: z
-        .array(z.enum(['internal', 'partner', 'public']))
-        .min(1)
-        .optional()
-        .describe('Destinations it is about; absent: all.'),
+      risks,
+      egress,
       autonomy,
       environments,
     }),

@@ -1,7 +1,7 @@
 /** Settings of rules that people answer. */
 import { z } from 'zod'
 import { durationBetween } from '../units.ts'
-import { askOr, mostRows, tools, effects, autonomy, environments } from './setting-words.ts'
+import { askOr, autonomy, effects, egress, environments, mostRows, risks, tools } from './setting-words.ts'
 
 const who = z
   .string()
@@ -17,17 +17,9 @@ export const approvals = z
           quorum: z.int().min(1).max(16).default(1).describe('How many different people of them must say yes.'),
           ttl: durationBetween(10_000, 604_800_000).optional().describe('How long they may answer; absent: `approve.ttl`.'),
           autonomy,
-          risks: z
-            .array(z.enum(['low', 'medium', 'high', 'critical']))
-            .min(1)
-            .optional()
-            .describe('Risks it is about; absent: all.'),
+          risks,
           effects,
-          egress: z
-            .array(z.enum(['internal', 'partner', 'public']))
-            .min(1)
-            .optional()
-            .describe('Destinations it is about; absent: all.'),
+          egress,
           tools,
           environments,
         }),

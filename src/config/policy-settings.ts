@@ -3,19 +3,21 @@ import { duration, size } from '../units.ts'
 import { exceptions, requires } from './defer-settings.ts'
 import { approvals, reauthorise } from './people-settings.ts'
 import {
+  askOr,
+  autonomy,
+  calls,
+  denyOr,
+  effects,
+  egress,
+  environments,
+  line,
+  moment,
+  mostRows,
   name,
   pattern,
   patterns,
-  line,
-  moment,
-  denyOr,
-  askOr,
-  mostRows,
-  calls,
+  risks,
   tools,
-  effects,
-  autonomy,
-  environments,
 } from './setting-words.ts'
 import { isZone } from './zone.ts'
 
@@ -134,17 +136,9 @@ const tiers = z
   .array(
     z.strictObject({
       autonomy,
-      risks: z
-        .array(z.enum(['low', 'medium', 'high', 'critical']))
-        .min(1)
-        .optional()
-        .describe('Risks it is about; absent: all.'),
+      risks,
       effects,
-      egress: z
-        .array(z.enum(['internal', 'partner', 'public']))
-        .min(1)
-        .optional()
-        .describe('Destinations it is about; absent: all.'),
+      egress,
       tools,
       environments,
       effect: askOr,

@@ -33,3 +33,13 @@ export const autonomy = z
   .optional()
   .describe('Tiers of agents it is about; absent: all.')
 export const environments = z.array(z.string()).min(1).optional().describe('Environments it is about (`decide.environment`); absent: all.')
+export const risks = z
+  .array(z.enum(['low', 'medium', 'high', 'critical']))
+  .min(1)
+  .optional()
+  .describe('Risks it is about; absent: all.')
+export const egress = z
+  .array(z.enum(['internal', 'partner', 'public']))
+  .min(1)
+  .optional()
+  .describe('Destinations it is about; absent: all.')

@@ -1,17 +1,17 @@
-/** One change of a task after the other, so that each sees what the one before it left. */
+/** One act after the other on the same thing, so that each finds what the one before it left. */
 export class Turns {
-  /** Task id → the last of its turns that are under way. Written by `take`. */
+  /** Key → the last that is under way. Written by `take`. */
   readonly #last = new Map<string, Promise<unknown>>()
 
-  /** Runs `turn` when the turns of this task before it are over, however they ended. */
-  async take<T>(task: string, turn: () => Promise<T>): Promise<T> {
-    const mine = Promise.resolve(this.#last.get(task)).then(turn)
+  /** Settles as `turn` does, which begins when every earlier turn with this key is over, however it ended. */
+  async take<T>(key: string, turn: () => Promise<T>): Promise<T> {
+    const mine = Promise.resolve(this.#last.get(key)).then(turn)
     const over = mine.catch(() => null)
-    this.#last.set(task, over)
+    this.#last.set(key, over)
     try {
       return await mine
     } finally {
-      if (this.#last.get(task) === over) this.#last.delete(task)
+      if (this.#last.get(key) === over) this.#last.delete(key)
     }
   }
 }

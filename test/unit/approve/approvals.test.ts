@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Answering, Approver } from '../../../src/approve/answering.ts'
 import { Approvals, type ApprovalEvent } from '../../../src/approve/approvals.ts'
+import { Turns } from '../../../src/task/turns.ts'
 import { isParty, makeChainOf } from '../../../src/approve/chain.ts'
 import type { Asking } from '../../../src/approve/rows.ts'
 import { idSource } from '../../../src/id.ts'
@@ -25,6 +26,7 @@ function rig(tasks: readonly TaskRow[] = [sketchRow({ intent: { ...sketchIntent(
   const revoked: string[] = []
   const ledger = { full: false }
   const approvals = new Approvals({
+    turns: new Turns(),
     book: state.approvals,
     clock,
     newId: idSource(clock),
