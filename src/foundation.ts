@@ -9,6 +9,7 @@ import type { JudgeTask } from './decide/opening.ts'
 import type { Entrypoint } from './decide/engine.ts'
 import { markerOf } from './decide/stalled.ts'
 import { startWatchdog, type Watchdog } from './decide/watchdog.ts'
+import type { OwnIdentity } from './identify/own.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
@@ -65,6 +66,8 @@ export interface InForce {
   readonly standing: Standing
   readonly loaded: Loaded
   readonly agents: AgentRegistry
+  /** The SVID of our own; null when no source gives one. */
+  readonly own: () => OwnIdentity | null
   /** Whether an agent is registered for this SPIFFE ID. */
   readonly registered: (caller: string) => boolean
   readonly observe: (summary: EntrySummary) => void

@@ -267,12 +267,11 @@ class House implements Sidecar {
     this.#judged = this.foundation.rejudge({ cause })
   }
 
-  #enforced({ judgeTask, standing, loaded, agents }: Wiring): InForce {
+  #enforced(wiring: Wiring): InForce {
+    const { agents, trust } = wiring
     return {
-      judgeTask,
-      standing,
-      loaded,
-      agents,
+      ...wiring,
+      own: () => trust.own,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
       told: (event) => {

@@ -2,12 +2,14 @@
 import { resolve } from 'node:path'
 import type { Loaded } from './config/load.ts'
 import { same } from './config/outdated.ts'
+import type { ProviderServices } from './credential/provider.ts'
 import type { UpstreamIdentity } from './forward/svid.ts'
 import type { Foundation } from './foundation.ts'
 import type { IdentitySource } from './identify/identify.ts'
 import type { OwnIdentity } from './identify/own.ts'
 import { claimedBy, openSource } from './identify/registry.ts'
 import type { IdentifyServices } from './identify/source.ts'
+import { Refusal } from './refusal.ts'
 import { claimedId, verifyX509Svid } from './identify/x509/svid.ts'
 
 export interface Trust {
@@ -76,6 +78,21 @@ export function upstreamIdentity({ own, sources }: Trust, clock: () => number): 
       const { id, expires } = verifyX509Svid(chain, set, clock())
       return { id: id.id, expires, stands: () => authorities(id.trustDomain) === set }
     },
+  }
+}
+
+/** How providers get a JWT-SVID of ours: from the sources of whichever configuration is in force when they ask. */
+export function ownToken({ inForce }: Pick<Foundation, 'inForce'>): ProviderServices['svid'] {
+  return async (audience, signal) => {
+    const own = inForce()?.own() ?? null
+    if (own === null) throw new Refusal('credential.unavailable', { detail: 'no identity source gives an SVID of our own' })
+    try {
+      return await own.token(audience, signal)
+    } catch (error) {
+      if (error instanceof Refusal) throw error
+      const why = error instanceof Error ? error.message : 'unknown'
+      throw new Refusal('credential.unavailable', { detail: `no JWT-SVID of our own: ${why}`, retry: 'later' })
+    }
   }
 }
 

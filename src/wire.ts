@@ -51,7 +51,7 @@ import { makeTask } from './task/task.ts'
 import type { ReadTransaction } from './task/transaction.ts'
 import { authorities, introspectOf, notifiersOf } from './services.ts'
 import { countRefusal, dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
-import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
+import { openTrust, ownToken, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
@@ -287,7 +287,14 @@ function registryOf({ config }: Loaded, { state }: Foundation): AgentRegistry {
 
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
 function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
-  const services = { clock: on.clock, secret: secretReader(folder, on.env), signingKey: on.signingKey, issuer: on.issuer, fetch }
+  const services = {
+    clock: on.clock,
+    secret: secretReader(folder, on.env),
+    signingKey: on.signingKey,
+    issuer: on.issuer,
+    svid: ownToken(on),
+    fetch,
+  }
   const before = previous?.loaded.config.credential.providers ?? {}
   const open = ([name, settings]: [string, ProviderConfig]): [string, CredentialProvider] => {
     const kept = settings.type !== 'static' && sameLending(settings, before[name]) ? previous?.providers.get(name) : undefined

@@ -155,6 +155,7 @@ describe('dependencies', () => {
     expect(Object.keys(manifest.dependencies).sort()).toEqual([
       '@grpc/grpc-js',
       '@open-policy-agent/opa-wasm',
+      '@smithy/signature-v4',
       'jose',
       'oauth4webapi',
       'pino',

@@ -2,12 +2,14 @@
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, jwtVerify, type JWTPayload } from 'jose'
 import * as oauth from 'oauth4webapi'
 import type { OidcSettings } from '../config/sign-in.ts'
-import { isSafeEndpoint } from '../credential/oauth-config.ts'
-import { bounded } from '../credential/oauth-issuer.ts'
+import { bounded, isSafeEndpoint } from '../credential/ask-issuer.ts'
 import type { Secret } from '../secret.ts'
 import type { Seal } from '../state/state.ts'
 import { SignInFault, type Person } from './person.ts'
 import { personOf } from './claims.ts'
+
+/** No answer of an issuer is longer than this. */
+const answerLimit = 262_144
 
 export interface OidcOptions {
   readonly settings: OidcSettings
@@ -206,7 +208,7 @@ export class Oidc {
 
   async #fetch(url: string, init: RequestInit): Promise<Response> {
     if (!isSafeEndpoint(url)) throw new Error('an endpoint is neither https nor on loopback')
-    return bounded(await this.#options.fetch(url, { ...init, redirect: 'manual' }))
+    return bounded(await this.#options.fetch(url, { ...init, redirect: 'manual' }), answerLimit)
   }
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isSafeEndpoint } from '../credential/oauth-config.ts'
+import { isSafeEndpoint } from '../credential/ask-issuer.ts'
 import { duration, size } from '../units.ts'
 import { approversConfig, signInConfig } from './sign-in.ts'
 

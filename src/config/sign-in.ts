@@ -1,7 +1,7 @@
 /** `admin.sign_in` and `admin.approvers`: how people prove who they are, and whose answers count. */
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
-import { isSafeEndpoint } from '../credential/oauth-config.ts'
+import { isSafeEndpoint } from '../credential/ask-issuer.ts'
 import { SecretRef } from '../credential/secret-ref.ts'
 import { durationBetween } from '../units.ts'
 

@@ -6,7 +6,20 @@ import type { Revocation } from '../state/leases.ts'
 export type Placement =
   | { readonly in: 'header'; readonly name: string; readonly prefix: string }
   | { readonly in: 'query'; readonly name: string }
-  | { readonly in: 'basic'; readonly user: string }
+  /** `user` null: the name that came with the credential. */
+  | { readonly in: 'basic'; readonly user: string | null }
+  | { readonly in: 'cookie'; readonly name: string }
+  /** AWS Signature Version 4; the secret is the secret access key, `user` the access key id, `parts.session_token` the session. */
+  | { readonly in: 'sigv4'; readonly service: string; readonly region: string }
+  /** The secret is the PEM of a private key, `parts.certificate` that of its certificate and chain: the connection itself is authenticated. */
+  | { readonly in: 'tls' }
+  /** An opaque text that the agent's SDK insists on, wherever it stands in headers and query: swapped for the secret. */
+  | { readonly in: 'placeholder'; readonly text: string }
+  /** `{secret}` in it; goes between the path of `to` and what the agent asked for. */
+  | { readonly in: 'path'; readonly template: string }
+  /** A member of a JSON body (RFC 6901), or a field of a form. */
+  | { readonly in: 'body'; readonly json: string }
+  | { readonly in: 'body'; readonly form: string }
 
 /** One just-in-time credential as `forward` gets it. Usable only under the permit it came with. */
 export interface Lease {
@@ -14,6 +27,10 @@ export interface Lease {
   readonly provider: string
   readonly placement: Placement
   readonly secret: Secret
+  /** A name that belongs to it and is none: of a user, of an access key. Absent: none. */
+  readonly user?: string
+  /** Further secrets that came with it, by name: `session_token`, `certificate`. Never printed; scrubbed like the first. Absent: none. */
+  readonly parts?: Readonly<Record<string, Secret>>
   /** `sha256:…` of the secret, for the record. */
   readonly digest: string
   /** Epoch ms: it is not used from then on, even when the issuer would let it live longer. */
@@ -44,7 +61,10 @@ export interface Wanted {
 /** What a provider gave. */
 export interface Issued {
   readonly secret: Secret
-  /** Epoch ms at which it ends by itself, as far as the issuer says. May lie past `wanted.ttl` only with `revocation: issuer` or `excess`. */
+  /** As on the lease. */
+  readonly user?: string
+  readonly parts?: Readonly<Record<string, Secret>>
+  /** Epoch ms at which it ends by itself, as far as the issuer says. May lie past `wanted.ttl` only with `revocation: issuer` or `excess`, or as far as `floor` goes. */
   readonly expires: number
   readonly scopes: readonly string[]
   /** What `revoke` needs; sealed before it is kept. Null when nothing can be revoked. */
@@ -79,8 +99,24 @@ export interface CredentialProvider {
   readonly placement: Placement
   readonly standing: boolean
   readonly offer: Offer
-  issue(wanted: Wanted, signal: AbortSignal): Promise<Issued>
+  /**
+   * Shortest life that the issuer gives, ms; absent: any. A lease wanted for less is no longer used at its own end,
+   * and what its issuer lets live until the floor is not too wide.
+   */
+  readonly floor?: number
+  /**
+   * What could take back whatever the issuer is about to give, before it is asked: sealed in the `issuing` row, so that an answer that nobody saw can be
+   * revoked too. Null, or absent: there is no such thing. `revoke` takes it like any other handle.
+   */
+  prepare?(wanted: Wanted, signal: AbortSignal): Promise<Secret | null>
+  /** `prepared`: what `prepare` gave for this very lease. */
+  issue(wanted: Wanted, signal: AbortSignal, prepared?: Secret | null): Promise<Issued>
   revoke?(handle: Secret, signal: AbortSignal): Promise<void>
+  /**
+   * Lets a credential live on at its issuer for `ttl` ms from now, or as far as the issuer goes; the secret stays what it is.
+   * Rejects when it cannot: the next call then gets a fresh one. Absent: there is no renewing.
+   */
+  renew?(handle: Secret, ttl: number, signal: AbortSignal): Promise<{ readonly expires: number }>
 }
 
 /** Gets the lease a permit is entitled to; null for a route without a credential. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { durationBetween } from '../units.ts'
+import { isSafeEndpoint } from './ask-issuer.ts'
 import { Apply } from './placement.ts'
 import { Scopes } from './scopes.ts'
 import { SecretRef } from './secret-ref.ts'
@@ -50,13 +51,3 @@ export const OauthConfig = z
   .describe('Tokens of an OAuth 2 authorization server: client credentials, or token exchange (RFC 8693).')
 
 export type OauthConfig = z.infer<typeof OauthConfig>
-
-/** True for https, and for http on this machine. */
-export function isSafeEndpoint(text: string): boolean {
-  const { protocol, hostname } = new URL(text)
-  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname))
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
-}

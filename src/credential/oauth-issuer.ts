@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi'
 import { Refusal } from '../refusal.ts'
-import { isSafeEndpoint, type OauthConfig } from './oauth-config.ts'
+import { bounded, codeOf, isSafeEndpoint, unsent } from './ask-issuer.ts'
+import type { OauthConfig } from './oauth-config.ts'
 import type { Claims } from './oauth-judge.ts'
 import { textOf, Unanswered, type ProviderServices } from './provider.ts'
 
@@ -129,7 +130,7 @@ export class OauthIssuer {
   async #fetch(url: string, { body, ...init }: oauth.CustomFetchOptions<string, URLSearchParams | undefined>): Promise<Response> {
     if (!isSafeEndpoint(url)) throw new Error('an endpoint is neither https nor on loopback')
     const response = await this.#services.fetch(url, body === undefined ? init : { ...init, body })
-    return bounded(response)
+    return bounded(response, answerLimit)
   }
 }
 
@@ -142,19 +143,6 @@ function explicit({ issuer, endpoints }: OauthConfig): oauth.AuthorizationServer
   }
 }
 
-/** Reads an answer up to `answerLimit`; throws past it. */
-export async function bounded(response: Response): Promise<Response> {
-  if (response.body === null) return response
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
-    size += chunk.length
-    if (size > answerLimit) throw new Error('the answer is too large')
-    chunks.push(chunk)
-  }
-  return new Response(Buffer.concat(chunks), { status: response.status, headers: response.headers })
-}
-
 /** The token response inside an error of the protocol library, which refuses odd answers only after it has read them. */
 function tokenIn(error: unknown): { readonly access_token: string } | null {
   const cause = error instanceof Error ? error.cause : null
@@ -162,9 +150,6 @@ function tokenIn(error: unknown): { readonly access_token: string } | null {
   if (body === null || typeof body !== 'object' || !('access_token' in body)) return null
   return typeof body.access_token === 'string' ? { ...body, access_token: body.access_token } : null
 }
-
-/** Failures of connecting: no request was sent, so nothing was issued. */
-const unsent = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
 
 /**
  * What the operator reads of a failure: a status and an error code, never the issuer's prose, which may quote tokens.
@@ -186,11 +171,4 @@ function unavailable(what: string, error: unknown): Refusal {
 function statusOf(error: unknown): number | null {
   if (error instanceof oauth.ResponseBodyError || error instanceof oauth.WWWAuthenticateChallengeError) return error.status
   return error instanceof Error && error.cause instanceof Response ? error.cause.status : null
-}
-
-function codeOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'failed'
-  const codes = [error, error.cause].map((one) => (one instanceof Error && 'code' in one ? one.code : null))
-  const code = codes.find((one) => typeof one === 'string' && /^[A-Z0-9_]{2,64}$/.test(one))
-  return typeof code === 'string' ? code : error.name
 }

@@ -14,6 +14,11 @@ export interface ProviderServices {
   readonly signingKey: SigningKey
   /** What Countersign calls itself in `iss`: the URL its public keys are found under. */
   readonly issuer: string
+  /**
+   * A JWT-SVID of Countersign's own for this audience, asked anew or from the cache of the identity source. Rejects with `credential.unavailable`
+   * when no identity source gives an SVID of our own, or none can be had now.
+   */
+  readonly svid: (audience: string, signal: AbortSignal) => Promise<Secret>
   /** HTTP client for issuers; redirects are never followed. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
 }

@@ -1,4 +1,5 @@
-/** The X.509-SVID that this Countersign itself was given. */
+/** What this Countersign itself was given: its X.509-SVID, and JWT-SVIDs for whom it asks one. */
+import type { Secret } from '../secret.ts'
 
 /** One SVID of ours with its key, as TLS takes them. Never logged: it holds a private key. */
 export interface OwnSvid {
@@ -16,6 +17,11 @@ export interface OwnSvid {
 export interface OwnIdentity {
   /** Null while there is none, when it was taken back, and from its expiry on. */
   current(): OwnSvid | null
+  /**
+   * A JWT-SVID of ours for this audience, not past half of its life where that can be had. Rejects with the reason of the signal,
+   * or with an Error without any token in its text when none can be had.
+   */
+  token(audience: string, signal: AbortSignal): Promise<Secret>
   /** Calls back after every change; gives what ends that. */
   onChange(listener: () => void): () => void
 }

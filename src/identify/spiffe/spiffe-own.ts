@@ -1,5 +1,10 @@
+import type { Secret } from '../../secret.ts'
 import type { OwnIdentity, OwnSvid } from '../own.ts'
 import { certificatesPem } from '../x509/pem.ts'
+import { aborted } from '../workload-api/connection.ts'
+import { WorkloadApiFault } from '../workload-api/fault.ts'
+import { JwtCache } from '../workload-api/jwt-cache.ts'
+import type { WorkloadApi } from '../workload-api/workload-api.ts'
 import type { X509Context, X509Svid } from '../workload-api/x509-context.ts'
 
 /** Which of the SVIDs of a workload is the one to show; nothing given: the first (Workload API §8). */
@@ -14,15 +19,17 @@ export interface Choice {
 export class StreamedIdentity implements OwnIdentity {
   readonly #choice: Choice
   readonly #clock: () => number
+  readonly #tokens: JwtCache
   readonly #listeners = new Set<() => void>()
   // both written by `take` alone
   #svid: X509Svid | null = null
   #shown: OwnSvid | null = null
 
   /** `clock`: epoch ms. */
-  constructor(choice: Choice, clock: () => number) {
+  constructor(choice: Choice, clock: () => number, api: Pick<WorkloadApi, 'fetchJwtSvids'>) {
     this.#choice = choice
     this.#clock = clock
+    this.#tokens = new JwtCache(({ audience, id }) => api.fetchJwtSvids(audience, id === null ? {} : { id }), clock)
   }
 
   /** Null when everything was taken back. The same certificate again is no change. */
@@ -32,11 +39,23 @@ export class StreamedIdentity implements OwnIdentity {
     if (svid === null && this.#svid === null) return
     this.#svid = svid
     this.#shown = svid === null ? null : shownAs(svid)
+    // what was given under another identity, or under one that was taken back, is not ours any more
+    this.#tokens.clear()
     for (const listener of this.#listeners) listener()
   }
 
   current(): OwnSvid | null {
     return this.#shown !== null && this.#clock() < this.#shown.expires ? this.#shown : null
+  }
+
+  async token(audience: string, signal: AbortSignal): Promise<Secret> {
+    signal.throwIfAborted()
+    const { id, hint } = this.#choice
+    const asked = this.#tokens.get({ audience: [audience], id: id ?? this.#svid?.id.id ?? null })
+    const svids = await Promise.race([asked, rejection(signal)])
+    const found = svids.find((svid) => hint === null || svid.hint === hint)
+    if (found === undefined) throw new WorkloadApiFault('missing', 'the Workload API gave no JWT-SVID of that hint')
+    return found.token
   }
 
   onChange(listener: () => void): () => void {
@@ -59,4 +78,11 @@ const empty = Buffer.alloc(0)
 
 function shownAs({ id, chain, key, expires }: X509Svid): OwnSvid {
   return { id: id.id, cert: certificatesPem(chain), key: key.export({ type: 'pkcs8', format: 'pem' }), expires }
+}
+
+/** One who gives up must not end the question for others who share it. */
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason instanceof Error ? signal.reason : aborted()), { once: true })
+  })
 }

@@ -89,7 +89,7 @@ class SpiffeSource implements IdentitySource {
     this.#oracle = settings.oracle ? new Oracle({ api, audience: services.audience, clock }) : null
     this.#x509 = new Streamed(settings.max_age, clock)
     this.#jwt = new Streamed(settings.max_age, clock)
-    this.own = new StreamedIdentity({ id: settings.id ?? null, hint: settings.hint ?? null }, clock)
+    this.own = new StreamedIdentity({ id: settings.id ?? null, hint: settings.hint ?? null }, clock, api)
     api.watchX509Context((event) => this.#x509Told(event))
     api.watchJwtBundles((event) => this.#jwtTold(event))
   }
