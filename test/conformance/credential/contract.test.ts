@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CredentialProvider, Issued } from '../../../src/credential/credential.ts'
-import { kinds, ProviderConfig } from '../../../src/credential/registry.ts'
+import { kinds, ProviderConfig, standingOf } from '../../../src/credential/registry.ts'
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
@@ -46,6 +46,15 @@ async function each(type: string, check: (from: CredentialProvider, issued: Issu
   }
 }
 
+/** Paths of the secret references in settings; a token that the platform keeps fresh in a file does not stand. */
+function secretsIn(value: object, path: readonly string[] = []): string[] {
+  const reference = Object.keys(value).length === 1 && ('env' in value || 'file' in value)
+  if (reference) return [path.join('.')]
+  return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>
+    member !== null && typeof member === 'object' ? secretsIn(member, [...path, name]) : [],
+  )
+}
+
 describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type) => {
   it('takes its settings, and no key that it does not know', () => {
     for (const config of samples[type]?.() ?? []) {
@@ -86,6 +95,11 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
 
   it('says discard of a standing secret, and of nothing else', () =>
     each(type, (from, issued) => expect(issued.revocation === 'discard').toBe(from.standing)))
+
+  it('names every secret of its settings that stands', () => {
+    for (const config of samples[type]?.() ?? [])
+      expect(standingOf(ProviderConfig.parse(config)).map(({ at }) => at.join('.'))).toEqual(secretsIn(config))
+  })
 
   it('honours a signal that has aborted', () =>
     each(type, async (from) => {
