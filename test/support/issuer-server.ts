@@ -1,0 +1,64 @@
+/** A loopback server that a stand-in for an issuer is built on: one handler, and what goes wrong in its place. */
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface IssuerRequest {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+export interface IssuerReply {
+  readonly status: number
+  readonly json?: unknown
+  readonly text?: string
+}
+
+/** What an issuer does in place of an answer: says nothing, cuts the answer in half after it has done what was asked, or breaks. */
+export type Misbehaviour = 'silent' | 'half' | 'broken'
+
+export class IssuerServer implements AsyncDisposable {
+  readonly seen: IssuerRequest[] = []
+  /** What the next requests meet; when empty the handler answers as it would. */
+  readonly next: (Misbehaviour | null)[] = []
+  url = ''
+  readonly #handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>
+  readonly #server = createServer((incoming, response) => {
+    const parts: Buffer[] = []
+    incoming.on('data', (part: Buffer) => parts.push(part))
+    incoming.on('error', () => {})
+    incoming.on('end', () => {
+      const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://issuer')
+      const { method = '', headers } = incoming
+      const request = { method, path: pathname, query: searchParams, headers, body: Buffer.concat(parts).toString('utf8') }
+      this.seen.push(request)
+      const fault = this.next.shift() ?? null
+      if (fault === 'silent') return
+      if (fault === 'broken') return void response.writeHead(500).end('out of order')
+      void Promise.resolve(this.#handle(request)).then(({ status, json, text }) => {
+        const body = text ?? (json === undefined ? '' : JSON.stringify(json))
+        response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
+        if (fault === 'half') response.write(body.slice(0, body.length / 2), () => response.destroy())
+        else response.end(body)
+      })
+    })
+  })
+
+  constructor(handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>) {
+    this.#handle = handle
+  }
+
+  async listen(): Promise<this> {
+    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
+    const { port } = this.#server.address() as AddressInfo
+    this.url = `http://127.0.0.1:${port}`
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise((done) => this.#server.close(done))
+  }
+}
