@@ -1,5 +1,6 @@
 import { Octokit, RequestError } from 'octokit'
 import { expect, test } from 'vitest'
+import { app, appKey, GithubApp, installation } from '../support/github-app.ts'
 import { GithubApi } from '../support/github-api.ts'
 import { ask, routeTo, Running, type Settings } from '../support/running.ts'
 
@@ -148,4 +149,36 @@ test('with its own retries and throttling switched on, Octokit asks once for a r
   const error = await failure(octokit.rest.repos.delete({ owner: 'acme', repo: 'shop' }))
   expect(error.status).toBe(403)
   expect(running.entries().filter(({ kind }) => kind === 'refusal')).toHaveLength(1)
+})
+
+test('Octokit works with a token of the App that it never sees, made for its task and revoked when the task completes', async () => {
+  await using api = await GithubApi.start()
+  const github = new GithubApp()
+  await using issuer = await github.server.listen()
+  const provider = {
+    type: 'github',
+    app,
+    key: { env: 'APP_KEY' },
+    installation,
+    permissions: ['issues:read'],
+    repositories: ['web'],
+    api: issuer.url,
+  }
+  await using running = await Running.start({
+    routes: { github: routeTo(api.url, 'github', { credential: 'github', refusals: 'github', tools }) },
+    providers: { github: provider },
+    env: { APP_KEY: appKey },
+  })
+  const svid = await running.svid()
+  const headers = { authorization: `Bearer ${svid}`, 'content-type': 'application/json' }
+  const opened = await ask(running.port(), '/.countersign/v1/tasks', { method: 'POST', headers, body: '{"purpose":"triage issues"}' })
+  const task = String(opened.json['id'])
+  const found = await client(running, svid, `/t/${task}/github`).rest.issues.listForRepo({ owner: 'acme', repo: 'shop', per_page: 2 })
+  expect(found.data).toHaveLength(2)
+  const lent = (api.seen[0]?.headers.authorization ?? '').replace('Bearer ', '')
+  expect(github.isLive(lent)).toBe(true)
+  await ask(running.port(), `/.countersign/v1/tasks/${task}/complete`, { method: 'POST', headers, body: '{}' })
+  await expect.poll(() => github.isLive(lent)).toBe(false)
+  await expect.poll(() => running.entries().map((line) => line['event'])).toContain('lease.revoked')
+  expect(JSON.stringify([found.headers, found.data, running.entries()])).not.toContain(lent)
 })

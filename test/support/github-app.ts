@@ -9,7 +9,7 @@ import { IssuerServer, type IssuerReply, type IssuerRequest } from './issuer-ser
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
 
 /** As GitHub gives it: PKCS#1. */
-export const appKey = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString()
+export const appKey = privateKey.export({ type: 'pkcs1', format: 'pem' })
 export const app = 'Iv23liAcmeAgents'
 export const installation = 4711
 

@@ -36,7 +36,10 @@ export class IssuerServer implements AsyncDisposable {
       this.seen.push(request)
       const fault = this.next.shift() ?? null
       if (fault === 'silent') return
-      if (fault === 'broken') return void response.writeHead(500).end('out of order')
+      if (fault === 'broken') {
+        response.writeHead(500).end('out of order')
+        return
+      }
       void Promise.resolve(this.#handle(request)).then(({ status, json, text }) => {
         const body = text ?? (json === undefined ? '' : JSON.stringify(json))
         response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })

@@ -131,7 +131,7 @@ describe('a request that fails', () => {
 describe('the key of an App', () => {
   it.each([
     ['is no key at all', 'hunter2-is-no-key'],
-    ['is no RSA key', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()],
+    ['is no RSA key', generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })],
   ])('is refused when the configuration is read if it %s, without its text', (_what, pem) => {
     const settings = { type: 'github', app, key: { env: 'key' }, installation, permissions: ['contents:read'] }
     const open = (): unknown => provider(settings, providerServices({ key: pem }))
