@@ -5,6 +5,8 @@ import { kinds, ProviderConfig, standingOf } from '../../../src/credential/regis
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
+import { application, EntraId, tenant, vault } from '../../support/entra-id.ts'
+import { GoogleCloud, pool, serviceAccount } from '../../support/google-cloud.ts'
 import { app, appKey, GithubApp, installation } from '../../support/github-app.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
 import { calm, key, provider, providerServices, wanted } from '../../support/provider-rig.ts'
@@ -20,14 +22,16 @@ const secrets = {
 const services = providerServices(secrets, Date.now)
 const github = new GithubApp()
 const kubernetes = new TokenApi()
+const google = new GoogleCloud()
+const entra = new EntraId()
 let server: AuthorizationServer
 
 beforeAll(async () => {
   server = await startAuthorizationServer({ keys: { keys: [...key.publicKeys().keys] } })
-  await Promise.all([github.server.listen(), kubernetes.server.listen()])
+  await Promise.all([github, kubernetes, google, entra].map((one) => one.server.listen()))
 })
 afterAll(async () => {
-  await Promise.all([server.close(), github.server[Symbol.asyncDispose](), kubernetes.server[Symbol.asyncDispose]()])
+  await Promise.all([server.close(), ...[github, kubernetes, google, entra].map((one) => one.server[Symbol.asyncDispose]())])
 })
 
 const plugin = `
@@ -62,6 +66,17 @@ const samples: Readonly<Record<string, () => readonly object[]>> = {
       audiences: ['https://crm.acme.example'],
     },
   ],
+  gcp: () => [
+    {
+      type: 'gcp',
+      provider: pool,
+      service_account: serviceAccount,
+      scope: ['https://www.googleapis.com/auth/devstorage.read_only'],
+      sts: google.server.url,
+      iam: google.server.url,
+    },
+  ],
+  azure: () => [{ type: 'azure', tenant, client: application, resource: vault, surplus_ttl: '90m', authority: entra.server.url }],
   exec: () => [{ type: 'exec', command: process.execPath, args: ['-e', plugin], scope: ['a', 'b'], revokes: true }],
   static: () => [{ type: 'static', value: { env: 'standing' }, unsafe_standing: true }],
 }
@@ -106,10 +121,11 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
     expect(kind?.config.description).toMatch(/\.$/)
   })
 
-  it('answers no lease that outlives what it was asked for, unless the issuer can revoke it', () =>
-    each(type, (_from, issued) => {
+  it('answers no lease that outlives what it was asked for, unless the issuer can revoke it, or gives nothing shorter and the configuration says so', () =>
+    each(type, (from, issued, config) => {
       expect(issued.excess).toBeNull()
-      if (issued.revocation !== 'issuer') expect(issued.expires).toBeLessThanOrEqual(Date.now() + 5000)
+      const surplus = 'surplus_ttl' in config ? (config.surplus_ttl ?? 0) : 0
+      if (issued.revocation !== 'issuer') expect(issued.expires).toBeLessThanOrEqual(Date.now() + Math.max(5000 + surplus, from.floor ?? 0))
     }))
 
   it('answers no scope that was not asked for, unless it is named harmless', () =>
