@@ -28,8 +28,8 @@ const apiError = (code: number, status: string): IssuerReply => ({
 
 export class GoogleCloud {
   readonly tokens = new Map<string, GoogleToken>()
-  /** The only token of ours that the pool provider trusts. */
-  trusted = `svid-for-${ownAudience}`
+  /** Whether the pool provider trusts a token of ours. */
+  trusts = (token: string): boolean => token === `svid-for-${ownAudience}`
   /** Accounts that the federated principal may impersonate. */
   readonly impersonable = new Set([serviceAccount])
   change: (answer: Record<string, unknown>) => Record<string, unknown> = (answer) => answer
@@ -56,7 +56,7 @@ export class GoogleCloud {
   #federate(form: URLSearchParams): IssuerReply {
     if (form.get('audience') !== `//iam.googleapis.com/${pool}`) return oauthError(400, 'invalid_target')
     if (form.get('subject_token_type') !== 'urn:ietf:params:oauth:token-type:jwt') return oauthError(400, 'invalid_request')
-    if (form.get('subject_token') !== this.trusted) return oauthError(400, 'invalid_grant')
+    if (!this.trusts(form.get('subject_token') ?? '')) return oauthError(400, 'invalid_grant')
     const scopes = (form.get('scope') ?? '').split(' ').filter((scope) => scope !== '')
     if (scopes.length === 0) return oauthError(400, 'invalid_scope')
     return this.#given({ kind: 'federated', scopes, expires: Date.now() + 3_600_000 }, 3600)
