@@ -1,6 +1,7 @@
 import { bundleSource } from './bundle.ts'
 import { claimedBy } from '../identify/registry.ts'
 import { agreeAgents } from './agree-agents.ts'
+import { applyFindings } from './agree-apply.ts'
 import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
@@ -20,6 +21,7 @@ export const agree: Check = (config, place) => [
   ...oidcIssuers(config, place),
   ...subjects(config, place),
   ...routes(config, place),
+  ...applyFindings(config, place),
   ...tools(config, place),
   ...agreeAgents(config, place),
   ...modeFindings(config, place),

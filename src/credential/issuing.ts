@@ -164,6 +164,8 @@ function heldOf(
       provider: name,
       placement: provider.placement,
       secret: issued.secret,
+      ...(issued.user === undefined ? {} : { user: issued.user }),
+      ...(issued.parts === undefined ? {} : { parts: issued.parts }),
       digest,
       expires,
       revocation,

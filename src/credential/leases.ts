@@ -26,6 +26,7 @@ export class LeaseBook {
   readonly #held = new Map<string, Held>()
   readonly #byDigest = new Map<string, Held>()
   readonly #byTask = new Map<string, Set<Held>>()
+  readonly #watchers = new Set<(lease: string) => void>()
 
   /** The lease for a slot if it has life enough left and ends no later than the task (`until`, epoch ms). One look-up, no promise. */
   hit(slot: string, now: number, tick: number, until: number): Lease | null {
@@ -65,7 +66,14 @@ export class LeaseBook {
     const own = this.#byTask.get(held.row.task)
     own?.delete(held)
     if (own?.size === 0) this.#byTask.delete(held.row.task)
+    for (const watcher of this.#watchers) watcher(held.lease.id)
     return true
+  }
+
+  /** Calls back with the id of each lease that no call can have from then on; gives the function that ends this. */
+  onDrop(watcher: (lease: string) => void): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
   }
 
   has(id: string): boolean {
