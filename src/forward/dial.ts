@@ -96,7 +96,7 @@ function clientWay(upstream: Upstream, given: DialOptions, client: ClientProof):
   const proof = { proven: nameOf(upstream), usable: () => client.stands() }
   const way: Way = { connector: buildConnector({ ...connecting(upstream, given), ...trust }), prove: () => proof }
   return () => {
-    if (!client.stands()) throw new Refusal('credential.unavailable', { detail: 'the lease has ended' })
+    if (!client.stands()) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has ended' })
     return way
   }
 }

@@ -1,5 +1,6 @@
 /** Connections that are authenticated by a client certificate: a set for each lease, used by its calls alone, ended with it. */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls'
+import { Refusal } from '../refusal.ts'
 import type { Lease } from '../credential/credential.ts'
 import { unavailable } from './apply-text.ts'
 import type { ClientProof } from './dial.ts'
@@ -31,7 +32,7 @@ export class LeasedLines {
   /** Those of this lease, made by `open` with what it proves when it has none. Throws `credential.unavailable` when it has ended or cannot prove anything. */
   of(lease: Lease, ca: readonly string[] | undefined, open: (proof: ClientProof) => Lines): Lines {
     const stands = (): boolean => this.#life.stands(lease.id)
-    if (!stands()) throw unavailable('the lease has ended')
+    if (!stands()) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has ended' })
     const known = this.#lines.get(lease.id)
     if (known !== undefined) return known
     const made = open({ context: contextOf(lease, ca), stands })
