@@ -2,6 +2,7 @@ import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { State } from '../state/state.ts'
+import { attempt } from './attempt.ts'
 import type { CredentialProvider } from './credential.ts'
 import { endedEvent, failedEvent, type Ended, type LeaseEvent, type TellLease, type Why } from './lease-event.ts'
 import type { Held, LeaseBook } from './leases.ts'
@@ -59,8 +60,9 @@ export class LeaseEnds {
 
   /** Ends a lease that is out; resolves when it is gone or queued. Does nothing the second time. */
   async end(held: Held, cause: string, why: Why = {}): Promise<void> {
-    if (!this.#options.book.drop(held)) return
-    await this.take({ row: held.row, revoke: revokerOf(held.provider, held.handle), standing: held.lease.standing, cause, why })
+    const out = this.#options.book.drop(held)
+    if (out === null) return
+    await this.take({ row: out.row, revoke: revokerOf(out.provider, out.handle), standing: out.lease.standing, cause, why })
   }
 
   /** Takes over a lease that no call can use any more; resolves when it is gone or queued. */
@@ -105,7 +107,7 @@ export class LeaseEnds {
   async #attempt(pending: Pending, revoke: NonNullable<Pending['revoke']>): Promise<void> {
     pending.next = Number.POSITIVE_INFINITY
     try {
-      await within(attemptTime, revoke)
+      await attempt(attemptTime, revoke)
     } catch (error) {
       pending.attempts++
       pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
@@ -155,15 +157,4 @@ export function revokerOf(provider: CredentialProvider | undefined, handle: Secr
   if (provider?.revoke === undefined || handle === null) return null
   const revoke = provider.revoke.bind(provider)
   return (signal) => revoke(handle, signal)
-}
-
-/** Runs one attempt; rejects after `ms` also when it ignores its signal. */
-async function within(ms: number, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const signal = AbortSignal.timeout(ms)
-  const late = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Refusal('credential.unavailable', { detail: 'the issuer did not answer in time' })), {
-      once: true,
-    })
-  })
-  await Promise.race([run(signal), late])
 }

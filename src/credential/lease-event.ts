@@ -3,7 +3,7 @@ import type { LeaseRow, LeaseState, Revocation } from '../state/leases.ts'
 
 /** What the ledger is told of a lease; the same form as every other event. */
 export interface LeaseEvent {
-  readonly kind: `lease.${'issued' | 'revoked' | 'expired' | 'discarded' | 'orphaned' | 'revocation-failed'}`
+  readonly kind: `lease.${'issued' | 'renewed' | 'renewal-failed' | 'revoked' | 'expired' | 'discarded' | 'orphaned' | 'revocation-failed'}`
   readonly task: string
   readonly caller: string
   readonly by: string
@@ -19,6 +19,27 @@ export function issuedEvent(row: LeaseRow, lease: Lease, call: string, replaces:
   const times = { issued, use_until: lease.expires, expires }
   const detail = { ...facts, ...times, standing: lease.standing, call, ...(replaces === null ? {} : { replaces }) }
   return { kind: 'lease.issued', task, caller, by: 'countersign', detail }
+}
+
+/** A lease that lives on at its issuer: until when it lived and was used before, and from now on. */
+export function renewedEvent(
+  row: LeaseRow,
+  { before, use, used, call }: { readonly before: number; readonly use: number; readonly used: number; readonly call: string },
+): LeaseEvent {
+  const { id, provider, tool, destination, digest, expires, revision, context, task, caller } = row
+  const times = { expires_before: before, expires, use_until_before: used, use_until: use }
+  return {
+    kind: 'lease.renewed',
+    task,
+    caller,
+    by: 'countersign',
+    detail: { id, provider, tool, destination, digest, ...times, revision, context, call },
+  }
+}
+
+/** A lease that its issuer did not renew: it ends when it would have, and the next call gets a fresh one. */
+export function renewalFailedEvent({ id, provider, digest, expires, task, caller }: LeaseRow, why: string): LeaseEvent {
+  return { kind: 'lease.renewal-failed', task, caller, by: 'countersign', detail: { id, provider, digest, expires, why } }
 }
 
 /** The end of a lease, as it really was. */
