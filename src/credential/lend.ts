@@ -5,6 +5,7 @@ import type { NewId } from '../id.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { Seal, State, TaskRow } from '../state/state.ts'
 import type { Credential, CredentialProvider, Lease } from './credential.ts'
+import { soonEnough } from './attempt.ts'
 import { contextOf } from './context.ts'
 import { issue, type Ask, type IssuingOptions } from './issuing.ts'
 import type { TellLease, Why } from './lease-event.ts'
@@ -25,6 +26,8 @@ export interface CredentialOptions {
   readonly clock: () => number
   /** ms on a clock that nobody can set; `performance.now` by default. */
   readonly ticks?: () => number
+  /** How long a revocation may take before it is overdue, ms. */
+  readonly within: () => number
   readonly newId: NewId
   /** Throws unless the permit was minted: `Permit.check`. */
   readonly check: (permit: Permit) => void
@@ -53,12 +56,19 @@ export interface CredentialStage {
   change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void>
   /** Stops keeping time and takes back every lease; resolves when each is gone or left to the next start. */
   close(): Promise<void>
-  /** Leases out, and leases on their way out. */
-  sizes(): { readonly out: number; readonly ending: number }
+  sizes(): Sizes
 }
 
-/** Longest wait for an issuer. */
+/** Leases out, leases on their way out, and those of them that should be gone by now. */
+export interface Sizes {
+  readonly out: number
+  readonly ending: number
+  readonly overdue: number
+}
+
+/** Longest wait for an issuer, and for one that was told to stop. */
 const issueTime = 15_000
+const lastAnswers = 3000
 
 interface Flight {
   readonly task: string
@@ -128,9 +138,9 @@ class Lender implements CredentialStage {
   }
 
   async sweep(): Promise<void> {
-    const { state, seal } = this.#options
+    const { state, seal, clock } = this.#options
     const provider = (name: string) => this.#offerings.get(name)?.provider
-    await sweep({ state, seal, ends: this.#ends, provider, known: (id) => this.book.has(id) || this.#ends.has(id) })
+    await sweep({ state, seal, clock, ends: this.#ends, provider, known: (id) => this.book.has(id) || this.#ends.has(id) })
     this.#timer ??= setInterval(() => void this.tick(), 1000).unref()
   }
 
@@ -152,12 +162,14 @@ class Lender implements CredentialStage {
     if (this.#timer) clearInterval(this.#timer)
     this.#timer = null
     for (const flight of this.#flights.values()) flight.stop.abort(new Refusal('listen.draining'))
-    await Promise.allSettled([this.#renewals.close(), ...[...this.#flights.values()].map(({ lease }) => lease)])
+    const under = [this.#renewals.close(), ...[...this.#flights.values()].map(({ lease }) => lease)]
+    await soonEnough(lastAnswers, Promise.allSettled(under))
     await Promise.all(this.book.all().map((held) => this.#end(held, 'shutdown')))
+    this.#ends.stop()
   }
 
-  sizes(): { readonly out: number; readonly ending: number } {
-    return { out: this.book.size, ending: this.#ends.size }
+  sizes(): Sizes {
+    return { out: this.book.size, ...this.#ends.sizes() }
   }
 
   /** The lease at hand when it can be renewed: it serves until its end, and longer when that comes off. Null: a fresh one is needed. */

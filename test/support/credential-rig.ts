@@ -194,6 +194,7 @@ export class CredentialRig {
       state: this.state,
       seal: null,
       subjectToken: () => null,
+      within: () => 30_000,
       clock: this.clock.now,
       ticks: this.clock.now,
       newId: idSource(this.clock.now),

@@ -155,7 +155,7 @@ describe('a lease near its end', () => {
       [lost, 115_000],
     ] as const) {
       const { rig, lease, start } = await nearEnd()
-      rig.stage.credential(permitFor())
+      void rig.stage.credential(permitFor())
       await settled()
       rig.issuer.renewals[0]?.fail(error)
       await settled()
