@@ -158,6 +158,9 @@ const routes: Check = (config, place) => {
     if (route.credential !== undefined && !Object.hasOwn(credential.providers, route.credential))
       found.push(place('CS1401', 'error', [...path, 'credential'], `no provider is called "${route.credential}"`))
   }
+  for (const [at, to] of (credential.revocation.notify ?? []).entries())
+    if (to !== 'ledger' && !Object.hasOwn(config.decide.notifiers, to))
+      found.push(place('CS1401', 'error', ['credential', 'revocation', 'notify', at], `no notifier is called "${to}"`))
   const used = new Set(Object.values(forward.routes).map((route) => route.credential))
   for (const name of Object.keys(credential.providers))
     if (!used.has(name)) found.push(place('CS1403', 'warning', ['credential', 'providers', name], `no route uses provider "${name}"`))

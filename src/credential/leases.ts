@@ -11,11 +11,15 @@ export interface Held {
   readonly slot: string
   readonly provider: CredentialProvider
   readonly handle: Secret | null
+  /** Every digest it is found by. */
+  readonly digests: readonly string[]
   /** Epoch ms from which a fresh one is asked for. */
   readonly renew: number
   /** The same two moments on a clock that nobody can set, ms: a wall clock put back never lengthens a lease. */
   readonly renewTick: number
   readonly endTick: number
+  /** True once its issuer would not renew it; a fresh one takes its place. */
+  readonly spent?: boolean
 }
 
 /** The leases of this process: which one a call may use, and whose they are. All of it in memory; the rows are in the state. */
@@ -34,6 +38,12 @@ export class LeaseBook {
     return held !== undefined && now < held.renew && tick < held.renewTick && held.lease.expires <= until ? held.lease : null
   }
 
+  /** The same, however little of its life is left. */
+  last(slot: string, now: number, tick: number, until: number): Held | null {
+    const held = this.#served.get(slot)
+    return held !== undefined && isLive(held, now, tick) && held.lease.expires <= until ? held : null
+  }
+
   /** A live lease by the digest of its secret; null when it has ended or was never ours. */
   find(digest: string, now: number, tick: number): Held | null {
     const held = this.#byDigest.get(digest)
@@ -42,9 +52,8 @@ export class LeaseBook {
 
   /** Counts a lease as out, though no call can have it yet. */
   keep(held: Held): void {
-    const { id, digest } = held.lease
-    this.#held.set(id, held)
-    this.#byDigest.set(digest, held)
+    this.#held.set(held.lease.id, held)
+    for (const digest of held.digests) this.#byDigest.set(digest, held)
     let own = this.#byTask.get(held.row.task)
     if (own === undefined) this.#byTask.set(held.row.task, (own = new Set()))
     own.add(held)
@@ -57,17 +66,34 @@ export class LeaseBook {
     return true
   }
 
-  /** Forgets a lease; true the first time. */
-  drop(held: Held): boolean {
-    const { id, digest } = held.lease
-    if (!this.#held.delete(id)) return false
-    if (this.#byDigest.get(digest) === held) this.#byDigest.delete(digest)
+  /** Puts a changed one in the place of a lease that is out, and gives it; null when it is not out any more. */
+  change(id: string, to: Partial<Pick<Held, 'row' | 'lease' | 'renew' | 'renewTick' | 'endTick' | 'spent'>>): Held | null {
+    const before = this.#held.get(id)
+    if (before === undefined) return null
+    const held: Held = { ...before, ...to }
+    const serves = this.#served.get(before.slot) === before
+    this.#forget(before)
+    this.keep(held)
+    if (serves) this.#served.set(held.slot, held)
+    return held
+  }
+
+  /** Forgets a lease and gives it as it is by now; null when it was forgotten before. */
+  drop({ lease: { id } }: Held): Held | null {
+    const held = this.#held.get(id)
+    if (held === undefined) return null
+    this.#forget(held)
+    for (const watcher of this.#watchers) watcher(id)
+    return held
+  }
+
+  #forget(held: Held): void {
+    this.#held.delete(held.lease.id)
+    for (const digest of held.digests) if (this.#byDigest.get(digest) === held) this.#byDigest.delete(digest)
     if (this.#served.get(held.slot) === held) this.#served.delete(held.slot)
     const own = this.#byTask.get(held.row.task)
     own?.delete(held)
     if (own?.size === 0) this.#byTask.delete(held.row.task)
-    for (const watcher of this.#watchers) watcher(held.lease.id)
-    return true
   }
 
   /** Calls back with the id of each lease that no call can have from then on; gives the function that ends this. */
