@@ -14,12 +14,13 @@ export interface Running extends Pick<MetricsOptions, 'version' | 'inFlight' | '
 }
 
 export function measured({ foundation, wiring, lapses, ...rest }: Running): MetricsOptions {
-  const { clock, recorder, policy, state, watchdog } = foundation
+  const { clock, recorder, policy, state, watchdog, credential } = foundation
   return {
     ...rest,
     ledgerSize: () => recorder.position().seq,
     policy: () => policy.status(),
     kills: () => state.kills.kills(),
+    leases: () => credential.sizes(),
     watched: () => watchdog.watching,
     approvals: () => lapses().map(({ kind, name, until }) => ({ kind, name, seconds: (until - clock()) / 1000 })),
     standing: () => standingSecrets(wiring().loaded.config),

@@ -273,10 +273,7 @@ class House implements Sidecar {
       own: () => trust.own,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
-      told: (event) => {
-        this.metrics.event(event.kind)
-        if (event.kind === 'kill.engaged') this.metrics.killed({ scope: event.detail['scope'], by: event.by })
-      },
+      told: (event) => this.metrics.told(event),
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
     }

@@ -3,9 +3,7 @@ import { createHash, hash } from 'node:crypto'
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect, type JudgedAnswer } from '../refusal.ts'
-import type { Call } from '../listen/call.ts'
 import type { Route } from '../match/route.ts'
-import type { JudgedBody } from '../match/match.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
@@ -14,11 +12,13 @@ import { Exchange, type Job, type Observed } from './exchange.ts'
 import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders, withoutDigests } from './headers.ts'
+import type { Applied, Outgoing } from './outgoing.ts'
+import type { Lines } from './lines.ts'
 import { Scrub } from './scrub.ts'
-import { Sites, type SiteOptions } from './sites.ts'
-import { spliceJson } from './splice.ts'
+import { bodyOf, redacted, type Body } from './request-body.ts'
+import { Sites, type Site, type SiteOptions } from './sites.ts'
 import { Sweep } from './sweep.ts'
-import { Upload } from './upload.ts'
+import type { Upstream } from './upstream.ts'
 
 /** What became of a permitted call, as observed here. */
 export interface Outcome {
@@ -36,7 +36,7 @@ export interface Outcome {
   readonly proven: string | null
   /** Absent where the answer streamed by unjudged. */
   readonly answer?: JudgedAnswer
-  /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
+  /** Lower-case hex of the body that was sent in place of the agent's; absent: nothing in it was redacted, and no credential put into it. */
   readonly sentSha256?: string
   /** Lower-case hex of the body that the agent was given, as far as it got; only of calls of a model (`tool.prompt`). */
   readonly answerSha256?: string
@@ -53,6 +53,8 @@ export interface ForwardOptions extends SiteOptions {
   readonly meter?: (decision: Decision) => ((bytes: number) => Refusal | null) | null
   /** Most header fields of an answer; 256 by default. */
   readonly maxResponseHeaders?: number | undefined
+  /** Most bytes of a streaming body that are held in memory where the credential goes into it or signs it; 1 MiB by default. */
+  readonly gather?: number | undefined
 }
 
 export interface Forward {
@@ -81,25 +83,25 @@ export function makeForward(options: ForwardOptions): Forward {
         if (closed) throw new Refusal('listen.draining')
         const { question, duties } = permit.decision
         const { call, target } = question
-        const { upstream, lines } = sites.of(target.route)
+        const site = sites.of(target.route)
         if (call.method === 'CONNECT') throw new Refusal('listen.malformed')
         const meter = call.length === null ? (options.meter?.(permit.decision) ?? null) : null
         const judged = bodyOf(call, target.body, meter)
         const body = duties.redact.length === 0 ? judged : redacted(judged, target.body, duties.redact)
-        const held = isHeld(permit.decision)
-        const plain = upstreamHeaders(call, upstream, body.length, held)
-        const headers = body.sent === null ? plain : withoutDigests(plain)
-        const applied = applyLease(lease, upstream, headers, upstream.basePath + call.address.target, options.clock())
-        const { upload, sha256, sent } = body
-        const maxHeaders = options.maxResponseHeaders ?? 256
-        const { echoes } = applied
-        const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
-        const scrub = lease === null ? null : new Scrub(echoes, echoed)
-        const given = target.tool.prompt ? createHash('sha256') : null
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, echoed, scrub, maxHeaders, upload, sha256, sent, given }
-        const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
-        if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
-        else new Exchange(job, resolve, reject).start(request)
+        const out = outgoing(permit, body, site.upstream, options.gather)
+        const applied = applyLease(lease, out, options.clock())
+        const going = { permit, lease, site, lines: sites.linesOf(site, lease), body, out, sweep, options }
+        const then = { resolve, reject }
+        if (!(applied instanceof Promise)) return send(going, applied, then)
+        const late = (): void => {
+          if (closed) throw new Refusal('listen.draining')
+        }
+        applied
+          .then((ready) => (late(), send(going, ready, then)))
+          .catch((error: unknown) => {
+            body.upload?.destroy()
+            reject(Refusal.from(error))
+          })
       }),
     reconfigure: (routes) => sites.retire(new Set(routes)),
     close: async () => {
@@ -109,6 +111,61 @@ export function makeForward(options: ForwardOptions): Forward {
       await sites.close()
     },
   }
+}
+
+/** A call on its way: what was settled about it before its credential. */
+interface Going {
+  readonly permit: Permit
+  readonly lease: Lease | null
+  readonly site: Site
+  readonly lines: Lines
+  readonly body: Body
+  readonly out: Outgoing
+  readonly sweep: Sweep
+  readonly options: ForwardOptions
+}
+
+function outgoing({ decision, signal }: Permit, body: Body, upstream: Upstream, gather = 1024 * 1024): Outgoing {
+  const { call, target } = decision.question
+  const plain = upstreamHeaders(call, upstream, body.length, isHeld(decision))
+  return {
+    method: call.method,
+    upstream,
+    headers: body.sent === null ? plain : withoutDigests(plain),
+    path: upstream.basePath + call.address.target,
+    given: call.headers,
+    body: body.upload ?? body.bytes,
+    sha256: body.sent ?? body.sha256 ?? target.body.sha256,
+    gather,
+    signal,
+  }
+}
+
+function send({ permit, lease, site, lines, body, out, sweep, options }: Going, applied: Applied, { resolve, reject }: Settled): void {
+  const { call, target } = permit.decision.question
+  const { echoes, base } = applied
+  const { upload, sha256 } = body
+  const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
+  const job: Job = {
+    call,
+    signal: permit.signal,
+    upstream: base === undefined ? site.upstream : { ...site.upstream, basePath: base },
+    lines,
+    sweep,
+    echoes,
+    echoed,
+    scrub: lease === null ? null : new Scrub(echoes, echoed),
+    maxHeaders: options.maxResponseHeaders ?? 256,
+    upload,
+    sha256,
+    sent: applied.body instanceof Buffer ? hash('sha256', applied.body, 'hex') : body.sent,
+    given: target.tool.prompt ? createHash('sha256') : null,
+  }
+  // undici takes an upload for a stream, which it is in all that undici asks of one
+  const content = applied.body ?? body.bytes ?? (upload as unknown as Readable | null)
+  const request = { method: out.method, path: applied.path, headers: applied.headers, body: content }
+  if (isHeld(permit.decision)) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
+  else new Exchange(job, resolve, reject).start(request)
 }
 
 function once(tell: (permit: Permit) => void, permit: Permit): () => void {
@@ -138,42 +195,4 @@ function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, 
   )
   const held: Held = new Held({ decision, answers, echoes: job.echoes, echoed: job.echoed ?? null }, exchange)
   exchange.start(request, held)
-}
-
-interface Body {
-  readonly content: Buffer | Readable | null
-  /** Bytes to announce for a stream of known length. */
-  readonly length: number | null
-  readonly upload: Upload | null
-  readonly sha256: string | null
-  /** Digest of a redacted body. */
-  readonly sent: string | null
-}
-
-const empty: Body = { content: null, length: null, upload: null, sha256: null, sent: null }
-
-/** Judged bytes go as they were judged; a stream that has already arrived whole goes as one buffer; the rest streams. */
-function bodyOf(call: Call, judged: JudgedBody, meter: ((bytes: number) => Refusal | null) | null): Body {
-  const { bytes } = judged
-  if (bytes !== null) return { ...empty, content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
-  if (judged.kind === 'none' || call.length === 0) return empty
-  if (judged.kind === 'json') throw new Refusal('internal', { detail: 'a judged body without its bytes' })
-  const { incoming, length } = call
-  if (length !== null && length <= call.limit && incoming.readableLength === length) {
-    const whole: unknown = incoming.read(length)
-    if (whole instanceof Buffer) {
-      incoming.resume()
-      return { ...empty, content: whole, sha256: hash('sha256', whole, 'hex') }
-    }
-  }
-  const upload = new Upload(call, meter)
-  return { ...empty, content: upload as unknown as Readable, length, upload }
-}
-
-/** Nobody can redact what was not judged: approve has refused such a call, and here nothing of it leaves. */
-function redacted(body: Body, judged: JudgedBody, paths: readonly string[]): Body {
-  if (body.content === null) return body
-  if (!judged.judged || judged.bytes === null) throw new Refusal('internal', { detail: 'a body to be redacted that was not judged' })
-  const bytes = spliceJson(judged.bytes, { mask: paths, drop: [], anyCase: true })
-  return { ...empty, content: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), sent: hash('sha256', bytes, 'hex') }
 }
