@@ -9,6 +9,8 @@ export type Placement =
   /** `user` null: the name that came with the credential. */
   | { readonly in: 'basic'; readonly user: string | null }
   | { readonly in: 'cookie'; readonly name: string }
+  /** RFC 9449: the token with a proof for each request; `parts.dpop_key` is the PEM of the private key that it is bound to. */
+  | { readonly in: 'dpop' }
   /** AWS Signature Version 4; the secret is the secret access key, `user` the access key id, `parts.session_token` the session. */
   | { readonly in: 'sigv4'; readonly service: string; readonly region: string }
   /** The secret is the PEM of a private key, `parts.certificate` that of its certificate and chain: the connection itself is authenticated. */

@@ -13,7 +13,27 @@ const Client = z.discriminatedUnion('authenticate', [
   z.strictObject({ id: Name, authenticate: z.literal('client_secret_basic'), secret: SecretRef }),
   z.strictObject({ id: Name, authenticate: z.literal('client_secret_post'), secret: SecretRef }),
   z.strictObject({ id: Name, authenticate: z.literal('private_key_jwt') }),
+  z.strictObject({
+    authenticate: z.literal('jwt-svid'),
+    id: Name.optional().describe('Client id, where the issuer wants one beside the SPIFFE ID.'),
+    identity: z
+      .union([z.literal('svid'), z.strictObject({ token_file: z.string().min(1) })])
+      .default('svid')
+      .describe('A JWT-SVID of our own, or a token that the platform keeps fresh in a file.'),
+    assertion: z
+      .enum(['jwt-spiffe', 'jwt-bearer'])
+      .default('jwt-spiffe')
+      .describe('client_assertion_type: jwt-spiffe (OAuth SPIFFE client authentication), or jwt-bearer (RFC 7523) for platform tokens.'),
+    audience: Name.optional().describe('Audience of the assertion; default: the issuer identifier.'),
+  }),
 ])
+
+/** The identity provider that gives the assertion of the grant `id-jag`. */
+const Provider = z.strictObject({
+  issuer: Endpoint.describe('Issuer identifier of the identity provider that the person signed in to.'),
+  endpoints: z.strictObject({ token: Endpoint }).optional(),
+  client: Client.describe('How Countersign authenticates to the identity provider.'),
+})
 
 /** Settings of an `oauth` provider. */
 export const OauthConfig = z
@@ -25,9 +45,14 @@ export const OauthConfig = z
       .optional()
       .describe('Endpoints of an issuer without discovery.'),
     grant: z
-      .enum(['client_credentials', 'token-exchange'])
+      .enum(['client_credentials', 'token-exchange', 'id-jag'])
       .default('client_credentials')
-      .describe('token-exchange (RFC 8693) needs a task opened on behalf of a person.'),
+      .describe('token-exchange (RFC 8693) and id-jag (Identity Assertion Authorization Grant) need a task opened on behalf of a person.'),
+    provider: Provider.optional().describe('With `grant: id-jag`: the identity provider whose assertion is shown to the issuer.'),
+    dpop: z
+      .boolean()
+      .default(false)
+      .describe('Tokens are bound to a key that is made for the lease (DPoP, RFC 9449): each request proves it.'),
     client: Client.describe('How Countersign authenticates to the issuer.'),
     scope: Scopes.describe('The widest scope that is ever asked for.'),
     surplus: Scopes.describe('Harmless scopes that the issuer may add unasked.'),

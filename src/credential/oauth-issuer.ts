@@ -1,6 +1,8 @@
 import * as oauth from 'oauth4webapi'
 import { Refusal } from '../refusal.ts'
 import { bounded, codeOf, isSafeEndpoint, unsent } from './ask-issuer.ts'
+import type { KeyPair } from './dpop-key.ts'
+import { assertion } from './oauth-assertion.ts'
 import type { OauthConfig } from './oauth-config.ts'
 import type { Claims } from './oauth-judge.ts'
 import { textOf, Unanswered, type ProviderServices } from './provider.ts'
@@ -16,25 +18,31 @@ export interface TokenAnswer {
   readonly malformed: boolean
 }
 
+/** The protocol library wants a client id; one that is known by its SPIFFE ID alone sends none. */
+const nameless = 'countersign'
 /** How long discovered metadata is used before it is read again, ms. */
 const metadataAge = 3_600_000
 /** No answer of an issuer is longer than this. */
 const answerLimit = 262_144
 
+/** What is configured of a server and of us as its client. */
+export type OauthParty = Pick<OauthConfig, 'issuer' | 'client' | 'timeout'> & {
+  readonly endpoints?: Partial<NonNullable<OauthConfig['endpoints']>> | undefined
+}
+
 /** One authorization server as a client sees it: discovery, token, introspection and revocation endpoint. */
 export class OauthIssuer {
-  readonly #config: OauthConfig
+  readonly #config: OauthParty
   readonly #services: ProviderServices
   readonly #client: oauth.Client
   /** Metadata and when it was read; written by `#metadata`. */
   #known: { readonly server: oauth.AuthorizationServer; readonly at: number } | null = null
 
-  constructor(config: OauthConfig, services: ProviderServices) {
+  constructor(config: OauthParty, services: ProviderServices) {
     this.#config = config
     this.#services = services
-    this.#client = { client_id: config.client.id }
-    if (config.client.authenticate !== 'private_key_jwt' && textOf(services.secret(config.client.secret)) === '')
-      throw new Error('the client secret is empty')
+    this.#client = { client_id: config.client.id ?? nameless }
+    if ('secret' in config.client && textOf(services.secret(config.client.secret)) === '') throw new Error('the client secret is empty')
   }
 
   /** The identifier that assertions for this issuer name as their audience. */
@@ -47,12 +55,29 @@ export class OauthIssuer {
     grant: string,
     form: URLSearchParams,
     signal: AbortSignal,
+    key: KeyPair | null = null,
   ): Promise<{ readonly answer: TokenAnswer; readonly revocable: boolean }> {
     const server = await this.#metadata(signal)
     const revocable = typeof server.revocation_endpoint === 'string'
     try {
-      const response = await oauth.genericTokenEndpointRequest(server, this.#client, this.#clientAuth(), grant, form, this.#options(signal))
-      const answer = await oauth.processGenericTokenEndpointResponse(server, this.#client, response)
+      const DPoP = key === null ? {} : { DPoP: oauth.DPoP(this.#client, key) }
+      const ask = async () => {
+        const options = { ...this.#options(signal), ...DPoP }
+        const response = await oauth.genericTokenEndpointRequest(
+          server,
+          this.#client,
+          this.#clientAuth(server, signal),
+          grant,
+          form,
+          options,
+        )
+        return oauth.processGenericTokenEndpointResponse(server, this.#client, response)
+      }
+      // RFC 9449 §8: the server may want a nonce of its own in the proof, and says so once
+      const answer = await ask().catch((error: unknown) => {
+        if (key !== null && oauth.isDPoPNonceError(error)) return ask()
+        throw error
+      })
       return { answer: { ...answer, malformed: false }, revocable }
     } catch (error) {
       const body = tokenIn(error)
@@ -66,7 +91,13 @@ export class OauthIssuer {
     try {
       const server = await this.#metadata(signal)
       if (typeof server.introspection_endpoint !== 'string') return null
-      const response = await oauth.introspectionRequest(server, this.#client, this.#clientAuth(), token, this.#options(signal))
+      const response = await oauth.introspectionRequest(
+        server,
+        this.#client,
+        this.#clientAuth(server, signal),
+        token,
+        this.#options(signal),
+      )
       const facts = await oauth.processIntrospectionResponse(server, this.#client, response)
       return facts.active ? { ...facts } : 'unreadable'
     } catch {
@@ -79,7 +110,7 @@ export class OauthIssuer {
     try {
       const server = await this.#metadata(signal)
       for (const token of tokens) {
-        const response = await oauth.revocationRequest(server, this.#client, this.#clientAuth(), token, this.#options(signal))
+        const response = await oauth.revocationRequest(server, this.#client, this.#clientAuth(server, signal), token, this.#options(signal))
         await oauth.processRevocationResponse(response)
       }
     } catch (error) {
@@ -110,8 +141,9 @@ export class OauthIssuer {
   }
 
   /** Client authentication; the secret is read anew each time, so a rotated file is picked up. */
-  #clientAuth(): oauth.ClientAuth {
+  #clientAuth(server: oauth.AuthorizationServer, signal: AbortSignal): oauth.ClientAuth {
     const { client } = this.#config
+    if (client.authenticate === 'jwt-svid') return assertion(client, this.#services, server.issuer, signal)
     if (client.authenticate === 'private_key_jwt')
       return oauth.PrivateKeyJwt({ key: this.#services.signingKey.handle, kid: this.#services.signingKey.kid })
     const secret = textOf(this.#services.secret(client.secret))
@@ -134,7 +166,7 @@ export class OauthIssuer {
   }
 }
 
-function explicit({ issuer, endpoints }: OauthConfig): oauth.AuthorizationServer {
+function explicit({ issuer, endpoints }: OauthParty): oauth.AuthorizationServer {
   return {
     issuer,
     ...(endpoints?.token === undefined ? {} : { token_endpoint: endpoints.token }),

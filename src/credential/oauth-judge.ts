@@ -11,6 +11,8 @@ export interface Asked {
   readonly targets: readonly string[]
   /** `issued_token_type` that must come back; null when the grant has none. */
   readonly issuedType: string | null
+  /** RFC 7638 thumbprint of the key that the token must be bound to; null: it is a bearer token. */
+  readonly key: string | null
   /** True: a token whose audience nobody can tell is accepted. */
   readonly opaque: boolean
   /** Epoch ms. */
@@ -45,6 +47,7 @@ export function judge(asked: Asked, answer: TokenAnswer, claims: Claims): Verdic
       : null) ??
     (claims === 'unreadable' ? 'the issuer does not tell what it may do' : null) ??
     audienceExcess(asked, claims === null ? null : known) ??
+    bindingExcess(asked, known) ??
     (end === null ? 'its expiry is not told' : null)
   return { scopes: scopes ?? [], expires: end ?? asked.end, excess }
 }
@@ -59,8 +62,10 @@ export function claimsOf(token: string): Claims {
 }
 
 function typeExcess(asked: Asked, answer: TokenAnswer): string | null {
-  // RFC 8693 §2.2.1: N_A is not an access token; DPoP and others need proofs that are not made here
-  if (typeof answer.token_type !== 'string' || answer.token_type.toLowerCase() !== 'bearer') return 'its token_type is not Bearer'
+  // RFC 8693 §2.2.1: N_A is not an access token
+  const type = asked.key === null ? 'Bearer' : 'DPoP'
+  if (typeof answer.token_type !== 'string' || answer.token_type.toLowerCase() !== type.toLowerCase())
+    return `its token_type is not ${type}`
   if (asked.issuedType !== null && answer.issued_token_type !== asked.issuedType) return 'its issued_token_type is not the one asked for'
   if (answer.refresh_token !== undefined) return 'a refresh token came with it'
   return null
@@ -89,6 +94,13 @@ function audienceExcess(asked: Asked, claims: Readonly<Record<string, unknown>> 
   return audiences.length > 0 && audiences.every((one) => typeof one === 'string' && asked.targets.includes(one))
     ? null
     : 'its audience is not the one asked for'
+}
+
+/** RFC 9449 §6: a token that says what it is bound to must say our key. One that says nothing is held by its type alone. */
+function bindingExcess({ key }: Asked, { cnf }: Readonly<Record<string, unknown>>): string | null {
+  if (cnf === undefined) return null
+  const told = cnf !== null && typeof cnf === 'object' && 'jkt' in cnf ? cnf.jkt : null
+  return told === key ? null : 'it is bound to another key'
 }
 
 /** The latest expiry that anyone states, in ms; null when nobody states one or it is no time. */

@@ -1,6 +1,7 @@
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
+import { makeKey } from './dpop-key.ts'
 import { OauthConfig } from './oauth-config.ts'
 import { OauthIssuer, type TokenAnswer } from './oauth-issuer.ts'
 import { claimsOf, judge, type Asked, type Verdict } from './oauth-judge.ts'
@@ -10,6 +11,8 @@ import { canonicalScopes } from './scopes.ts'
 
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
 const jwtType = 'urn:ietf:params:oauth:token-type:jwt'
+const idJagType = 'urn:ietf:params:oauth:token-type:id-jag'
+const bearerGrant = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 const keyInstead = 'Authenticate by a key or an identity: `authenticate: private_key_jwt`, or `jwt-spiffe` where the issuer takes SVIDs.'
@@ -30,47 +33,98 @@ export const oauth = defineProvider({
 
 function open(config: OauthConfig, services: ProviderServices): CredentialProvider {
   const issuer = new OauthIssuer(config, services)
+  const provider = config.grant === 'id-jag' ? providerOf(config, services) : null
+  const placement = placementOf(config.apply)
+  if (config.dpop && !(placement.in === 'header' && placement.name === 'authorization'))
+    throw new Error('a DPoP-bound token has one place, the Authorization header: leave `apply` out')
   return {
     type: 'oauth',
-    placement: placementOf(config.apply),
+    placement: config.dpop ? { in: 'dpop' } : placement,
     standing: false,
     offer: {
       scopes: canonicalScopes(config.scope),
       audiences: config.audience === undefined ? [] : [config.audience].flat(),
       ttl: config.ttl,
-      subject: config.grant === 'token-exchange',
+      subject: config.grant !== 'client_credentials',
     },
-    issue: (wanted, signal) => issue(config, issuer, services, wanted, signal),
+    issue: (wanted, signal) => issue({ config, issuer, provider, services }, wanted, signal),
     revoke: (handle, signal) => issuer.revoke(handle.reveal().split('\n'), signal),
   }
 }
 
-async function issue(
-  config: OauthConfig,
-  issuer: OauthIssuer,
-  services: ProviderServices,
-  wanted: Wanted,
-  signal: AbortSignal,
-): Promise<Issued> {
+/** What the tokens of a provider come by. */
+interface Parties {
+  readonly config: OauthConfig
+  readonly issuer: OauthIssuer
+  /** With `grant: id-jag`. */
+  readonly provider: OauthIssuer | null
+  readonly services: ProviderServices
+}
+
+function providerOf({ provider, timeout }: OauthConfig, services: ProviderServices): OauthIssuer {
+  if (provider === undefined) throw new Error('`grant: id-jag` needs `provider`: the identity provider that the person signed in to')
+  return new OauthIssuer({ ...provider, timeout }, services)
+}
+
+async function issue(parties: Parties, wanted: Wanted, signal: AbortSignal): Promise<Issued> {
+  const { config, issuer, services } = parties
   signal.throwIfAborted()
   if (wanted.scopes.length === 0 && config.scope.length > 0)
     throw new Refusal('credential.unavailable', { detail: 'no scope is asked for, and the issuer would choose one itself' })
-  const asked = askedFor(config, wanted, services.clock())
-  const form = parametersOf(config, wanted)
-  if (config.grant === 'token-exchange') await addParties(form, config, issuer, services, wanted, signal)
-  const { answer, revocable } = await issuer.token(config.grant === 'token-exchange' ? exchangeGrant : 'client_credentials', form, signal)
+  const bound = config.dpop ? await makeKey() : null
+  const asked = askedFor(config, wanted, services.clock(), bound?.thumbprint ?? null)
+  const { grant, form } = await grantFor(parties, wanted, signal)
+  const { answer, revocable } = await issuer.token(grant, form, signal, bound?.pair ?? null)
   // from here on a token exists: whatever is wrong with it is told as excess, so that it is taken back
   const untold = !asked.opaque && (asked.targets.length > 0 || answer.expires_in === undefined)
   const claims = claimsOf(answer.access_token) ?? (untold ? await issuer.introspect(answer.access_token, signal) : null)
-  return issued(answer, judge(asked, answer, claims), revocable, asked.end + (config.surplus_ttl ?? 0))
+  const came = issued(answer, judge(asked, answer, claims), revocable, asked.end + (config.surplus_ttl ?? 0))
+  return bound === null ? came : { ...came, parts: { dpop_key: bound.pem } }
 }
 
-function askedFor(config: OauthConfig, wanted: Wanted, now: number): Asked {
+async function grantFor(
+  { config, issuer, provider, services }: Parties,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<{ readonly grant: string; readonly form: URLSearchParams }> {
+  const form = parametersOf(config, wanted)
+  if (config.grant === 'client_credentials') return { grant: 'client_credentials', form }
+  if (provider === null) {
+    await addParties(form, config, issuer, services, wanted, signal)
+    return { grant: exchangeGrant, form }
+  }
+  form.set('assertion', await identityAssertion(config, issuer, provider, wanted, signal))
+  return { grant: bearerGrant, form }
+}
+
+/**
+ * Identity Assertion Authorization Grant: the identity provider vouches for the person to another issuer. What it gives is no access token and
+ * goes nowhere but to that issuer.
+ */
+async function identityAssertion(
+  config: OauthConfig,
+  issuer: OauthIssuer,
+  provider: OauthIssuer,
+  wanted: Wanted,
+  signal: AbortSignal,
+): Promise<string> {
+  const form = parametersOf({ ...config, audience: undefined }, { ...wanted, audience: await issuer.identifier(signal) })
+  form.set('requested_token_type', idJagType)
+  form.set('subject_token', subjectOf(wanted).reveal())
+  form.set('subject_token_type', config.subject_token_type)
+  const { answer } = await provider.token(exchangeGrant, form, signal)
+  if (answer.issued_token_type !== idJagType)
+    throw new Refusal('credential.unavailable', { detail: 'what the identity provider gave is no ID-JAG' })
+  return answer.access_token
+}
+
+function askedFor(config: OauthConfig, wanted: Wanted, now: number, key: string | null): Asked {
   return {
     scopes: wanted.scopes,
     surplus: config.surplus,
     targets: wanted.audience === null ? config.resource : [wanted.audience, ...config.resource],
     issuedType: config.grant === 'token-exchange' ? accessTokenType : null,
+    key,
     opaque: config.unsafe_opaque,
     now,
     end: now + wanted.ttl,
@@ -94,14 +148,18 @@ async function addParties(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<void> {
-  const subject = wanted.subject?.token
-  if (!subject) throw new Refusal('credential.unavailable', { detail: 'the task carries no token to exchange' })
   form.set('requested_token_type', accessTokenType)
-  form.set('subject_token', subject.reveal())
+  form.set('subject_token', subjectOf(wanted).reveal())
   form.set('subject_token_type', config.subject_token_type)
   if (!config.actor) return
   form.set('actor_token', await actorToken(await issuer.identifier(signal), services, wanted))
   form.set('actor_token_type', jwtType)
+}
+
+function subjectOf({ subject }: Wanted): Secret {
+  const token = subject?.token
+  if (!token) throw new Refusal('credential.unavailable', { detail: 'the task carries no token to exchange' })
+  return token
 }
 
 /** Our word for the caller, for this issuer alone, good for a minute. The token that the caller presented is for us and never leaves. */

@@ -2,6 +2,7 @@
 import { Refusal } from '../refusal.ts'
 import type { Lease } from '../credential/credential.ts'
 import { inBody } from './apply-body.ts'
+import { withProof } from './apply-dpop.ts'
 import { inBasic, inCookie, inHeader } from './apply-header.ts'
 import { inPath } from './apply-path.ts'
 import { inPlaceOf } from './apply-placeholder.ts'
@@ -41,6 +42,8 @@ function place(lease: Lease, out: Outgoing, now: number): Applied | Promise<Appl
       return inCookie(lease, placement, out)
     case 'query':
       return inQuery(lease, placement, out)
+    case 'dpop':
+      return withProof(lease, out, now)
     case 'sigv4':
       return signV4(lease, placement, out, now)
     case 'placeholder':

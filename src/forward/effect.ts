@@ -4,6 +4,12 @@ import type { Progress } from '../listen/call.ts'
 import type { Reached } from './dial.ts'
 import type { Job } from './exchange.ts'
 
+/** How an exchange went: an outcome (forward.ts) that is not a refusal. */
+export interface Observed extends Effect {
+  readonly status: number | null
+  readonly ended: 'complete' | 'client-gone' | 'upstream-gone' | 'cut'
+}
+
 /** Asked for once, when the exchange is over: digests are read out. `began`: the agent has the head of an answer. */
 export function effectOf(
   { upload, sha256, sent, given }: Job,

@@ -5,7 +5,7 @@ import { Refusal, type Effect } from '../refusal.ts'
 import type { Call, Progress } from '../listen/call.ts'
 import { flushHead, sever, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
-import { effectOf } from './effect.ts'
+import { effectOf, type Observed } from './effect.ts'
 import { refusalOf, timedOut } from './faults.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
@@ -13,12 +13,6 @@ import type { Scrub } from './scrub.ts'
 import { ticksOf, type Sweep, type Timed } from './sweep.ts'
 import type { Upload } from './upload.ts'
 import type { Upstream } from './upstream.ts'
-
-/** How an exchange went: an outcome (forward.ts) that is not a refusal. */
-export interface Observed extends Effect {
-  readonly status: number | null
-  readonly ended: 'complete' | 'client-gone' | 'upstream-gone' | 'cut'
-}
 
 /** What one exchange works with. */
 export interface Job {
@@ -90,6 +84,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     this.#touched = sweep.tick
     this.#line = lines.take()
     this.#line.client.dispatch(request, handler)
+  }
+
+  /** Sends another request in place of one that was refused before it did anything; nothing of an answer has gone to the agent. */
+  again(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): void {
+    if (this.#phase !== 'over') this.#line?.client.dispatch(request, handler)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {

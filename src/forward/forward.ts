@@ -8,7 +8,8 @@ import type { Decision } from '../decide/decide.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import { applyLease } from './apply.ts'
-import { Exchange, type Job, type Observed } from './exchange.ts'
+import type { Observed } from './effect.ts'
+import { Exchange, type Job } from './exchange.ts'
 import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders, withoutDigests } from './headers.ts'
@@ -16,6 +17,7 @@ import type { Applied, Outgoing } from './outgoing.ts'
 import type { Lines } from './lines.ts'
 import { Scrub } from './scrub.ts'
 import { bodyOf, redacted, type Body } from './request-body.ts'
+import { NonceRetry } from './nonce-retry.ts'
 import { Sites, type Site, type SiteOptions } from './sites.ts'
 import { Sweep } from './sweep.ts'
 import type { Upstream } from './upstream.ts'
@@ -164,8 +166,30 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
   // undici takes an upload for a stream, which it is in all that undici asks of one
   const content = applied.body ?? body.bytes ?? (upload as unknown as Readable | null)
   const request = { method: out.method, path: applied.path, headers: applied.headers, body: content }
-  if (isHeld(permit.decision)) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
-  else new Exchange(job, resolve, reject).start(request)
+  const held = isHeld(permit.decision)
+  const { exchange, reader } = held
+    ? holdAnswer(options.answers, permit.decision, job, { resolve, reject })
+    : alone(job, { resolve, reject })
+  if (lease?.placement.in !== 'dpop') return exchange.start(request, reader)
+  const resent = (): void => {
+    const sign = async (): Promise<void> => {
+      const { path, headers } = await applyLease(lease, out, options.clock())
+      exchange.again({ ...request, path, headers }, new NonceRetry(reader, site.upstream, null))
+    }
+    sign().catch((error: unknown) => exchange.cut(Refusal.from(error)))
+  }
+  exchange.start(request, new NonceRetry(reader, site.upstream, upload === null ? resent : null))
+}
+
+/** An exchange, and what reads the answer of its upstream. */
+interface Reading {
+  readonly exchange: Exchange
+  readonly reader: Dispatcher.DispatchHandler
+}
+
+function alone(job: Job, { resolve, reject }: Settled): Reading {
+  const exchange = new Exchange(job, resolve, reject)
+  return { exchange, reader: exchange }
 }
 
 function once(tell: (permit: Permit) => void, permit: Permit): () => void {
@@ -182,7 +206,7 @@ interface Settled {
 }
 
 /** The way of a call whose answer is judged or masked: the same exchange, with the judge before it. */
-function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, request: Dispatcher.DispatchOptions, then: Settled): void {
+function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, then: Settled): Reading {
   if (answers === undefined) throw new Refusal('internal', { detail: 'nobody judges answers' })
   const judged = <Seen extends Observed | Effect>(seen: Seen): Seen => {
     const answer = held.judged
@@ -194,5 +218,5 @@ function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, 
     (refusal) => then.reject(refusal.effect === null ? refusal : refusal.after(judged(refusal.effect))),
   )
   const held: Held = new Held({ decision, answers, echoes: job.echoes, echoed: job.echoed ?? null }, exchange)
-  exchange.start(request, held)
+  return { exchange, reader: held }
 }

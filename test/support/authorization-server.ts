@@ -82,6 +82,7 @@ function configuration({ keys, lifetime = 600 }: AuthorizationServerOptions): ob
         jwks: keys,
         ...grants,
       },
+      { client_id: 'bound', token_endpoint_auth_method: 'client_secret_basic', dpop_bound_access_tokens: true, ...secret },
       { client_id: 'resource-server', token_endpoint_auth_method: 'client_secret_basic', ...secret },
     ],
     scopes: ['refunds:read', 'refunds:write'],
@@ -91,6 +92,11 @@ function configuration({ keys, lifetime = 600 }: AuthorizationServerOptions): ob
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
+      dPoP: {
+        enabled: true,
+        nonceSecret: Buffer.alloc(32, 7),
+        requireNonce: (ctx: { oidc: { client?: { clientId: string } } }) => ctx.oidc.client?.clientId === 'bound',
+      },
       introspection: { enabled: true, allowedPolicy: () => true },
       revocation: { enabled: true, allowedPolicy: ownToken },
       resourceIndicators: { enabled: true, getResourceServerInfo: (_ctx: unknown, resource: string) => resourceServer(resource, lifetime) },

@@ -7,6 +7,7 @@ const asked: Asked = {
   surplus: ['email'],
   targets: ['https://api.acme.example'],
   issuedType: null,
+  key: null,
   opaque: false,
   now: 1_000_000,
   end: 1_060_000,
