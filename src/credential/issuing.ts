@@ -221,7 +221,10 @@ export function timesOf({ now, tick }: Start, expires: number, last: boolean): P
 function applies({ placement, secret, user, parts = {} }: Lease): boolean {
   const named = (placement.in === 'basic' && placement.user === null) || placement.in === 'sigv4'
   if (user === undefined ? named : !/^[\x20-\x39\x3b-\x7e]{1,512}$/.test(user)) return false
-  return placement.in === 'tls' || (fits(secret.reveal(), placement) && Object.values(parts).every((part) => fits(part.reveal(), header)))
+  if (placement.in === 'tls') return true
+  // the session of SigV4 is sent beside it; no other part is
+  const sent = placement.in === 'sigv4' ? Object.values(parts) : []
+  return fits(secret.reveal(), placement) && sent.every((part) => fits(part.reveal(), header))
 }
 
 const header = { in: 'header', name: '', prefix: '' } as const

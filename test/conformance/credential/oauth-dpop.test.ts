@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
-import { calculateJwkThumbprint, type JWK } from 'jose'
+import { calculateJwkThumbprint } from 'jose'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CredentialProvider, Issued } from '../../../src/credential/credential.ts'
 import { clientSecret, jwtApi, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
@@ -24,7 +24,7 @@ function issue(from = opened()): Promise<Issued> {
 
 async function thumbprintOf(issued: Issued): Promise<string> {
   const pem = issued.parts?.['dpop_key']?.reveal() ?? ''
-  return calculateJwkThumbprint(createPublicKey(createPrivateKey(pem)).export({ format: 'jwk' }) as JWK)
+  return calculateJwkThumbprint(createPublicKey(createPrivateKey(pem)).export({ format: 'jwk' }))
 }
 
 describe('a DPoP-bound token (RFC 9449) of a real authorization server that wants nonces', () => {
