@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import { answering } from './approval.ts'
 import type { CredentialProvider } from './credential.ts'
+import { aws } from './aws.ts'
 import { jwt } from './jwt.ts'
 import { oauth } from './oauth.ts'
 import type { ProviderKind, ProviderServices } from './provider.ts'
 import { fixed } from './static.ts'
 
 /** Every kind of provider: one file and one line here. */
-export const kinds = [jwt, oauth, fixed] as const
+export const kinds = [aws, jwt, oauth, fixed] as const
 
 type Answered<Schema> = Schema extends z.ZodObject<infer Shape, infer Config> ? z.ZodObject<Shape & typeof answering, Config> : never
 type Schemas<Kinds extends readonly unknown[]> = {
