@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto'
 import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { NewId } from '../id.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { Seal, State, TaskRow } from '../state/state.ts'
 import type { Issued, Lease, Wanted } from './credential.ts'
+import { digestOf, digestsOf } from './digest.ts'
 import { issuedEvent, type TellLease } from './lease-event.ts'
-import type { LeaseEnds, Log } from './lease-ends.ts'
+import { revokerOf, type LeaseEnds, type Log } from './lease-ends.ts'
 import type { Held, LeaseBook } from './leases.ts'
 import type { Narrowed, Offering } from './narrow.ts'
 import { fits } from './placement.ts'
@@ -22,6 +22,8 @@ export interface Ask {
   readonly offering: Offering
   readonly narrowed: Narrowed
   readonly revision: string
+  /** As in the row. */
+  readonly context: string
   /** The call that asked first. */
   readonly call: string
 }
@@ -53,11 +55,11 @@ export async function issue(ask: Ask, options: IssuingOptions, signal: AbortSign
   if (ttl <= 0) throw new Refusal('task.ended', { reasons: ['the task has expired'] })
   const row = rowOf(ask, options.newId('l'), start.now, ttl)
   await written(() => state.putLease(row))
-  const issued = await asked(ask, row, ttl, options, signal).catch((error: unknown) => nothingCame(row, error, options))
-  const held = heldOf(ask, row, issued, start, ttl, options.seal)
+  const came = await asked(ask, row, ttl, options, signal)
+  const held = heldOf(ask, came, start, ttl, options.seal)
   options.book.keep(held)
   try {
-    await accept(ask, held, issued, options, signal)
+    await accept(ask, held, came.issued, options, signal)
   } catch (error) {
     await options.ends.end(held, error instanceof Refusal ? error.code : 'internal')
     throw error
@@ -71,8 +73,7 @@ async function accept(ask: Ask, held: Held, issued: Issued, options: IssuingOpti
   await written(() => state.changeLease(held.row.id, ['issuing'], held.row))
   await event(issuedEvent(held.row, held.lease, ask.call, book.served(held.slot)?.lease.id ?? null))
   if (issued.excess !== null) throw new Refusal('credential.too-wide', { detail: issued.excess })
-  if (!fits(held.lease.secret.reveal(), held.lease.placement))
-    throw new Refusal('credential.unavailable', { detail: 'what came cannot be put on a request' })
+  if (!applies(held.lease)) throw new Refusal('credential.unavailable', { detail: 'what came cannot be put on a request' })
   if (held.lease.expires <= options.clock()) throw new Refusal('credential.unavailable', { detail: 'what came had expired' })
   await alive(ask.task.id, state)
   if (signal.aborted) throw signal.reason
@@ -86,8 +87,47 @@ async function alive(id: string, state: State): Promise<void> {
   if (task === null || (task.state !== 'active' && task.state !== 'paused')) throw new Refusal('task.ended')
 }
 
-async function asked(ask: Ask, row: LeaseRow, ttl: number, options: IssuingOptions, signal: AbortSignal): Promise<Issued> {
-  return ask.offering.provider.issue(wantedOf(ask, row, ttl, options.subjectToken), signal)
+/** What the issuer gave, with what could take it back before anybody knew what it gives. */
+interface Came {
+  readonly row: LeaseRow
+  readonly issued: Issued
+  readonly prepared: Secret | null
+}
+
+async function asked(ask: Ask, first: LeaseRow, ttl: number, options: IssuingOptions, signal: AbortSignal): Promise<Came> {
+  const { provider } = ask.offering
+  let prepared: Secret | null = null
+  let row = first
+  let asking = false
+  try {
+    const wanted = wantedOf(ask, row, ttl, options.subjectToken)
+    prepared = (await provider.prepare?.(wanted, signal)) ?? null
+    if (prepared !== null) row = await preparedRow(row, prepared, options)
+    if (signal.aborted) throw signal.reason
+    asking = true
+    return { row, prepared, issued: await provider.issue(wanted, signal, prepared) }
+  } catch (error) {
+    const refusal = error instanceof Refusal ? error : unexpected(error)
+    // what was prepared and never asked for may be something already
+    const unsure = refusal.cause instanceof Unanswered || (prepared !== null && !asking)
+    const detail = refusal.detail ?? 'the answer was not seen'
+    if (!unsure) await written(() => options.state.changeLease(row.id, ['issuing'], { state: 'discarded', sealed: null }))
+    else if (prepared === null) await options.ends.orphan(row, detail)
+    else await options.ends.take({ row, revoke: revokerOf(provider, prepared), standing: provider.standing, cause: detail })
+    options.log.warn({ lease: row.id, provider: row.provider, why: refusal.detail }, 'no credential came')
+    throw refusal
+  }
+}
+
+/** From here on a crash leaves a row that can be revoked. */
+async function preparedRow(row: LeaseRow, prepared: Secret, { seal, state }: IssuingOptions): Promise<LeaseRow> {
+  const change = { sealed: sealedOf(row.id, prepared, seal), revocation: 'issuer' } as const
+  await written(() => state.changeLease(row.id, ['issuing'], change))
+  return { ...row, ...change }
+}
+
+function sealedOf(lease: string, handle: Secret | null, seal: Seal | null): string | null {
+  return handle !== null && seal !== null ? seal.seal(handle.reveal(), handlePurpose(lease)) : null
 }
 
 function rowOf(ask: Ask, id: string, now: number, ttl: number): LeaseRow {
@@ -104,11 +144,13 @@ function rowOf(ask: Ask, id: string, now: number, ttl: number): LeaseRow {
     audience: narrowed.audience,
     state: 'issuing',
     issued: now,
-    expires: now + ttl,
+    // until the issuer says when it ends
+    expires: now + Math.max(ttl, offering.provider.floor ?? 0),
     revision,
     revocation: 'expiry',
     digest: null,
     sealed: null,
+    context: ask.context,
   }
 }
 
@@ -127,70 +169,70 @@ function opened(task: TaskRow, subjectToken: IssuingOptions['subjectToken']): Se
   }
 }
 
-/** The issuer gave nothing, or nobody knows what it gave: then the row stays as an orphan that ends by expiry. */
-async function nothingCame(row: LeaseRow, error: unknown, options: IssuingOptions): Promise<never> {
-  const refusal = error instanceof Refusal ? error : unexpected(error)
-  if (refusal.cause instanceof Unanswered) await options.ends.orphan(row, refusal.detail ?? 'the answer was not seen')
-  else await written(() => options.state.changeLease(row.id, ['issuing'], { state: 'discarded' }))
-  options.log.warn({ lease: row.id, provider: row.provider, why: refusal.detail }, 'no credential came')
-  throw refusal
-}
-
 /** Only the name is kept: the text of an unknown error may hold anything. */
 function unexpected(error: unknown): Refusal {
   const name = error instanceof Error ? error.name : typeof error
   return new Refusal('credential.unavailable', { detail: `the provider failed: ${name}`, retry: 'later', cause: new Unanswered() })
 }
 
-function heldOf(
-  ask: Ask,
-  row: LeaseRow,
-  issued: Issued,
-  start: { readonly now: number; readonly tick: number },
-  ttl: number,
-  seal: Seal | null,
-): Held {
+function heldOf(ask: Ask, came: Came, start: Start, ttl: number, seal: Seal | null): Held {
   const { provider, name } = ask.offering
-  const digest = digestOf(issued.secret)
+  const { row, issued, prepared } = came
+  const { secret, user, parts, scopes, revocation } = issued
+  const digest = digestOf(secret, parts)
+  const handle = issued.handle ?? (revocation === 'issuer' ? prepared : null)
   const expires = Math.min(issued.expires, start.now + ttl)
-  // when the task itself ends with the lease, a fresh one would live no longer
-  const margin = start.now + ttl >= ask.task.expires ? 0 : Math.min(5000, (expires - start.now) / 5)
-  const { id } = row
-  const { scopes, revocation } = issued
-  const sealed = issued.handle !== null && seal !== null ? seal.seal(issued.handle.reveal(), handlePurpose(id)) : null
   return {
     lease: {
-      id,
+      id: row.id,
       provider: name,
       placement: provider.placement,
-      secret: issued.secret,
+      secret,
+      ...(user === undefined ? {} : { user }),
+      ...(parts === undefined ? {} : { parts }),
       digest,
       expires,
       revocation,
       standing: provider.standing,
       scopes,
     },
-    row: { ...row, state: 'live', scopes, expires: issued.expires, revocation, digest, sealed },
+    row: { ...row, state: 'live', scopes, expires: issued.expires, revocation, digest, sealed: sealedOf(row.id, handle, seal) },
     slot: ask.slot,
     provider,
-    handle: issued.handle,
-    renew: expires - margin,
-    renewTick: start.tick + (expires - margin - start.now),
-    endTick: start.tick + (expires - start.now),
+    handle,
+    digests: digestsOf(digest, secret, parts),
+    ...timesOf(start, expires, start.now + ttl >= ask.task.expires),
   }
 }
 
-/** `sha256:` and lower-case hex of a secret: names it without telling it. */
-export function digestOf(secret: Secret): string {
-  return `sha256:${createHash('sha256').update(secret.reveal()).digest('hex')}`
+/** Both clocks as they were before the issuer was asked. */
+export interface Start {
+  readonly now: number
+  readonly tick: number
 }
+
+/** When a lease is used until `expires`, from which moments on a fresh one is asked for. `last`: one would live no longer, for the task ends. */
+export function timesOf({ now, tick }: Start, expires: number, last: boolean): Pick<Held, 'renew' | 'renewTick' | 'endTick'> {
+  const margin = last ? 0 : Math.min(5000, (expires - now) / 5)
+  return { renew: expires - margin, renewTick: tick + (expires - margin - now), endTick: tick + (expires - now) }
+}
+
+/** True when all of it can be put on a request: what goes into a header could otherwise end its line. */
+function applies({ placement, secret, user, parts = {} }: Lease): boolean {
+  const named = (placement.in === 'basic' && placement.user === null) || placement.in === 'sigv4'
+  if (user === undefined ? named : !/^[\x20-\x39\x3b-\x7e]{1,512}$/.test(user)) return false
+  return placement.in === 'tls' || (fits(secret.reveal(), placement) && Object.values(parts).every((part) => fits(part.reveal(), header)))
+}
+
+const header = { in: 'header', name: '', prefix: '' } as const
 
 /** What the handle of a lease is sealed for. */
 export function handlePurpose(lease: string): string {
   return `lease:${lease}`
 }
 
-async function written(write: () => unknown): Promise<void> {
+/** Runs one write to the state; rejects with `record.failed`. */
+export async function written(write: () => unknown): Promise<void> {
   try {
     await write()
   } catch {

@@ -67,7 +67,7 @@ export class LeaseEnds {
   async take(ending: Ending): Promise<void> {
     const { row } = ending
     if (row.revocation === 'discard') return this.#close(ending, 'discarded')
-    if (this.#options.clock() >= row.expires) return this.#close(ending, 'expired')
+    if (this.#options.clock() >= row.expires) return this.#over(ending)
     const pending: Pending = { ...ending, attempts: 0, next: Number.POSITIVE_INFINITY }
     this.#pending.set(row.id, pending)
     await this.#write(row, { state: 'revoking' })
@@ -75,9 +75,10 @@ export class LeaseEnds {
   }
 
   /** What a crash or an unseen answer left: nobody can take it back, and the row says so. */
-  async orphan(row: LeaseRow, cause: string): Promise<void> {
-    await this.#write(row, { state: 'orphaned', revocation: 'expiry', sealed: null })
-    await this.#tell(endedEvent(row, 'orphaned', cause, false, 'expiry'))
+  async orphan(row: LeaseRow, cause: string, why: Why = {}): Promise<void> {
+    this.#pending.delete(row.id)
+    if (await this.#write(row, { state: 'orphaned', revocation: 'expiry', sealed: null }))
+      await this.#tell(endedEvent(row, 'orphaned', cause, false, 'expiry', why))
   }
 
   /** Closes what has expired and tries again what is due. Call it about once a second. */
@@ -86,7 +87,7 @@ export class LeaseEnds {
     const tick = this.#options.ticks()
     const work: Promise<void>[] = []
     for (const pending of this.#pending.values()) {
-      if (now >= pending.row.expires) work.push(this.#close(pending, 'expired'))
+      if (now >= pending.row.expires) work.push(this.#over(pending))
       else if (pending.revoke !== null && tick >= pending.next) work.push(this.#attempt(pending, pending.revoke))
     }
     await Promise.all(work)
@@ -115,6 +116,12 @@ export class LeaseEnds {
       return
     }
     await this.#close(pending, 'revoked')
+  }
+
+  /** The time that its issuer gave it has passed. Of one that nobody saw, nobody knows how much that was. */
+  #over(ending: Ending): Promise<void> {
+    const { row, cause, why } = ending
+    return row.digest === null ? this.orphan(row, cause, why) : this.#close(ending, 'expired')
   }
 
   async #close(ending: Ending, state: Ended): Promise<void> {

@@ -11,6 +11,8 @@ export interface Held {
   readonly slot: string
   readonly provider: CredentialProvider
   readonly handle: Secret | null
+  /** Every digest it is found by. */
+  readonly digests: readonly string[]
   /** Epoch ms from which a fresh one is asked for. */
   readonly renew: number
   /** The same two moments on a clock that nobody can set, ms: a wall clock put back never lengthens a lease. */
@@ -41,9 +43,8 @@ export class LeaseBook {
 
   /** Counts a lease as out, though no call can have it yet. */
   keep(held: Held): void {
-    const { id, digest } = held.lease
-    this.#held.set(id, held)
-    this.#byDigest.set(digest, held)
+    this.#held.set(held.lease.id, held)
+    for (const digest of held.digests) this.#byDigest.set(digest, held)
     let own = this.#byTask.get(held.row.task)
     if (own === undefined) this.#byTask.set(held.row.task, (own = new Set()))
     own.add(held)
@@ -58,9 +59,8 @@ export class LeaseBook {
 
   /** Forgets a lease; true the first time. */
   drop(held: Held): boolean {
-    const { id, digest } = held.lease
-    if (!this.#held.delete(id)) return false
-    if (this.#byDigest.get(digest) === held) this.#byDigest.delete(digest)
+    if (!this.#held.delete(held.lease.id)) return false
+    for (const digest of held.digests) if (this.#byDigest.get(digest) === held) this.#byDigest.delete(digest)
     if (this.#served.get(held.slot) === held) this.#served.delete(held.slot)
     const own = this.#byTask.get(held.row.task)
     own?.delete(held)

@@ -5,6 +5,7 @@ import type { NewId } from '../id.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { Seal, State, TaskRow } from '../state/state.ts'
 import type { Credential, CredentialProvider, Lease } from './credential.ts'
+import { contextOf } from './context.ts'
 import { issue, type Ask, type IssuingOptions } from './issuing.ts'
 import type { TellLease, Why } from './lease-event.ts'
 import { LeaseEnds, type Log } from './lease-ends.ts'
@@ -109,7 +110,21 @@ class Lender implements CredentialStage {
     const hit = this.book.hit(slot, this.#options.clock(), this.#ticks(), task.expires)
     return (
       hit ??
-      this.#wait({ slot, key, task, tool: tool.name, destination, offering: found, narrowed, revision, call: call.id }, permit.signal)
+      this.#wait(
+        {
+          slot,
+          key,
+          task,
+          tool: tool.name,
+          destination,
+          offering: found,
+          narrowed,
+          revision,
+          context: contextOf(permit.decision),
+          call: call.id,
+        },
+        permit.signal,
+      )
     )
   }
 

@@ -26,11 +26,11 @@ export async function sweep(options: SweepOptions): Promise<void> {
 async function settle(row: LeaseRow, { seal, ends, provider }: SweepOptions): Promise<void> {
   const found = provider(row.provider)
   const standing = found?.standing ?? row.revocation === 'discard'
-  // the issuer was being asked when the process died: whether it answered, nobody knows
-  if (row.state === 'issuing') return ends.orphan(row, 'a crash while it was issued')
   const revoke = row.revocation === 'issuer' ? revokerOf(found, openHandle(row, seal)) : null
+  // the issuer was being asked when the process died: whether it answered, nobody knows
+  if (row.state === 'issuing' && revoke === null) return ends.orphan(row, 'a crash while it was issued')
   if (row.revocation === 'issuer' && revoke === null) return ends.orphan(row, 'a crash, and no way to revoke it is left')
-  return ends.take({ row, revoke, standing, cause: 'a crash' })
+  return ends.take({ row, revoke, standing, cause: row.ending?.cause ?? 'a crash' })
 }
 
 function openHandle(row: LeaseRow, seal: Seal | null): Secret | null {

@@ -23,4 +23,8 @@ export interface LeaseRow {
   readonly digest: string | null
   /** What revocation needs, sealed (AEAD); erased on revocation. Null without a state key. */
   readonly sealed: string | null
+  /** `sha256:` of what its latest permit rested on; it is renewed only while that is the same. Absent in rows of older versions: nothing is. */
+  readonly context?: string
+  /** Since when it is being taken back (epoch ms), and why; absent: it is not. */
+  readonly ending?: { readonly since: number; readonly cause: string }
 }

@@ -27,6 +27,7 @@ import {
 export interface Asked {
   readonly wanted: Wanted
   readonly signal: AbortSignal
+  readonly prepared: Secret | null
   give(issued?: Partial<Issued>): void
   fail(error: unknown): void
 }
@@ -50,6 +51,9 @@ export class FakeIssuer implements CredentialProvider {
   readonly revocations: (() => Promise<void>)[] = []
   /** What an automatic answer differs in. */
   answer: Partial<Issued> = {}
+  floor = 0
+  prepare?: NonNullable<CredentialProvider['prepare']>
+  renew?: NonNullable<CredentialProvider['renew']>
   readonly #clock: () => number
   readonly #journal: string[]
   #count = 0
@@ -59,11 +63,19 @@ export class FakeIssuer implements CredentialProvider {
     this.#journal = journal
   }
 
-  issue(wanted: Wanted, signal: AbortSignal): Promise<Issued> {
+  /** Names what could take back what comes: from now on `prepare` gives a handle for each lease. */
+  prepares(): void {
+    this.prepare = async ({ lease }) => {
+      this.#journal.push('prepared')
+      return new Secret(`canary-prepared-${lease}`)
+    }
+  }
+
+  issue(wanted: Wanted, signal: AbortSignal, prepared: Secret | null = null): Promise<Issued> {
     this.#journal.push('issuer asked')
     return new Promise((resolve, reject) => {
       const give = (issued: Partial<Issued> = {}): void => resolve({ ...this.#usual(wanted), ...this.answer, ...issued })
-      this.asked.push({ wanted, signal, give, fail: reject })
+      this.asked.push({ wanted, signal, prepared, give, fail: reject })
       if (this.auto) give()
     })
   }
@@ -207,6 +219,7 @@ function journaled(state: SqliteState, journal: string[]): SqliteState {
   state.changeLease = (id, from, to) => {
     const row = change(id, from, to)
     if (row !== null && to.state !== undefined) journal.push(`row ${to.state}`)
+    else if (row !== null) journal.push(`row ${row.state}: ${Object.keys(to).join(', ')}`)
     return row
   }
   return state
