@@ -148,7 +148,7 @@ function targetOf(target: string, recode: boolean): Target {
   const mark = target.indexOf('?')
   const wire = mark === -1 ? target : target.slice(0, mark)
   const path = recode ? wire.split('/').map(recoded).join('/') : wire
-  // without a prototype: `__proto__` is a name like any other
+  // without a prototype: `constructor` is a name like any other
   const query = Object.create(null) as Record<string, string[]>
   if (mark === -1) return { path, query }
   for (const pair of target.slice(mark + 1).split('&')) {
@@ -194,7 +194,8 @@ function bagOf(list: readonly string[], host: string): Record<string, string> {
   const bag = Object.create(null) as Record<string, string>
   for (let at = 0; at + 1 < list.length; at += 2) {
     const name = list[at] ?? ''
-    const value = (list[at + 1] ?? '').trim()
+    // blanks alone: the text is that of bytes, and a byte of UTF-8 may look like a blank of Unicode
+    const value = (list[at + 1] ?? '').replaceAll(/^[ \t]+|[ \t]+$/g, '')
     bag[name] = bag[name] === undefined ? value : `${bag[name]},${value}`
   }
   bag['host'] = host

@@ -75,7 +75,7 @@ export function verifyV4(request: SignedRequest, of: ServiceIdentity): Buffer {
     request.method,
     canonicalPath(request.target.split('?')[0] ?? '', of.service),
     canonicalQuery(query),
-    ...given.signed.map((name) => `${name}:${(headers.get(name) ?? '').replaceAll(/\s+/g, ' ').trim()}`),
+    ...given.signed.map((name) => `${name}:${(headers.get(name) ?? '').replaceAll(/[ \t]+/g, ' ').replaceAll(/^ | $/g, '')}`),
     '',
     given.signed.join(';'),
     payload,
@@ -287,7 +287,7 @@ function joined(raw: readonly string[]): ReadonlyMap<string, string> {
   const map = new Map<string, string>()
   for (let at = 0; at + 1 < raw.length; at += 2) {
     const name = (raw[at] ?? '').toLowerCase()
-    const value = (raw[at + 1] ?? '').trim()
+    const value = (raw[at + 1] ?? '').replaceAll(/^[ \t]+|[ \t]+$/g, '')
     const before = map.get(name)
     map.set(name, before === undefined ? value : `${before},${value}`)
   }
