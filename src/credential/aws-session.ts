@@ -11,8 +11,6 @@ export interface AskedSession {
   readonly token: Secret
   /** A session policy or session tags went with it. */
   readonly limited: boolean
-  /** DurationSeconds. */
-  readonly seconds: number
 }
 
 /** Temporary keys as they came; `null` for what STS did not say. */
@@ -27,9 +25,6 @@ export interface Session {
   readonly audience: string | null
   readonly packed: string | null
 }
-
-/** How far its clock may be ahead of ours, ms. */
-const skew = 60_000
 
 /** Reads the answer; null when it is not one, or lacks keys that can be used. */
 export function assumed(text: string): Session | null {
@@ -53,15 +48,14 @@ export function assumed(text: string): Session | null {
   }
 }
 
-/** Why the session is not the one that was asked for; null when it is. `now`: epoch ms at which it came. */
-export function judgeSession(asked: AskedSession, session: Session, now: number): string | null {
+/** Why the session is not the one that was asked for, its lifetime apart; null when it is. */
+export function judgeSession(asked: AskedSession, session: Session): string | null {
   const [, partition, account, path] = /^arn:([a-z-]+):iam::(\d{12}):role\/(.+)$/.exec(asked.role) ?? []
   const role = path?.slice(path.lastIndexOf('/') + 1)
   if (session.arn !== `arn:${partition}:sts::${account}:assumed-role/${role}/${asked.session}`)
     return 'its session is not the role and task asked for'
   // long-term keys of a user begin so
   if (session.keyId.startsWith('AKIA')) return 'its keys are not temporary'
-  if (session.expires > now + asked.seconds * 1000 + skew) return 'it lives longer than asked'
   if (session.audience !== asked.audience) return 'its audience is not the one of our identity'
   if (session.subject === null || session.subject !== subjectOf(asked.token)) return 'its subject is not our identity'
   // STS tells how much room policy and tags take; who does not has not understood them

@@ -4,12 +4,15 @@ import { assumed, judgeSession, type AskedSession, type Session } from './aws-se
 import { askIssuer, type Answer } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { ownIdentity } from './own-identity.ts'
+import { judged } from './judge.ts'
 import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 import { readSts } from './sts-xml.ts'
 
 /** STS gives no less (`DurationSeconds`), ms. */
 const floor = 900_000
+/** How far its clock may be ahead of ours, ms. */
+const skew = 60_000
 /** Most characters of a session policy in plain text. */
 const longestPolicy = 2048
 /** Most characters of a session tag's value. */
@@ -55,21 +58,21 @@ async function issue(config: AwsConfig, services: ProviderServices, wanted: Want
     audience: config.audience,
     token,
     limited: policy !== null || config.policy_arns.length > 0 || config.tags,
-    seconds: Math.max(floor, Math.floor(wanted.ttl / 1000) * 1000) / 1000,
   }
-  const answer = await ask(config, services, parametersOf(config, asked, policy), signal)
+  const seconds = Math.floor(Math.max(floor, wanted.ttl) / 1000)
+  const answer = await ask(config, services, parametersOf(config, asked, policy, seconds), signal)
   return issued(wanted, answer, asked, services.clock())
 }
 
 /** Its session name is the task's id: it stands in the role's ARN, in CloudTrail and, as `aws:userid`, in policies. */
-function parametersOf(config: AwsConfig, asked: AskedSession, policy: string | null): URLSearchParams {
+function parametersOf(config: AwsConfig, asked: AskedSession, policy: string | null, seconds: number): URLSearchParams {
   const form = new URLSearchParams({
     Action: 'AssumeRoleWithWebIdentity',
     Version: '2011-06-15',
     RoleArn: asked.role,
     RoleSessionName: asked.session,
     WebIdentityToken: asked.token.reveal(),
-    DurationSeconds: String(asked.seconds),
+    DurationSeconds: String(seconds),
   })
   if (policy !== null) form.set('Policy', policy)
   for (const [at, arn] of config.policy_arns.entries()) form.set(`PolicyArns.member.${at + 1}.arn`, arn)
@@ -131,6 +134,7 @@ function issued(wanted: Wanted, answer: Answer, asked: AskedSession, now: number
   const session: Session | null = assumed(answer.text)
   if (session === null)
     throw new Refusal('credential.unavailable', { detail: 'the answer of STS is not one that can be read', cause: new Unanswered() })
+  const came = { scopes: wanted.scopes, audience: null, expires: session.expires, revocable: false }
   return {
     secret: session.secret,
     user: session.keyId,
@@ -139,6 +143,7 @@ function issued(wanted: Wanted, answer: Answer, asked: AskedSession, now: number
     scopes: wanted.scopes,
     handle: null,
     revocation: 'expiry',
-    excess: judgeSession(asked, session, now),
+    // whole seconds of its clock, and no less than the floor
+    excess: judgeSession(asked, session) ?? judged(wanted, came, { surplus_ttl: skew, floor: floor + skew }, now),
   }
 }
