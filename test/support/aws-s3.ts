@@ -19,13 +19,15 @@ export class S3StandIn {
   readonly objects = new Map<string, Buffer>()
   readonly served: S3Call[] = []
   readonly refused: string[] = []
-  /** Requests that ended before they were whole. */
-  broken = 0
+  /** Resolves when a request has ended before it was whole. */
+  readonly broken: Promise<void>
+  #break: () => void = () => {}
   readonly #sessions: ReadonlyMap<string, AwsSession>
   readonly #server: ReturnType<typeof createServer>
 
   private constructor(sessions: ReadonlyMap<string, AwsSession>, { cert, key }: TestCertificate) {
     this.#sessions = sessions
+    this.broken = new Promise((resolve) => (this.#break = resolve))
     this.#server = createServer({ cert, key }, (request, response) => void this.#serve(request, response))
   }
 
@@ -49,8 +51,7 @@ export class S3StandIn {
     try {
       for await (const part of request) parts.push(part as Buffer)
     } catch {
-      this.broken++
-      return
+      return this.#break()
     }
     try {
       this.#answer(request, Buffer.concat(parts), response)

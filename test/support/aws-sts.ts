@@ -27,7 +27,8 @@ export interface SessionPolicy {
 export interface StsOptions {
   /** The identity provider that IAM knows. */
   readonly issuer: string
-  readonly keys: JSONWebKeySet
+  /** Its published keys, or where they are read. */
+  readonly keys: JSONWebKeySet | (() => Promise<JSONWebKeySet>)
   /** Client IDs of it. */
   readonly audiences?: readonly string[]
   readonly role?: string
@@ -125,7 +126,7 @@ export class StsStandIn {
     const { issuer, keys, audiences = ['sts.amazonaws.com'] } = this.#options
     const currentDate = new Date(this.#now)
     try {
-      const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+      const { payload } = await jwtVerify(token, createLocalJWKSet(typeof keys === 'function' ? await keys() : keys), {
         issuer,
         audience: [...audiences],
         currentDate,
