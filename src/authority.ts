@@ -2,14 +2,14 @@
 import type { Approvals } from './approve/approvals.ts'
 import type { Holds } from './approve/hold.ts'
 import { openApprovals } from './approving.ts'
-import { makeCredential, type CredentialStage } from './credential/lend.ts'
+import type { CredentialStage } from './credential/lend.ts'
 import { digestOf } from './config/agents-from.ts'
 import { declaredAgents, readRegistration } from './config/registration.ts'
 import type { PolicyInForce } from './decide/in-force.ts'
-import { Permit } from './decide/permit.ts'
 import { deferringOf, type Deferring } from './deferring.ts'
 import type { InForce, Log } from './foundation.ts'
 import type { NewId } from './id.ts'
+import { openLending } from './lending.ts'
 import { ApprovalNotices } from './notify/approval-notices.ts'
 import { Notices } from './notify/notices.ts'
 import type { Delivery } from './notify/queue.ts'
@@ -66,7 +66,7 @@ export interface Authority extends Stopping, Deferring {
 
 /** Tasks, their leases and their open work: parts that end each other; and what policy tells of them. */
 export function authority(parts: AuthorityParts): Authority {
-  const { clock, newId, log, state, recorder, seal, policy, inForce } = parts
+  const { clock, newId, state, recorder, seal, policy, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
@@ -88,19 +88,13 @@ export function authority(parts: AuthorityParts): Authority {
     ended: (task, cause, caller) => both(revoke.taskEnded(task, cause, caller), approvals.taskEnded(task, cause)),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
   })
-  const credential = makeCredential({
-    providers: new Map(),
-    state,
-    seal,
+  const credential = openLending(parts, {
     subjectToken: (row) => tasks.subjectToken(row),
-    clock,
-    newId,
-    check: (permit) => Permit.check(permit),
-    event,
     issued: ({ revision: under, task, caller }) => {
       if (under !== revision()) void rejudge({ cause: 'policy', task, caller })
     },
-    log,
+    event,
+    notify: (notice) => people.notices.notify(notice),
   })
   const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, approvals, event })
@@ -108,7 +102,8 @@ export function authority(parts: AuthorityParts): Authority {
   const { rejudge, ...deferring } = deferringOf(parts, judged, event)
   const delegation = delegationOf(parts, { tasks, rejudge, covering: stopping.covering, revision, event })
   const ending = { revoke, rejudge, ...deferring, credential, ...stopping }
-  return { ...ending, tasks, delegation, approvals, holds, ...peopled(parts, { rejudge, approvals, event }) }
+  const people = peopled(parts, { rejudge, approvals, event })
+  return { ...ending, tasks, delegation, approvals, holds, ...people }
 }
 
 /** What people register and are told; and the tokens of tasks. */

@@ -41,6 +41,7 @@ export const codes = {
   'approve.expired': { status: 403, fault: 'person', title: 'No person answered in time' },
   'approve.deferred': { status: 403, fault: 'policy', title: 'A fact that policy needs is not there' },
   'credential.unavailable': { status: 502, fault: 'operator', title: 'No credential could be had' },
+  'credential.unplaced': { status: 400, fault: 'agent', title: 'The call has no place for its credential' },
   'credential.too-wide': { status: 502, fault: 'operator', title: 'The issuer gave more than was asked' },
   'forward.forbidden-address': { status: 403, fault: 'operator', title: 'The upstream address is not allowed' },
   'forward.redirect': { status: 502, fault: 'upstream', title: 'The upstream redirected elsewhere' },
@@ -66,7 +67,7 @@ export interface Effect {
   readonly proven: string | null
   /** Absent where the answer streamed by unjudged. */
   readonly answer?: JudgedAnswer
-  /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
+  /** Lower-case hex of the body that was sent in place of the agent's; absent: nothing in it was redacted, and no credential put into it. */
   readonly sentSha256?: string
   /** Lower-case hex of the body that the agent was given by a model, as far as it got. */
   readonly answerSha256?: string

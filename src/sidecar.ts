@@ -101,6 +101,7 @@ class House implements Sidecar {
       ledgerSize: () => recorder.position().seq,
       policy: () => foundation.policy.status(),
       kills: () => foundation.state.kills.kills(),
+      leases: () => foundation.credential.sizes(),
       watched: () => foundation.watchdog.watching,
       approvals: () => this.#lapses.list().map(({ kind, name, until }) => ({ kind, name, seconds: (until - clock()) / 1000 })),
       svid: () => secondsLeft(this.wiring.trust.own, clock()),
@@ -274,10 +275,7 @@ class House implements Sidecar {
       own: () => trust.own,
       registered: (caller) => agents.find(caller) !== null,
       observe: (summary) => this.#observe(summary),
-      told: (event) => {
-        this.metrics.event(event.kind)
-        if (event.kind === 'kill.engaged') this.metrics.killed({ scope: event.detail['scope'], by: event.by })
-      },
+      told: (event) => this.metrics.told(event),
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
     }

@@ -149,6 +149,8 @@ function forwardOf(loaded: Loaded, on: Foundation, { answers, stops, svid }: For
     ca: authorities(loaded),
     svid,
     meter: ({ question }) => bytesMeter(on.state, question.task),
+    gather: loaded.config.listen.limits.judged_body,
+    leases: { stands: (id) => on.credential.book.has(id), onEnd: (told) => on.credential.book.onDrop(told) },
   })
 }
 

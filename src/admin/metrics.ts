@@ -1,7 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
+import type { LedgerEvent } from '../record/record.ts'
 import type { KillRow } from '../state/kills.ts'
-import { killMetrics, type CountKill } from './kill-metrics.ts'
+import { killMetrics } from './kill-metrics.ts'
+import { leaseMetrics, type LeaseSizes } from './lease-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
 
 /** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
@@ -23,11 +25,12 @@ export interface CallMeasure {
 export interface Metrics {
   observe(measure: CallMeasure): void
   event(kind: string): void
+  /** Counts an event with what its `detail` says of it. */
+  told(event: LedgerEvent): void
   reload(ok: boolean): void
   /** What came of a notice: `delivered`, `failed` after every attempt, or `dropped` unsent. */
   notice(notifier: string, delivery: 'delivered' | 'failed' | 'dropped'): void
   readonly policy: PolicyMeasures
-  readonly killed: CountKill
   /** Counts an evaluation that took longer than its budget. */
   slow(entrypoint: string): void
   text(): Promise<string>
@@ -41,6 +44,7 @@ export interface MetricsOptions {
   readonly policy: () => PolicyStatus
   /** Kills in force. */
   readonly kills: () => readonly Pick<KillRow, 'scope'>[]
+  readonly leases: () => LeaseSizes
   /** Whether somebody looks for evaluations that do not end. */
   readonly watched: () => boolean
   /** Approvals that end, and seconds until they do; below 0 once they have. */
@@ -79,6 +83,8 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
   const { notices, slow } = policyCounters(registers)
   gauges(options, registers)
+  const killed = killMetrics(options.kills, registers)
+  const lease = leaseMetrics(options.leases, registers)
   return {
     observe: (measure) => {
       const route = measure.route ?? 'none'
@@ -88,9 +94,13 @@ export function makeMetrics(options: MetricsOptions): Metrics {
       if (measure.evalSeconds !== null) evals.observe(measure.evalSeconds)
     },
     event: (kind) => events.inc({ kind }),
+    told: (event) => {
+      events.inc({ kind: event.kind })
+      if (event.kind === 'kill.engaged') killed({ scope: event.detail['scope'], by: event.by })
+      if (event.kind.startsWith('lease.')) lease(event)
+    },
     notice: (notifier, result) => notices.inc({ notifier, result }),
     policy: policyMetrics(options.policy, registers),
-    killed: killMetrics(options.kills, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     slow: (entrypoint) => slow.inc({ entrypoint }),
     text: async () => (registers[0] ? registers[0].metrics() : ''),

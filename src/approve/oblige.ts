@@ -36,6 +36,8 @@ export interface CallNotice {
   readonly caller: string
   readonly tool: string
   readonly owners: Answerable
+  /** Whose word it is; absent: policy's. */
+  readonly by?: 'countersign'
 }
 
 export interface Oblige {

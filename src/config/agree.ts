@@ -1,6 +1,7 @@
 import { bundleSource } from './bundle.ts'
 import { claimedBy } from '../identify/registry.ts'
 import { agreeAgents } from './agree-agents.ts'
+import { applyFindings } from './agree-apply.ts'
 import { unclassified } from './catalogue.ts'
 import type { Finding } from './findings.ts'
 import { oidcIssuers } from './issuers.ts'
@@ -20,6 +21,7 @@ export const agree: Check = (config, place) => [
   ...oidcIssuers(config, place),
   ...subjects(config, place),
   ...routes(config, place),
+  ...applyFindings(config, place),
   ...tools(config, place),
   ...agreeAgents(config, place),
   ...modeFindings(config, place),
@@ -156,6 +158,9 @@ const routes: Check = (config, place) => {
     if (route.credential !== undefined && !Object.hasOwn(credential.providers, route.credential))
       found.push(place('CS1401', 'error', [...path, 'credential'], `no provider is called "${route.credential}"`))
   }
+  for (const [at, to] of (credential.revocation.notify ?? []).entries())
+    if (to !== 'ledger' && !Object.hasOwn(config.decide.notifiers, to))
+      found.push(place('CS1401', 'error', ['credential', 'revocation', 'notify', at], `no notifier is called "${to}"`))
   const used = new Set(Object.values(forward.routes).map((route) => route.credential))
   for (const name of Object.keys(credential.providers))
     if (!used.has(name)) found.push(place('CS1403', 'warning', ['credential', 'providers', name], `no route uses provider "${name}"`))

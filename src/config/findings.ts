@@ -24,6 +24,7 @@ export const findingCodes = {
   CS1401: 'a name refers to nothing',
   CS1402: 'two settings collide',
   CS1403: 'a setting can never take effect',
+  CS1404: 'a credential cannot be put on the request this way',
   CS1501: 'a plain listener would be reachable from outside',
   CS1502: 'a caller from outside would need no proof',
   CS1601: 'an agent would not be live',

@@ -26,6 +26,19 @@ const identifyConfig = z.strictObject({
     .describe('Proofs that the sender of a DPoP-bound token holds its key. Each is good once, in one process.'),
 })
 
+const revocationConfig = z
+  .strictObject({
+    within: durationBetween(1000, 86_400_000)
+      .prefault('60s')
+      .describe('How long taking a credential back may last before it is overdue. It is tried again until the credential expires.'),
+    notify: z
+      .array(z.string())
+      .max(8)
+      .optional()
+      .describe('Notifiers (`decide.notifiers`) that hear of a credential that cannot be taken back; default: all of them.'),
+  })
+  .describe('When leases end at their issuers.')
+
 const credentialConfig = z.strictObject({
   issuer: z.url().optional().describe('`iss` of the tokens that Countersign mints; default: the health URL.'),
   key: z.strictObject({ file: z.string() }).optional().describe('ES256 key for minted tokens and actor tokens; made at first start.'),
@@ -33,6 +46,7 @@ const credentialConfig = z.strictObject({
     .record(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/), ProviderConfig)
     .default({})
     .describe('Credential providers by name.'),
+  revocation: revocationConfig.prefault({}),
 })
 
 /** The whole configuration: top-level keys are the stage names, plus `version` and `admin`. */

@@ -13,11 +13,14 @@ export type Placement =
   | { readonly in: 'sigv4'; readonly service: string; readonly region: string }
   /** The secret is the PEM of a private key, `parts.certificate` that of its certificate and chain: the connection itself is authenticated. */
   | { readonly in: 'tls' }
-  /** An opaque text that the agent's SDK insists on, wherever it stands in headers and query: swapped for the secret. */
-  | { readonly in: 'placeholder'; readonly text: string }
+  /**
+   * An opaque text that the agent's SDK insists on: swapped for the secret where a header or query value is that text, or a Basic pair holds it.
+   * `at`: only there, as `header:<name in lower case>` and `query:<name>`. Absent: wherever it stands.
+   */
+  | { readonly in: 'placeholder'; readonly text: string; readonly at?: readonly string[] }
   /** `{secret}` in it; goes between the path of `to` and what the agent asked for. */
   | { readonly in: 'path'; readonly template: string }
-  /** A member of a JSON body (RFC 6901), or a field of a form. */
+  /** A member of a JSON body (RFC 6901), or a field of an urlencoded form: added to what the agent sent, which holds none of that name. */
   | { readonly in: 'body'; readonly json: string }
   | { readonly in: 'body'; readonly form: string }
 

@@ -1,9 +1,11 @@
+import { setMaxListeners } from 'node:events'
 import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { State } from '../state/state.ts'
+import { attempt, Lanes, soonEnough } from './attempt.ts'
 import type { CredentialProvider } from './credential.ts'
-import { endedEvent, failedEvent, type Ended, type LeaseEvent, type TellLease, type Why } from './lease-event.ts'
+import { endedEvent, failedEvent, overdueEvent, type Ended, type LeaseEvent, type TellLease, type Why } from './lease-event.ts'
 import type { Held, LeaseBook } from './leases.ts'
 
 export interface Log {
@@ -18,6 +20,8 @@ export interface LeaseEndsOptions {
   readonly clock: () => number
   /** ms on a clock that nobody can set. */
   readonly ticks: () => number
+  /** How long a revocation may take before it is overdue, ms. */
+  readonly within: () => number
   readonly event: TellLease
   readonly log: Log
 }
@@ -34,8 +38,11 @@ export interface Ending {
 }
 
 interface Pending extends Ending {
+  /** When it began, in ticks. */
+  readonly begun: number
   attempts: number
-  /** Of the next attempt, in ticks: a wall clock put back must not put it off. Infinite while one is under way. */
+  overdue: boolean
+  /** Of the next attempt, in ticks: a wall clock put back must not put it off. Infinite while one is under way or waits for its turn. */
   next: number
 }
 
@@ -43,6 +50,8 @@ interface Pending extends Ending {
 const attemptTime = 5000
 const firstWait = 1000
 const longestWait = 60_000
+/** Revocations under way at a time at one provider: an issuer that hangs holds up its own leases and nobody else's. */
+const mostAtOnce = 32
 
 /**
  * How leases end. A state is written only when it is true: `revoked` when the issuer confirmed, `expired` when the time had passed,
@@ -50,45 +59,59 @@ const longestWait = 60_000
  */
 export class LeaseEnds {
   readonly #options: LeaseEndsOptions
-  /** By lease id. Written by `take` and `#close`. */
+  readonly #lanes = new Lanes(mostAtOnce)
+  readonly #stop = new AbortController()
+  /** By lease id. Written by `take`, `orphan` and `#close`. */
   readonly #pending = new Map<string, Pending>()
 
   constructor(options: LeaseEndsOptions) {
     this.#options = options
+    // one for each attempt that is under way
+    setMaxListeners(0, this.#stop.signal)
   }
 
   /** Ends a lease that is out; resolves when it is gone or queued. Does nothing the second time. */
   async end(held: Held, cause: string, why: Why = {}): Promise<void> {
-    if (!this.#options.book.drop(held)) return
-    await this.take({ row: held.row, revoke: revokerOf(held.provider, held.handle), standing: held.lease.standing, cause, why })
+    const out = this.#options.book.drop(held)
+    if (out === null) return
+    await this.take({ row: out.row, revoke: revokerOf(out.provider, out.handle), standing: out.lease.standing, cause, why })
   }
 
-  /** Takes over a lease that no call can use any more; resolves when it is gone or queued. */
+  /** Takes over a lease that no call can use any more; resolves when it is gone or queued, which is no later than one attempt may take. */
   async take(ending: Ending): Promise<void> {
-    const { row } = ending
+    const { row, cause } = ending
+    const { clock, ticks } = this.#options
     if (row.revocation === 'discard') return this.#close(ending, 'discarded')
-    if (this.#options.clock() >= row.expires) return this.#over(ending)
-    const pending: Pending = { ...ending, attempts: 0, next: Number.POSITIVE_INFINITY }
+    // what nobody saw may live longer than was asked: it is taken back all the same
+    if (clock() >= row.expires && (row.digest !== null || ending.revoke === null)) return this.#over(ending)
+    // an earlier process may have begun
+    const since = row.ending?.since ?? clock()
+    const begun = ticks() - Math.max(0, clock() - since)
+    const pending: Pending = { ...ending, begun, attempts: 0, overdue: false, next: Number.POSITIVE_INFINITY }
     this.#pending.set(row.id, pending)
-    await this.#write(row, { state: 'revoking' })
-    if (pending.revoke !== null) await this.#attempt(pending, pending.revoke)
+    await this.#write(row, { state: 'revoking', ending: { since, cause } })
+    if (pending.revoke !== null) await soonEnough(attemptTime, this.#attempt(pending, pending.revoke))
   }
 
   /** What a crash or an unseen answer left: nobody can take it back, and the row says so. */
   async orphan(row: LeaseRow, cause: string, why: Why = {}): Promise<void> {
     this.#pending.delete(row.id)
     if (await this.#write(row, { state: 'orphaned', revocation: 'expiry', sealed: null }))
-      await this.#tell(endedEvent(row, 'orphaned', cause, false, 'expiry', why))
+      await this.#tell(endedEvent({ ...row, revocation: 'expiry' }, 'orphaned', { cause, why, standing: false }))
   }
 
-  /** Closes what has expired and tries again what is due. Call it about once a second. */
+  /** Closes what has expired, tries again what is due, and tells what is overdue. Call it about once a second. */
   async retry(): Promise<void> {
     const now = this.#options.clock()
     const tick = this.#options.ticks()
+    const within = this.#options.within()
     const work: Promise<void>[] = []
     for (const pending of this.#pending.values()) {
-      if (now >= pending.row.expires) work.push(this.#over(pending))
-      else if (pending.revoke !== null && tick >= pending.next) work.push(this.#attempt(pending, pending.revoke))
+      if (now >= pending.row.expires && (pending.row.digest !== null || tick - pending.begun >= within)) work.push(this.#over(pending))
+      else if (pending.revoke !== null) {
+        if (!pending.overdue && tick - pending.begun >= within) work.push(this.#overdue(pending, within))
+        if (tick >= pending.next) work.push(soonEnough(attemptTime, this.#attempt(pending, pending.revoke)))
+      }
     }
     await Promise.all(work)
   }
@@ -97,25 +120,47 @@ export class LeaseEnds {
     return this.#pending.has(id)
   }
 
-  /** Leases that still have to be confirmed gone. */
-  get size(): number {
-    return this.#pending.size
+  /** Leases that still have to be confirmed gone, and how many of them should have been by now. */
+  sizes(): { readonly ending: number; readonly overdue: number } {
+    let overdue = 0
+    for (const pending of this.#pending.values()) if (pending.overdue) overdue++
+    return { ending: this.#pending.size, overdue }
   }
 
-  async #attempt(pending: Pending, revoke: NonNullable<Pending['revoke']>): Promise<void> {
+  /** Asks and writes no more: what is still to be taken back is left to the next start. */
+  stop(): void {
+    this.#stop.abort()
+  }
+
+  #attempt(pending: Pending, revoke: NonNullable<Pending['revoke']>): Promise<void> {
     pending.next = Number.POSITIVE_INFINITY
-    try {
-      await within(attemptTime, revoke)
-    } catch (error) {
-      pending.attempts++
-      pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
-      const { row, cause, attempts } = pending
-      const failure = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
-      this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why: failure }, 'a credential could not be revoked yet')
-      if (attempts === 1) await this.#tell(failedEvent(row, cause, failure, pending.why))
-      return
-    }
-    await this.#close(pending, 'revoked')
+    return this.#lanes.run(pending.row.provider, async () => {
+      // it may have ended while it waited for its turn
+      if (this.#stop.signal.aborted || this.#pending.get(pending.row.id) !== pending) return
+      try {
+        await attempt(attemptTime, revoke, this.#stop.signal)
+      } catch (error) {
+        if (!this.#stop.signal.aborted) await this.#failed(pending, error)
+        return
+      }
+      await this.#close(pending, 'revoked')
+    })
+  }
+
+  async #failed(pending: Pending, error: unknown): Promise<void> {
+    pending.attempts++
+    pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
+    const { row, cause, attempts, why } = pending
+    const failure = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
+    this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why: failure }, 'a credential could not be revoked yet')
+    if (attempts === 1) await this.#tell(failedEvent(row, { cause, failure, why }))
+  }
+
+  async #overdue(pending: Pending, within: number): Promise<void> {
+    pending.overdue = true
+    const { row, cause, attempts, why } = pending
+    this.#options.log.error({ lease: row.id, provider: row.provider, attempts, within }, 'the revocation of a credential is overdue')
+    await this.#tell(overdueEvent(row, { cause, attempts, within, why }))
   }
 
   /** The time that its issuer gave it has passed. Of one that nobody saw, nobody knows how much that was. */
@@ -124,11 +169,11 @@ export class LeaseEnds {
     return row.digest === null ? this.orphan(row, cause, why) : this.#close(ending, 'expired')
   }
 
-  async #close(ending: Ending, state: Ended): Promise<void> {
-    const { row, cause, standing } = ending
+  async #close(ending: Ending | Pending, state: Ended): Promise<void> {
+    const { row, cause, standing, why } = ending
     this.#pending.delete(row.id)
-    if (await this.#write(row, { state, sealed: null }))
-      await this.#tell(endedEvent(row, state, cause, standing, row.revocation, ending.why))
+    const took = state === 'revoked' && 'begun' in ending ? Math.round(this.#options.ticks() - ending.begun) : null
+    if (await this.#write(row, { state, sealed: null })) await this.#tell(endedEvent(row, state, { cause, why, standing, took }))
   }
 
   /** False when the row had reached its end before. A state that cannot be written is an operator's matter: the lease is gone from here all the same. */
@@ -155,15 +200,4 @@ export function revokerOf(provider: CredentialProvider | undefined, handle: Secr
   if (provider?.revoke === undefined || handle === null) return null
   const revoke = provider.revoke.bind(provider)
   return (signal) => revoke(handle, signal)
-}
-
-/** Runs one attempt; rejects after `ms` also when it ignores its signal. */
-async function within(ms: number, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const signal = AbortSignal.timeout(ms)
-  const late = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Refusal('credential.unavailable', { detail: 'the issuer did not answer in time' })), {
-      once: true,
-    })
-  })
-  await Promise.race([run(signal), late])
 }

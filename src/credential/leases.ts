@@ -18,6 +18,8 @@ export interface Held {
   /** The same two moments on a clock that nobody can set, ms: a wall clock put back never lengthens a lease. */
   readonly renewTick: number
   readonly endTick: number
+  /** True once its issuer would not renew it; a fresh one takes its place. */
+  readonly spent?: boolean
 }
 
 /** The leases of this process: which one a call may use, and whose they are. All of it in memory; the rows are in the state. */
@@ -28,11 +30,18 @@ export class LeaseBook {
   readonly #held = new Map<string, Held>()
   readonly #byDigest = new Map<string, Held>()
   readonly #byTask = new Map<string, Set<Held>>()
+  readonly #watchers = new Set<(lease: string) => void>()
 
   /** The lease for a slot if it has life enough left and ends no later than the task (`until`, epoch ms). One look-up, no promise. */
   hit(slot: string, now: number, tick: number, until: number): Lease | null {
     const held = this.#served.get(slot)
     return held !== undefined && now < held.renew && tick < held.renewTick && held.lease.expires <= until ? held.lease : null
+  }
+
+  /** The same, however little of its life is left. */
+  last(slot: string, now: number, tick: number, until: number): Held | null {
+    const held = this.#served.get(slot)
+    return held !== undefined && isLive(held, now, tick) && held.lease.expires <= until ? held : null
   }
 
   /** A live lease by the digest of its secret; null when it has ended or was never ours. */
@@ -57,15 +66,40 @@ export class LeaseBook {
     return true
   }
 
-  /** Forgets a lease; true the first time. */
-  drop(held: Held): boolean {
-    if (!this.#held.delete(held.lease.id)) return false
+  /** Puts a changed one in the place of a lease that is out, and gives it; null when it is not out any more. */
+  change(id: string, to: Partial<Pick<Held, 'row' | 'lease' | 'renew' | 'renewTick' | 'endTick' | 'spent'>>): Held | null {
+    const before = this.#held.get(id)
+    if (before === undefined) return null
+    const held: Held = { ...before, ...to }
+    const serves = this.#served.get(before.slot) === before
+    this.#forget(before)
+    this.keep(held)
+    if (serves) this.#served.set(held.slot, held)
+    return held
+  }
+
+  /** Forgets a lease and gives it as it is by now; null when it was forgotten before. */
+  drop({ lease: { id } }: Held): Held | null {
+    const held = this.#held.get(id)
+    if (held === undefined) return null
+    this.#forget(held)
+    for (const watcher of this.#watchers) watcher(id)
+    return held
+  }
+
+  #forget(held: Held): void {
+    this.#held.delete(held.lease.id)
     for (const digest of held.digests) if (this.#byDigest.get(digest) === held) this.#byDigest.delete(digest)
     if (this.#served.get(held.slot) === held) this.#served.delete(held.slot)
     const own = this.#byTask.get(held.row.task)
     own?.delete(held)
     if (own?.size === 0) this.#byTask.delete(held.row.task)
-    return true
+  }
+
+  /** Calls back with the id of each lease that no call can have from then on; gives the function that ends this. */
+  onDrop(watcher: (lease: string) => void): () => void {
+    this.#watchers.add(watcher)
+    return () => void this.#watchers.delete(watcher)
   }
 
   has(id: string): boolean {

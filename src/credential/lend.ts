@@ -5,12 +5,14 @@ import type { NewId } from '../id.ts'
 import type { LeaseRow } from '../state/leases.ts'
 import type { Seal, State, TaskRow } from '../state/state.ts'
 import type { Credential, CredentialProvider, Lease } from './credential.ts'
+import { soonEnough } from './attempt.ts'
 import { contextOf } from './context.ts'
 import { issue, type Ask, type IssuingOptions } from './issuing.ts'
 import type { TellLease, Why } from './lease-event.ts'
 import { LeaseEnds, type Log } from './lease-ends.ts'
-import { LeaseBook } from './leases.ts'
+import { LeaseBook, type Held } from './leases.ts'
 import { narrow, offering, type Offering } from './narrow.ts'
+import { Renewals } from './renewing.ts'
 import { sweep } from './sweep.ts'
 
 export interface CredentialOptions {
@@ -24,6 +26,8 @@ export interface CredentialOptions {
   readonly clock: () => number
   /** ms on a clock that nobody can set; `performance.now` by default. */
   readonly ticks?: () => number
+  /** How long a revocation may take before it is overdue, ms. */
+  readonly within: () => number
   readonly newId: NewId
   /** Throws unless the permit was minted: `Permit.check`. */
   readonly check: (permit: Permit) => void
@@ -52,12 +56,19 @@ export interface CredentialStage {
   change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void>
   /** Stops keeping time and takes back every lease; resolves when each is gone or left to the next start. */
   close(): Promise<void>
-  /** Leases out, and leases on their way out. */
-  sizes(): { readonly out: number; readonly ending: number }
+  sizes(): Sizes
 }
 
-/** Longest wait for an issuer. */
+/** Leases out, leases on their way out, and those of them that should be gone by now. */
+export interface Sizes {
+  readonly out: number
+  readonly ending: number
+  readonly overdue: number
+}
+
+/** Longest wait for an issuer, and for one that was told to stop. */
 const issueTime = 15_000
+const lastAnswers = 3000
 
 interface Flight {
   readonly task: string
@@ -78,6 +89,7 @@ class Lender implements CredentialStage {
   readonly #options: CredentialOptions
   readonly #issuing: IssuingOptions
   readonly #ends: LeaseEnds
+  readonly #renewals: Renewals
   readonly #ticks: () => number
   /** Slot → the one request to an issuer under way for it. Written by `#fly` and `#land`. */
   readonly #flights = new Map<string, Flight>()
@@ -89,6 +101,7 @@ class Lender implements CredentialStage {
     this.#ticks = options.ticks ?? (() => performance.now())
     this.#ends = new LeaseEnds({ ...options, ticks: this.#ticks, book: this.book })
     this.#issuing = { ...options, ticks: this.#ticks, book: this.book, ends: this.#ends }
+    this.#renewals = new Renewals({ ...options, ticks: this.#ticks, book: this.book })
     this.#offerings = offeringsOf(options.providers)
   }
 
@@ -108,46 +121,32 @@ class Lender implements CredentialStage {
     const key = `${task.id}\n${question.caller.id}\n${tool.name}\n${destination}\n${narrowed.suffix}`
     const slot = narrowed.capped === null ? key : `${key}\n${narrowed.capped}`
     const hit = this.book.hit(slot, this.#options.clock(), this.#ticks(), task.expires)
-    return (
-      hit ??
-      this.#wait(
-        {
-          slot,
-          key,
-          task,
-          tool: tool.name,
-          destination,
-          offering: found,
-          narrowed,
-          revision,
-          context: contextOf(permit.decision),
-          call: call.id,
-        },
-        permit.signal,
-      )
-    )
+    if (hit !== null) return hit
+    const context = contextOf(permit.decision)
+    const ask = { slot, key, task, tool: tool.name, destination, offering: found, narrowed, revision, context, call: call.id }
+    return this.#renewed(ask) ?? this.#wait(ask, permit.signal)
   }
 
   async revokeTask(task: string, cause: string, why = new Refusal('task.ended')): Promise<void> {
     for (const flight of this.#flights.values()) if (flight.task === task) flight.stop.abort(why)
-    await Promise.all(this.book.ofTask(task).map((held) => this.#ends.end(held, cause)))
+    await Promise.all(this.book.ofTask(task).map((held) => this.#end(held, cause)))
   }
 
   async takeBack(lease: string, cause: string, why: Why): Promise<void> {
     const held = this.book.get(lease)
-    if (held !== undefined) await this.#ends.end(held, cause, why)
+    if (held !== undefined) await this.#end(held, cause, why)
   }
 
   async sweep(): Promise<void> {
-    const { state, seal } = this.#options
+    const { state, seal, clock } = this.#options
     const provider = (name: string) => this.#offerings.get(name)?.provider
-    await sweep({ state, seal, ends: this.#ends, provider, known: (id) => this.book.has(id) || this.#ends.has(id) })
+    await sweep({ state, seal, clock, ends: this.#ends, provider, known: (id) => this.book.has(id) || this.#ends.has(id) })
     this.#timer ??= setInterval(() => void this.tick(), 1000).unref()
   }
 
   async tick(): Promise<void> {
     const due = this.book.due(this.#options.clock(), this.#ticks())
-    await Promise.all([...due.map((held) => this.#ends.end(held, 'expired')), this.#ends.retry()])
+    await Promise.all([...due.map((held) => this.#end(held, 'expired')), this.#ends.retry()])
   }
 
   async change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void> {
@@ -156,19 +155,32 @@ class Lender implements CredentialStage {
     const stop = new Refusal('credential.unavailable', { detail: 'its provider was replaced', retry: 'later' })
     for (const flight of this.#flights.values()) if (!kept.has(flight.provider)) flight.stop.abort(stop)
     const gone = this.book.all().filter((held) => !kept.has(held.provider))
-    await Promise.all(gone.map((held) => this.#ends.end(held, 'provider-changed')))
+    await Promise.all(gone.map((held) => this.#end(held, 'provider-changed')))
   }
 
   async close(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
     this.#timer = null
     for (const flight of this.#flights.values()) flight.stop.abort(new Refusal('listen.draining'))
-    await Promise.allSettled([...this.#flights.values()].map(({ lease }) => lease))
-    await Promise.all(this.book.all().map((held) => this.#ends.end(held, 'shutdown')))
+    const under = [this.#renewals.close(), ...[...this.#flights.values()].map(({ lease }) => lease)]
+    await soonEnough(lastAnswers, Promise.allSettled(under))
+    await Promise.all(this.book.all().map((held) => this.#end(held, 'shutdown')))
+    this.#ends.stop()
   }
 
-  sizes(): { readonly out: number; readonly ending: number } {
-    return { out: this.book.size, ending: this.#ends.size }
+  sizes(): Sizes {
+    return { out: this.book.size, ...this.#ends.sizes() }
+  }
+
+  /** The lease at hand when it can be renewed: it serves until its end, and longer when that comes off. Null: a fresh one is needed. */
+  #renewed(ask: Ask): Lease | null {
+    const held = this.book.last(ask.slot, this.#options.clock(), this.#ticks(), ask.task.expires)
+    return held !== null && this.#renewals.renew(held, ask) ? held.lease : null
+  }
+
+  #end(held: Held, cause: string, why?: Why): Promise<void> {
+    this.#renewals.stop(held.lease.id)
+    return this.#ends.end(held, cause, why)
   }
 
   /** Waits for the one request per slot, as long as this call lives; the last call to leave stops it. */

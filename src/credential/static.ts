@@ -12,6 +12,16 @@ export const StaticConfig = z
   .strictObject({
     type: z.literal('static'),
     value: SecretRef,
+    user: z
+      .string()
+      .regex(/^[\x20-\x39\x3b-\x7e]{1,128}$/, 'must be printable ASCII without a colon')
+      .optional()
+      .describe(
+        'The name that belongs to the secret: a user, or an access key id. Goes where apply says { basic: { from: credential } } or sigv4.',
+      ),
+    certificate: SecretRef.optional().describe(
+      'PEM of the certificate, with its chain, whose key value is. Needed for apply: { tls: true }.',
+    ),
     unsafe_standing: z
       .literal(true, 'this credential is standing: say unsafe_standing: true, or use oauth or jwt')
       .describe('Admits that this secret outlives every task.'),
@@ -27,6 +37,7 @@ export const fixed = defineProvider({ type: 'static', config: StaticConfig, open
 
 function open(config: StaticConfig, services: ProviderServices): CredentialProvider {
   if (textOf(services.secret(config.value)) === '') throw new Error('the static credential is empty')
+  if (config.certificate !== undefined) services.secret(config.certificate)
   return {
     type: 'static',
     placement: placementOf(config.apply),
@@ -40,11 +51,22 @@ function open(config: StaticConfig, services: ProviderServices): CredentialProvi
 async function lend(config: StaticConfig, { secret, clock }: ProviderServices, wanted: Wanted, signal: AbortSignal): Promise<Issued> {
   signal.throwIfAborted()
   let text: string
+  let certificate: Secret | null
   try {
     text = textOf(secret(config.value))
+    certificate = config.certificate === undefined ? null : secret(config.certificate)
   } catch {
     throw new Refusal('credential.unavailable', { detail: 'the static credential cannot be read' })
   }
   if (text === '') throw new Refusal('credential.unavailable', { detail: 'the static credential is empty' })
-  return { secret: new Secret(text), expires: clock() + wanted.ttl, scopes: [], handle: null, revocation: 'discard', excess: null }
+  return {
+    secret: new Secret(text),
+    ...(config.user === undefined ? {} : { user: config.user }),
+    ...(certificate === null ? {} : { parts: { certificate } }),
+    expires: clock() + wanted.ttl,
+    scopes: [],
+    handle: null,
+    revocation: 'discard',
+    excess: null,
+  }
 }

@@ -9,6 +9,8 @@ export interface SweepOptions {
   readonly state: State
   readonly seal: Seal | null
   readonly ends: LeaseEnds
+  /** Epoch ms. */
+  readonly clock: () => number
   readonly provider: (name: string) => CredentialProvider | undefined
   /** True for leases of this process. */
   readonly known: (lease: string) => boolean
@@ -23,14 +25,18 @@ export async function sweep(options: SweepOptions): Promise<void> {
   await Promise.all(rows.filter((row) => !options.known(row.id)).map((row) => settle(row, options)))
 }
 
-async function settle(row: LeaseRow, { seal, ends, provider }: SweepOptions): Promise<void> {
+async function settle(row: LeaseRow, { seal, ends, provider, clock }: SweepOptions): Promise<void> {
   const found = provider(row.provider)
   const standing = found?.standing ?? row.revocation === 'discard'
   const revoke = row.revocation === 'issuer' ? revokerOf(found, openHandle(row, seal)) : null
+  const cause = row.ending?.cause ?? 'a crash'
+  if (row.digest !== null && clock() >= row.expires) return ends.take({ row, revoke, standing, cause })
   // the issuer was being asked when the process died: whether it answered, nobody knows
+  if (found === undefined && row.revocation === 'issuer')
+    return ends.orphan(row, 'a crash, and its provider is gone from the configuration')
   if (row.state === 'issuing' && revoke === null) return ends.orphan(row, 'a crash while it was issued')
   if (row.revocation === 'issuer' && revoke === null) return ends.orphan(row, 'a crash, and no way to revoke it is left')
-  return ends.take({ row, revoke, standing, cause: row.ending?.cause ?? 'a crash' })
+  return ends.take({ row, revoke, standing, cause })
 }
 
 function openHandle(row: LeaseRow, seal: Seal | null): Secret | null {

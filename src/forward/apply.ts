@@ -1,7 +1,10 @@
 /** Puts the lease on the request, as the last thing that happens to it. */
 import { Refusal } from '../refusal.ts'
 import type { Lease } from '../credential/credential.ts'
+import { inBody } from './apply-body.ts'
 import { inBasic, inCookie, inHeader } from './apply-header.ts'
+import { inPath } from './apply-path.ts'
+import { inPlaceOf } from './apply-placeholder.ts'
 import { inQuery } from './apply-query.ts'
 import { unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
@@ -13,7 +16,7 @@ const none: readonly string[] = []
  * Takes the lease (null on a route without a credential), the request without one, and epoch ms. Only a way that must wait (for a body, for
  * a signature) gives a promise.
  * Throws or rejects with `credential.unavailable` for a lease that is missing, expired or cannot be written, `internal` for one that nobody
- * asked for, and `listen.malformed` where the agent put something of its own in the credential's place.
+ * asked for, `credential.unplaced` where the call has no place for it, and `listen.malformed` where the agent put something of its own there.
  */
 export function applyLease(lease: Lease | null, out: Outgoing, now: number): Applied | Promise<Applied> {
   const { credentialed } = out.upstream
@@ -40,6 +43,15 @@ function place(lease: Lease, out: Outgoing, now: number): Applied | Promise<Appl
       return inQuery(lease, placement, out)
     case 'sigv4':
       return signV4(lease, placement, out, now)
+    case 'placeholder':
+      return inPlaceOf(lease, placement, out)
+    case 'path':
+      return inPath(lease, placement, out)
+    case 'body':
+      return inBody(lease, placement, out)
+    case 'tls':
+      // the connection carries it: see leased-lines.ts
+      return { headers: out.headers, path: out.path, echoes: none }
     default:
       throw unavailable('a placement that forward does not know')
   }

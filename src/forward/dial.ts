@@ -1,6 +1,6 @@
 /** Opens a connection to an upstream: the name is resolved once, every address is judged, and one of exactly those is dialled. */
 import { isIP, type LookupFunction, type Socket } from 'node:net'
-import { getCACertificates, TLSSocket } from 'node:tls'
+import { getCACertificates, TLSSocket, type SecureContext } from 'node:tls'
 import { promises as dns } from 'node:dns'
 import { buildConnector } from 'undici'
 import { Refusal } from '../refusal.ts'
@@ -22,6 +22,15 @@ export interface DialOptions {
   readonly ca?: readonly string[] | undefined
   /** On routes with `tls: svid`: what we show and what the upstream must prove. */
   readonly svid?: SvidTls | null
+  /** What a lease proves in the handshake; the upstream is judged by its name all the same. */
+  readonly client?: ClientProof
+}
+
+/** A client certificate with its key, as long as the lease it came with stands. */
+export interface ClientProof {
+  /** With the authorities that the upstream may be vouched for by. */
+  readonly context: SecureContext
+  stands(): boolean
 }
 
 /** The far end of a connection, as it was found when the connection was made. */
@@ -50,7 +59,11 @@ interface Way {
 export function makeDial(upstream: Upstream, given: DialOptions): (dialled: Dialled) => buildConnector.connector {
   const { reach } = upstream.route
   const literal = isIP(upstream.hostname) !== 0
-  const way = given.svid ? svidWay(upstream, given, given.svid) : namedWay(upstream, given)
+  const way = given.svid
+    ? svidWay(upstream, given, given.svid)
+    : given.client
+      ? clientWay(upstream, given, given.client)
+      : namedWay(upstream, given)
   return (dialled) => (request, callback) => {
     const refuse = (error: unknown): void => callback(Refusal.from(error), null)
     if (literal && !mayDial(upstream.hostname, reach)) return refuse(forbidden(upstream.hostname))
@@ -73,11 +86,25 @@ export function makeDial(upstream: Upstream, given: DialOptions): (dialled: Dial
   }
 }
 
+function nameOf({ hostname }: Upstream): string {
+  return `${isIP(hostname) === 0 ? 'dns' : 'ip'}:${hostname}`
+}
+
+/** TLS by the name of the upstream, with the certificate of a lease. No session is kept: a resumed one would prove the lease without its key. */
+function clientWay(upstream: Upstream, given: DialOptions, client: ClientProof): () => Way {
+  const trust = { secureContext: client.context, maxCachedSessions: 0 }
+  const proof = { proven: nameOf(upstream), usable: () => client.stands() }
+  const way: Way = { connector: buildConnector({ ...connecting(upstream, given), ...trust }), prove: () => proof }
+  return () => {
+    if (!client.stands()) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has ended' })
+    return way
+  }
+}
+
 /** TCP, or TLS by the name of the upstream, as the web does it. */
 function namedWay(upstream: Upstream, given: DialOptions): () => Way {
   const { scheme } = upstream.route.to
-  const name = `${isIP(upstream.hostname) === 0 ? 'dns' : 'ip'}:${upstream.hostname}`
-  const proof = { proven: scheme === 'https' ? name : null, usable: null }
+  const proof = { proven: scheme === 'https' ? nameOf(upstream) : null, usable: null }
   const ca = given.ca === undefined ? {} : { ca: [...getCACertificates('default'), ...given.ca] }
   const way: Way = { connector: buildConnector({ ...connecting(upstream, given), ...ca }), prove: () => proof }
   return () => way

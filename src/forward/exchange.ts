@@ -36,7 +36,7 @@ export interface Job {
   readonly upload: Upload | null
   /** Digest of a streamed body that had already arrived whole. */
   readonly sha256: string | null
-  /** Digest of a redacted body. */
+  /** Digest of a body that was sent in place of the agent's. */
   readonly sent: string | null
   /** Digests the body that the agent is given; null for what is no model's answer. */
   readonly given: Hash | null

@@ -13,6 +13,7 @@ import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders, withoutDigests } from './headers.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
+import type { Lines } from './lines.ts'
 import { Scrub } from './scrub.ts'
 import { bodyOf, redacted, type Body } from './request-body.ts'
 import { Sites, type Site, type SiteOptions } from './sites.ts'
@@ -35,7 +36,7 @@ export interface Outcome {
   readonly proven: string | null
   /** Absent where the answer streamed by unjudged. */
   readonly answer?: JudgedAnswer
-  /** Lower-case hex of the body that was sent in place of the judged one; absent: nothing in it was redacted. */
+  /** Lower-case hex of the body that was sent in place of the agent's; absent: nothing in it was redacted, and no credential put into it. */
   readonly sentSha256?: string
   /** Lower-case hex of the body that the agent was given, as far as it got; only of calls of a model (`tool.prompt`). */
   readonly answerSha256?: string
@@ -88,9 +89,9 @@ export function makeForward(options: ForwardOptions): Forward {
         const judged = bodyOf(call, target.body, meter)
         const body = duties.redact.length === 0 ? judged : redacted(judged, target.body, duties.redact)
         const out = outgoing(permit, body, site.upstream, options.gather)
-        const going = { permit, lease, site, body, out, sweep, options }
-        const then = { resolve, reject }
         const applied = applyLease(lease, out, options.clock())
+        const going = { permit, lease, site, lines: sites.linesOf(site, lease), body, out, sweep, options }
+        const then = { resolve, reject }
         if (!(applied instanceof Promise)) return send(going, applied, then)
         const late = (): void => {
           if (closed) throw new Refusal('listen.draining')
@@ -117,6 +118,7 @@ interface Going {
   readonly permit: Permit
   readonly lease: Lease | null
   readonly site: Site
+  readonly lines: Lines
   readonly body: Body
   readonly out: Outgoing
   readonly sweep: Sweep
@@ -139,7 +141,7 @@ function outgoing({ decision, signal }: Permit, body: Body, upstream: Upstream, 
   }
 }
 
-function send({ permit, lease, site, body, out, sweep, options }: Going, applied: Applied, { resolve, reject }: Settled): void {
+function send({ permit, lease, site, lines, body, out, sweep, options }: Going, applied: Applied, { resolve, reject }: Settled): void {
   const { call, target } = permit.decision.question
   const { echoes, base } = applied
   const { upload, sha256 } = body
@@ -148,7 +150,7 @@ function send({ permit, lease, site, body, out, sweep, options }: Going, applied
     call,
     signal: permit.signal,
     upstream: base === undefined ? site.upstream : { ...site.upstream, basePath: base },
-    lines: site.lines,
+    lines,
     sweep,
     echoes,
     echoed,

@@ -68,7 +68,7 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
   for (let index = 0; index + 1 < given.length; index += 2) {
     const name = given[index] ?? ''
     const value = given[index + 1] ?? ''
-    if (ended.has(name) || endedByPrefix(name) || named?.has(name)) continue
+    if (isEnded(name) || named?.has(name)) continue
     if (identity && name === 'accept-encoding') continue
     if (name === 'txn-token' && upstream.route.transactions !== true) continue
     if (upstream.credentialed && vendorKeys.has(name)) continue
@@ -81,7 +81,17 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
   return list
 }
 
-/** What the agent says of the bytes of its body is not true of a redacted one (RFC 9530, RFC 1864). */
+/** Whether a header of this name ends here on every route. */
+export function isEnded(name: string): boolean {
+  return ended.has(name) || endedByPrefix(name)
+}
+
+/** Where clients put a key that is not for us, and that is dropped on its way: a placeholder is looked for there. */
+export function isKeySlot(name: string): boolean {
+  return name === 'authorization' || name === 'x-api-key' || name === 'x-goog-api-key' || vendorKeys.has(name)
+}
+
+/** What the agent says of the bytes of its body is not true of a changed one (RFC 9530, RFC 1864). */
 const digests: ReadonlySet<string> = new Set(['content-digest', 'repr-digest', 'digest', 'content-md5'])
 
 export function withoutDigests(list: readonly string[]): string[] {

@@ -133,28 +133,19 @@ function several(name: string, values: readonly string[], status: number): reado
 }
 
 function add(list: string[], name: string, value: string, status: number, upstream: Upstream, call: Call, options: HeadOptions): void {
-  const leaks = echoed(value, options.echoes)
+  const told = mapped(name, value, upstream, call)
+  // what is dropped anyway is looked at too: it was sent
+  const leaks = echoed(told ?? value, options.echoes)
   if (leaks) options.echoed?.()
-  switch (name) {
-    case 'location': {
-      const reference = leaks ? null : agentReference(value, upstream, call)
-      if (reference !== null) list.push(name, reference)
-      else if (status >= 300 && status < 400 && status !== 304) throw new Refusal('forward.redirect', { detail: `status ${status}` })
-      return
-    }
-    case 'content-location': {
-      const reference = leaks ? null : agentReference(value, upstream, call)
-      if (reference !== null) list.push(name, reference)
-      return
-    }
-    case 'link': {
-      const links = leaks ? null : agentLinks(value, upstream, call)
-      if (links !== null) list.push(name, links)
-      return
-    }
-    default:
-      if (!leaks) list.push(name, value)
-  }
+  if (told !== null && !leaks) list.push(name, told)
+  else if (name === 'location' && status >= 300 && status < 400 && status !== 304)
+    throw new Refusal('forward.redirect', { detail: `status ${status}` })
+}
+
+/** The field as the agent may follow it; null where it leads elsewhere. */
+function mapped(name: string, value: string, upstream: Upstream, call: Call): string | null {
+  if (name === 'location' || name === 'content-location') return agentReference(value, upstream, call)
+  return name === 'link' ? agentLinks(value, upstream, call) : value
 }
 
 function echoed(value: string, echoes: readonly string[]): boolean {

@@ -1,7 +1,10 @@
 /** Each route's upstream with the connections to it. */
 import { Refusal } from '../refusal.ts'
 import type { Route } from '../match/route.ts'
-import { makeDial, type Lookup } from './dial.ts'
+import type { Lease } from '../credential/credential.ts'
+import { unavailable } from './apply-text.ts'
+import { makeDial, type DialOptions, type Lookup } from './dial.ts'
+import { LeasedLines, type LeaseLife } from './leased-lines.ts'
 import { Lines } from './lines.ts'
 import { SvidTls, type UpstreamIdentity } from './svid.ts'
 import { describeUpstream, type Upstream } from './upstream.ts'
@@ -17,12 +20,16 @@ export interface SiteOptions {
   readonly svid?: UpstreamIdentity | null
   /** Most bytes of an answer's head; 64 KiB by default. */
   readonly maxResponseHeadBytes?: number | undefined
+  /** Without it no lease can authenticate a connection. */
+  readonly leases?: LeaseLife | undefined
 }
 
 /** A route as met, with its connections. */
 export interface Site {
   readonly upstream: Upstream
   readonly lines: Lines
+  /** Made when the first lease needs them. */
+  leased: LeasedLines | null
 }
 
 /** One site per route object, made when the route is first used. */
@@ -45,29 +52,52 @@ export class Sites {
     return made
   }
 
+  /**
+   * The connections that a call with this lease may use: those of the lease alone where it authenticates them.
+   * Throws `credential.unavailable` for one that has ended, or on a route where it can prove nothing.
+   */
+  linesOf(site: Site, lease: Lease | null): Lines {
+    if (lease?.placement.in !== 'tls') return site.lines
+    const { route } = site.upstream
+    const { leases, ca } = this.#options
+    if (route.to.scheme !== 'https' || route.tls !== null || !leases)
+      throw unavailable('a client certificate cannot be shown on this route')
+    site.leased ??= new LeasedLines(leases)
+    return site.leased.of(lease, ca?.get(route.name), (client) => this.#lines(site.upstream, { client }))
+  }
+
   /** Ends idle connections of routes that are gone now, others when their calls are done. */
   retire(kept: ReadonlySet<Route>): void {
     for (const [route, site] of this.#sites) {
       if (kept.has(route)) continue
       this.#sites.delete(route)
       site.lines.retire()
+      site.leased?.retire()
     }
     if (this.#sites.size === 0) this.#leave()
   }
 
   async close(): Promise<void> {
     this.#leave()
-    await Promise.all([...this.#sites.values()].map((site) => site.lines.close()))
+    await Promise.all(
+      [...this.#sites.values()].flatMap(({ lines, leased }) => (leased ? [lines.close(), leased.close()] : [lines.close()])),
+    )
     this.#sites.clear()
   }
 
   #open(route: Route): Site {
-    const { clock, lookup, ca, svid, maxResponseHeadBytes = 64 * 1024 } = this.#options
+    const { clock, svid } = this.#options
     const upstream = describeUpstream(route)
     if (route.tls !== null && !svid) throw new Refusal('forward.unreachable', { detail: 'no source gives an SVID of our own' })
     const own = route.tls !== null && svid ? new SvidTls(svid, route.tls.ids, clock) : null
-    const dial = makeDial(upstream, { lookup, ca: ca?.get(route.name), svid: own })
-    return { upstream, lines: new Lines({ origin: route.to.origin, dial, headBytes: maxResponseHeadBytes }) }
+    return { upstream, lines: this.#lines(upstream, { svid: own }), leased: null }
+  }
+
+  #lines(upstream: Upstream, proof: Pick<DialOptions, 'svid' | 'client'>): Lines {
+    const { lookup, ca, maxResponseHeadBytes = 64 * 1024 } = this.#options
+    const { route } = upstream
+    const dial = makeDial(upstream, { lookup, ca: ca?.get(route.name), ...proof })
+    return new Lines({ origin: route.to.origin, dial, headBytes: maxResponseHeadBytes })
   }
 
   /** Our SVID has changed: connections that it was redacted for, or that prove nothing any more, end as soon as they are idle. */

@@ -128,9 +128,9 @@ export class Notices {
   }
 
   async #write(notice: CallNotice, times: number, now: number): Promise<void> {
-    const { to, message, effect, decision, task, caller, tool, owners } = notice
+    const { to, message, effect, decision, task, caller, tool, owners, by = 'policy' } = notice
     const detail = { to, message, effect, decision, tool, owners, times }
-    await this.#options.event({ kind: 'notification', task, caller, by: 'policy', detail })
+    await this.#options.event({ kind: 'notification', task, caller, by, detail })
     this.#queues.get(to)?.push(this.#eventOf(notice, { ...detail, task, caller }, now))
   }
 

@@ -377,6 +377,16 @@ describe('a running sidecar refuses with', () => {
     expect(upstream.seen).toEqual([])
   })
 
+  test('credential.unplaced', async () => {
+    await using upstream = await TestUpstream.start()
+    const apply = { placeholder: 'countersign-api-key' }
+    const providers = { api: { type: 'static', value: { env: 'API_KEY' }, unsafe_standing: true, apply } }
+    await using running = await start(upstream.url, { credential: 'api' }, { providers, env: { API_KEY: 'api-key' } })
+    const answer = await call(running)
+    expectRefusal(running, answer, 'credential.unplaced', { lines: ['decision', 'outcome'] })
+    expect(upstream.seen).toEqual([])
+  })
+
   test('credential.too-wide', async () => {
     await using upstream = await TestUpstream.start()
     await using issuer = await issuerThatAnswers({

@@ -222,7 +222,7 @@ describe('leases', () => {
     expect((await it.call('/api/1', it.token(), task)).status).toBe(200)
     await it.act(it.token(), `/${task}/complete`)
     const { credential } = it.running.sidecar.foundation
-    expect(credential.sizes()).toEqual({ out: 0, ending: 1 })
+    expect(credential.sizes()).toMatchObject({ out: 0, ending: 1 })
     it.clock.set(-5 * hour)
     await revocation.be(null)
     await until(() => credential.sizes().ending === 0)

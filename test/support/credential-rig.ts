@@ -5,11 +5,13 @@ import { idSource } from '../../src/id.ts'
 import { makeCredential, type CredentialOptions, type CredentialStage } from '../../src/credential/lend.ts'
 import type { CredentialProvider, Issued, Lease, Placement, Wanted } from '../../src/credential/credential.ts'
 import type { LeaseEvent } from '../../src/credential/lease-event.ts'
+import { Refusal } from '../../src/refusal.ts'
 import { Secret } from '../../src/secret.ts'
 import { openSqlite, type SqliteState } from '../../src/state/sqlite.ts'
 import type { LeaseRow } from '../../src/state/leases.ts'
 import type { TaskRow } from '../../src/state/state.ts'
 import { KeptLog, TestClock } from './identity-rig.ts'
+import type { Agent } from '../../src/task/agents.ts'
 import { noEngine } from './engine.ts'
 import {
   sketchAgent,
@@ -45,6 +47,7 @@ export class FakeIssuer implements CredentialProvider {
   }
   auto = true
   readonly asked: Asked[] = []
+  readonly renewals: Renewing[] = []
   /** Handles that `revoke` was called with. */
   readonly revoked: string[] = []
   /** What the next revocations end with; when empty they succeed. */
@@ -69,6 +72,15 @@ export class FakeIssuer implements CredentialProvider {
       this.#journal.push('prepared')
       return new Secret(`canary-prepared-${lease}`)
     }
+  }
+
+  /** Lets credentials live on from now on, as the test answers. */
+  renews(): void {
+    this.renew = (handle, ttl, signal) =>
+      new Promise((resolve, reject) => {
+        this.#journal.push('issuer asked to renew')
+        this.renewals.push({ handle: handle.reveal(), ttl, signal, give: (expires) => resolve({ expires }), fail: reject })
+      })
   }
 
   issue(wanted: Wanted, signal: AbortSignal, prepared: Secret | null = null): Promise<Issued> {
@@ -98,7 +110,20 @@ export class FakeIssuer implements CredentialProvider {
   }
 }
 
+/** One request to let a credential live on, answered when the test says so. */
+export interface Renewing {
+  readonly handle: string
+  readonly ttl: number
+  readonly signal: AbortSignal
+  /** Epoch ms. */
+  give(expires: number): void
+  fail(error: unknown): void
+}
+
 export interface PermitSketch {
+  readonly revision?: string
+  readonly facts?: Decision['facts']
+  readonly agent?: Partial<Agent>
   readonly task?: Partial<TaskRow>
   readonly caller?: string
   readonly tool?: string
@@ -119,7 +144,7 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
   const question = sketchQuestion({
     call: sketchCall(sketch.signal ? { signal: sketch.signal } : {}),
     caller: sketchCaller({ id: caller }),
-    task: { row: sketchRow({ caller, ...sketch.task }), agent: sketchAgent() },
+    task: { row: sketchRow({ caller, ...sketch.task }), agent: sketchAgent(sketch.agent) },
     target: sketchTarget({ route, tool: sketchTool({ name: sketch.tool ?? 'crm.customer.read' }) }),
   })
   return {
@@ -134,9 +159,9 @@ export function decisionFor(sketch: PermitSketch = {}): Decision {
     deferral: null,
     credential: sketch.credential ?? null,
     labels: {},
-    revision: 'r1',
+    revision: sketch.revision ?? 'r1',
     engine: noEngine,
-    facts: sketchFacts(),
+    facts: sketch.facts ?? sketchFacts(),
     now: question.call.received,
     inputText: '{}',
     resultText: '{}',
@@ -155,6 +180,8 @@ export class CredentialRig {
   /** What happened, in order: rows as they were written, requests to the issuer, events. */
   readonly journal: string[] = []
   readonly events: LeaseEvent[] = []
+  /** Whether the ledger cannot be written. */
+  fails = false
   readonly issuer = new FakeIssuer(this.clock.now, this.journal)
   readonly state: SqliteState
   readonly stage: CredentialStage
@@ -167,11 +194,13 @@ export class CredentialRig {
       state: this.state,
       seal: null,
       subjectToken: () => null,
+      within: () => 30_000,
       clock: this.clock.now,
       ticks: this.clock.now,
       newId: idSource(this.clock.now),
       check: (permit) => Permit.check(permit),
       event: async (event) => {
+        if (this.fails) throw new Refusal('record.failed')
         this.journal.push(event.kind)
         this.events.push(event)
       },

@@ -18,7 +18,7 @@ export interface RigOptions {
   readonly route?: Partial<Route>
   readonly basePath?: string
   readonly prefix?: string
-  readonly lease?: Lease | null
+  readonly lease?: Lease | null | ((call: Call) => Lease | null)
   readonly limit?: number
   /** Reads the body first and forwards it as judged. */
   readonly judge?: boolean
@@ -52,7 +52,8 @@ export async function startRig(upstream: number, options: RigOptions = {}): Prom
     calls.push(call)
     try {
       const body = options.judge ? await judgedBody(call) : streamedBody(call)
-      ends.push(await forward.forward(permitFor(call, sketchTarget({ route, body, tool }), options.decision), options.lease ?? null))
+      const lease = typeof options.lease === 'function' ? options.lease(call) : (options.lease ?? null)
+      ends.push(await forward.forward(permitFor(call, sketchTarget({ route, body, tool }), options.decision), lease))
     } catch (error) {
       ends.push(refuseCall(call, error))
     }

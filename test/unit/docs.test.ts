@@ -169,6 +169,7 @@ test('the page on operating names every metric and no other', async () => {
     ledgerSize: () => 0,
     policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
     kills: () => [],
+    leases: () => ({ out: 0, ending: 0, overdue: 0 }),
     watched: () => true,
     approvals: () => [],
     svid: () => null,

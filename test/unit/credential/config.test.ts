@@ -54,6 +54,20 @@ describe('the settings of a provider', () => {
     expect(placed({ apply: { header: 'X-Api-Key' } })).toEqual({ in: 'header', name: 'x-api-key', prefix: '' })
     expect(placed({ apply: { query: 'key' } })).toEqual({ in: 'query', name: 'key' })
     expect(placed({ apply: { basic: 'api' } })).toEqual({ in: 'basic', user: 'api' })
+    expect(placed({ apply: { basic: { from: 'credential' } } })).toEqual({ in: 'basic', user: null })
+    expect(placed({ apply: { cookie: 'sid' } })).toEqual({ in: 'cookie', name: 'sid' })
+    expect(placed({ apply: { path: '/bot{secret}' } })).toEqual({ in: 'path', template: '/bot{secret}' })
+    expect(placed({ apply: { body: { json: '/a' } } })).toEqual({ in: 'body', json: '/a' })
+    expect(placed({ apply: { body: { form: 'a' } } })).toEqual({ in: 'body', form: 'a' })
+    expect(placed({ apply: { tls: true } })).toEqual({ in: 'tls' })
+    expect(placed({ apply: { sigv4: { service: 's3', region: 'eu' } } })).toEqual({ in: 'sigv4', service: 's3', region: 'eu' })
+    const text = 'countersign-crm-key'
+    expect(placed({ apply: { placeholder: text } })).toEqual({ in: 'placeholder', text })
+    expect(placed({ apply: { placeholder: text, at: [{ header: 'X-Key' }, { query: 'Key' }] } })).toEqual({
+      in: 'placeholder',
+      text,
+      at: ['header:x-key', 'query:Key'],
+    })
   })
 
   it('that need a secret which is not there keep the provider from being opened, by its name', () => {
@@ -74,6 +88,14 @@ describe('a text', () => {
   ])('%s fits a header or a query as it should', (_what, text, inHeader, inQuery) => {
     expect(fits(text, header)).toBe(inHeader)
     expect(fits(text, placementOf({ query: 'key' }))).toBe(inQuery)
+  })
+
+  it.each([
+    ['a cookie', placementOf({ cookie: 'sid' }), ['a=b', 'a.b'], ['a; b', 'a,b', 'a b', '"a"', 'a\\b', 'é', '']],
+    ['a path', placementOf({ path: '/bot{secret}' }), ['123:AB-c_d~.'], ['a/b', 'a%2fb', 'a?b', 'a#b', 'a;b', 'a b', 'a\\b', '']],
+  ] as const)('in %s begins and ends nothing', (_where, placement, good, bad) => {
+    for (const text of good) expect([text, fits(text, placement)]).toEqual([text, true])
+    for (const text of bad) expect([text, fits(text, placement)]).toEqual([text, false])
   })
 })
 

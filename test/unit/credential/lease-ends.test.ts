@@ -173,7 +173,7 @@ describe('a revocation that fails', () => {
     rig.clock.move(60_000)
     await rig.stage.tick()
     expect(rig.row(lease.id).state).toBe('expired')
-    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0 })
+    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0, overdue: 0 })
   })
 
   it('survives a restart when a key seals its handle', async () => {
@@ -278,6 +278,6 @@ describe('closing', () => {
     await rig.lease({ task: { id: 't_02' } })
     await rig.stage.close()
     expect(rig.rows().map(({ state }) => state)).toEqual(['revoked', 'revoked'])
-    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0 })
+    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0, overdue: 0 })
   })
 })

@@ -88,7 +88,7 @@ describe('what could take a credential back', () => {
     await rig.stage.tick()
     expect(rig.row(row.id)).toMatchObject({ state: 'orphaned', revocation: 'expiry', sealed: null })
     expect(rig.kinds()).toEqual(['lease.revocation-failed', 'lease.orphaned'])
-    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0 })
+    expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0, overdue: 0 })
   })
 
   it('is not used when the issuer said no: nothing is left then', async () => {
@@ -146,6 +146,23 @@ describe('a crash while the issuer is asked', () => {
     expect(after.issuer.revoked).toEqual([handle])
     expect(after.row(row.id)).toMatchObject({ state: 'revoked', sealed: null })
     expect(after.events).toMatchObject([{ kind: 'lease.revoked', detail: { revocation: 'issuer', digest: null } }])
+    await after.stage.close()
+  })
+
+  it('takes back what came although the time that was asked for has passed: nobody knows how long it lives', async () => {
+    const path = stateFile()
+    const seal = makeSeal(randomBytes(32))
+    const { rig, row, handle } = await asking({ path, seal })
+    rig.state.close()
+    const after = new CredentialRig({ path, seal })
+    after.clock.move(3_600_000)
+    after.issuer.revocations.push(() => Promise.reject(lost))
+    await after.stage.sweep()
+    expect(after.row(row.id).state).toBe('revoking')
+    after.clock.move(1000)
+    await after.stage.tick()
+    expect(after.issuer.revoked).toEqual([handle, handle])
+    expect(after.row(row.id).state).toBe('revoked')
     await after.stage.close()
   })
 

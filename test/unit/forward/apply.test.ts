@@ -46,6 +46,57 @@ describe('applyLease', () => {
     expect(applied.echoes).toEqual([btoa('x-access-token:abc'), 'abc'])
   })
 
+  test('writes Basic with the user that came, and none with a user that would end it early or did not come', () => {
+    const own: Placement = { in: 'basic', user: null }
+    const withUser = (user?: string): Lease => ({ ...lease(own, 'abc'), ...(user === undefined ? {} : { user }) })
+    expect(applyLease(withUser('v-role'), credentialed, [], '/x', now).headers).toEqual(['authorization', `Basic ${btoa('v-role:abc')}`])
+    for (const user of [undefined, 'a:b', 'a\r\nb', 'ünï'])
+      expect(() => applyLease(withUser(user), credentialed, [], '/x', now)).toThrow('credential.unavailable')
+  })
+
+  test('writes one cookie, and none that would begin another', () => {
+    const cookie: Placement = { in: 'cookie', name: 'sid' }
+    expect(applyLease(lease(cookie, 'a=b'), credentialed, ['cookie', 'sid=mine'], '/x', now).headers).toEqual(['cookie', 'sid=a=b'])
+    for (const secret of ['a; b=c', 'a,b', 'a b', '"a"', 'a\\b'])
+      expect(() => applyLease(lease(cookie, secret), credentialed, [], '/x', now)).toThrow('credential.unavailable')
+  })
+
+  test('a key that is the user of a Basic pair is swapped there, and refused when it would move the colon', () => {
+    const text = 'countersign-crm-key'
+    const swap: Placement = { in: 'placeholder', text }
+    const given = ['authorization', `Basic ${btoa(`${text}:`)}`]
+    const out = {
+      method: 'GET',
+      upstream: credentialed,
+      headers: [],
+      path: '/x',
+      given,
+      body: null,
+      sha256: null,
+      gather: 0,
+      signal: never,
+    }
+    expect(place(lease(swap, 'sk_live'), out, now)).toMatchObject({ headers: ['authorization', `Basic ${btoa('sk_live:')}`] })
+    expect(() => place(lease(swap, 'sk:live'), out, now)).toThrow('credential.unavailable')
+  })
+
+  test('a header that the agent lists in Connection is no place for a placeholder', () => {
+    const swap: Placement = { in: 'placeholder', text: 'countersign-crm-key' }
+    const given = ['connection', 'x-api-key', 'x-api-key', 'countersign-crm-key']
+    const out = {
+      method: 'GET',
+      upstream: credentialed,
+      headers: [],
+      path: '/x',
+      given,
+      body: null,
+      sha256: null,
+      gather: 0,
+      signal: never,
+    }
+    expect(() => place(lease(swap, 'sk_live'), out, now)).toThrow('credential.unplaced')
+  })
+
   test.each([
     ['/x', '/x?key=tok%20en%2B%2F%3D'],
     ['/x?a=b', '/x?a=b&key=tok%20en%2B%2F%3D'],
