@@ -312,6 +312,17 @@ test('chunks that are not what they say never arrive as a whole body', async () 
   expect(line).toMatchObject({ ended: 'refused', code: 'listen.malformed', body_sha256: null })
 })
 
+test('an upstream that echoes what it was sent gives no session token to the agent', async () => {
+  await using cloud = await Cloud.start()
+  cloud.table.faults.push('echo')
+  const error = await failure(DynamoDBServiceException, cloud.dynamodb().send(new PutItemCommand({ TableName: 'orders', Item: order })))
+  const [session] = cloud.sts.sessions.values()
+  expect(error.message).toContain('x-amz-security-token')
+  expect(error.message).toContain('AWS4-HMAC-SHA256')
+  expect(error.message).not.toContain(session?.token)
+  expect(error.message).not.toContain(session?.token?.slice(20, -20))
+})
+
 test('a URL that the agent presigned is refused before anything is asked of S3', async () => {
   await using cloud = await Cloud.start()
   const answer = await ask(cloud.running.port(), '/s3/receipts/a?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00')

@@ -19,8 +19,8 @@ export class DynamoDbStandIn {
   readonly served: Served[] = []
   /** Codes of what was refused. */
   readonly refused: string[] = []
-  /** The next calls fail so, whatever they are. */
-  readonly faults: AwsFault[] = []
+  /** The next calls fail so, whatever they are; `echo`: with the headers that they came with. */
+  readonly faults: (AwsFault | 'echo')[] = []
   readonly #sessions: ReadonlyMap<string, AwsSession>
   readonly #server = createServer((request, response) => void this.#serve(request, response))
 
@@ -76,7 +76,7 @@ export class DynamoDbStandIn {
       signature: authorization.slice(authorization.indexOf('Signature=') + 10),
     })
     const fault = this.faults.shift()
-    if (fault !== undefined) throw fault
+    if (fault !== undefined) throw fault === 'echo' ? new AwsFault(400, 'ValidationException', JSON.stringify(headers)) : fault
     const input = JSON.parse(bytes.toString('utf8')) as Record<string, never>
     const { TableName } = input
     if (TableName !== 'orders') throw new AwsFault(400, 'ResourceNotFoundException', 'Requested resource not found')

@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { forwardConfig } from '../../../src/config/forward.ts'
 import type { CredentialProvider, Issued, Wanted } from '../../../src/credential/credential.ts'
 import { Unanswered } from '../../../src/credential/provider.ts'
 import { Secret } from '../../../src/secret.ts'
@@ -168,6 +172,24 @@ describe('settings that cannot work', () => {
     ['a life longer than a role can give', { ttl: '13h' }],
   ])('are refused: %s', (_what, more) => {
     expect(() => provider(config('http://127.0.0.1:1', more), services)).toThrow()
+  })
+})
+
+describe('the page about AWS', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/aws.md'), 'utf8')
+  const [shown = ''] = Array.from(page.matchAll(/^```yaml\n([^]*?)^```/gm), (match) => match[1])
+
+  it('shows settings that work', () => {
+    const { credential, forward } = parse(shown) as { credential: { providers: Record<string, object> }; forward: object }
+    expect(Object.keys(credential.providers)).toHaveLength(2)
+    for (const settings of Object.values(credential.providers)) expect(provider(settings, services).type).toBe('aws')
+    expect(forwardConfig.safeParse(forward).error).toBeUndefined()
+  })
+
+  it('shows documents that are JSON', () => {
+    const documents = Array.from(page.matchAll(/^```json\n([^]*?)^```/gm), (match) => match[1] ?? '')
+    expect(documents).toHaveLength(3)
+    for (const document of documents) expect(() => JSON.parse(document) as unknown).not.toThrow()
   })
 })
 

