@@ -106,13 +106,16 @@ describe('a refusal', () => {
     expect(typeOf('match.body')).toBe('InvalidRequestException')
   })
 
-  it.each(['problem', 'json-rpc', 'github', 'aws-xml', 'aws-json'] as const)('as %s tells neither detail nor cause, and is not kept', (shape) => {
-    const sent = send(denied, shape)
-    expect(sent.body).not.toMatch(/data\.personal|inner/)
-    expect(header(sent, 'Cache-Control')).toBe('no-store')
-    expect(header(sent, 'Countersign-Call')).toBe('c_1')
-    expect(header(sent, 'Content-Length')).toBe(String(Buffer.byteLength(sent.body)))
-  })
+  it.each(['problem', 'json-rpc', 'github', 'aws-xml', 'aws-json'] as const)(
+    'as %s tells neither detail nor cause, and is not kept',
+    (shape) => {
+      const sent = send(denied, shape)
+      expect(sent.body).not.toMatch(/data\.personal|inner/)
+      expect(header(sent, 'Cache-Control')).toBe('no-store')
+      expect(header(sent, 'Countersign-Call')).toBe('c_1')
+      expect(header(sent, 'Content-Length')).toBe(String(Buffer.byteLength(sent.body)))
+    },
+  )
 
   it('says what was decided, how to sign in, and when to come back', () => {
     expect(header(send(denied, 'problem'), 'Countersign-Decision')).toBe('deny')
