@@ -100,7 +100,7 @@ describe('a refusal', () => {
       message: 'decide.denied: Policy refused the call; personal <data> & more',
       retry: 'never',
     })
-    const typeOf = (code: Code): string => JSON.parse(send(new Refusal(code), 'aws-json').body).__type
+    const typeOf = (code: Code): unknown => JSON.parse(send(new Refusal(code), 'aws-json').body)['__type']
     expect(typeOf('decide.rate-limited')).toBe('ThrottlingException')
     expect(typeOf('decide.unavailable')).toBe('ServiceUnavailableException')
     expect(typeOf('match.body')).toBe('InvalidRequestException')
