@@ -86,7 +86,10 @@ const routeConfig = z.strictObject({
     .prefault({})
     .describe('Named relaxations of the path grammar.'),
   browsers: z.boolean().default(false).describe('Requests with Origin or Sec-Fetch-Site.'),
-  refusals: z.enum(['problem', 'json-rpc', 'aws-xml', 'github']).default('problem').describe('Shape of refusals.'),
+  refusals: z
+    .enum(['problem', 'json-rpc', 'aws-xml', 'aws-json', 'github'])
+    .default('problem')
+    .describe('Shape of refusals. Of AWS: aws-xml for S3 and the query services, aws-json for DynamoDB and whatever else speaks JSON.'),
   timeouts: z
     .strictObject({ connect: duration.prefault('5s'), head: duration.prefault('60s'), idle: duration.prefault('5m') })
     .prefault({}),

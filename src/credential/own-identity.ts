@@ -1,4 +1,5 @@
 /** How Countersign proves to an issuer who it is: `identity` of the providers that can take its own workload identity. */
+import type { JWTPayload } from 'jose'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { textOf, type ProviderServices } from './provider.ts'
@@ -17,17 +18,23 @@ export type OwnIdentityConfig = z.infer<typeof OwnIdentityConfig>
 /** A minute is enough to be used once. */
 const life = 60
 
-/** Gives a token that proves who we are to `audience`. Rejects with `credential.unavailable`, or an Error when the file cannot be read. */
+/**
+ * Gives a token that proves who we are to `audience`. `more`: further claims, which only a token of our own key (`signed`) can carry. Rejects with `credential.unavailable`, or an Error when the file
+ * cannot be read.
+ */
 export async function ownIdentity(
   config: OwnIdentityConfig,
   services: ProviderServices,
   audience: string,
   id: string,
   signal: AbortSignal,
+  more: JWTPayload = {},
 ): Promise<Secret> {
   if (config === 'svid') return services.svid(audience, signal)
   if (config !== 'signed') return new Secret(textOf(services.secret({ file: config.token_file })))
   const iat = Math.floor(services.clock() / 1000)
   const { issuer } = services
-  return new Secret(await services.signingKey.sign('JWT', { iss: issuer, sub: issuer, aud: audience, iat, exp: iat + life, jti: id }))
+  return new Secret(
+    await services.signingKey.sign('JWT', { ...more, iss: issuer, sub: issuer, aud: audience, iat, exp: iat + life, jti: id }),
+  )
 }

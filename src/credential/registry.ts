@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { answering } from './approval.ts'
 import { azure } from './azure.ts'
 import type { CredentialProvider } from './credential.ts'
+import { aws } from './aws.ts'
 import { exec } from './exec.ts'
 import { gcp } from './gcp.ts'
 import { github } from './github.ts'
@@ -12,7 +13,7 @@ import type { ProviderKind, ProviderServices, StandingSecret } from './provider.
 import { fixed } from './static.ts'
 
 /** Every kind of provider: one file and one line here. */
-export const kinds = [jwt, oauth, github, kubernetes, gcp, azure, exec, fixed] as const
+export const kinds = [jwt, oauth, github, kubernetes, aws, gcp, azure, exec, fixed] as const
 
 type Answered<Schema> = Schema extends z.ZodObject<infer Shape, infer Config> ? z.ZodObject<Shape & typeof answering, Config> : never
 type Schemas<Kinds extends readonly unknown[]> = {

@@ -75,7 +75,9 @@ function mediaType(field: Fields[string]): { readonly essence: string; readonly 
 }
 
 function isJson(essence: string): boolean {
-  return essence === 'application/json' || essence === 'text/json' || /^[a-z]+\/[^/]+\+json$/.test(essence)
+  return (
+    essence === 'application/json' || essence === 'text/json' || /^([a-z]+\/[^/]+\+json|application\/x-amz-json-1\.[01])$/.test(essence)
+  )
 }
 
 function isText(essence: string): boolean {

@@ -51,6 +51,7 @@ const vendorKeys: ReadonlySet<string> = new Set([
   'x-access-token',
   'x-vault-token',
   'x-amz-security-token',
+  'x-amz-s3session-token',
   'x-goog-iam-authorization-token',
   'dd-api-key',
   'x-shopify-access-token',

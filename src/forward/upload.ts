@@ -12,6 +12,14 @@ export class UploadBroken extends Error {
   }
 }
 
+/** Changes a body as it passes, without changing its length. What it throws breaks the upload before it is whole. */
+export interface Through {
+  /** Takes the next bytes; gives those that can go. */
+  pass(bytes: Buffer): readonly Buffer[]
+  /** The body was whole: gives the rest. */
+  end(): readonly Buffer[]
+}
+
 /**
  * Passes chunks through without queueing any; undici pauses and resumes it, and so the agent's socket.
  * It ends only when the body was whole: anything else is an `error`, on which undici destroys the upstream's socket
@@ -25,6 +33,7 @@ export class Upload extends EventEmitter {
   #started = false
   #bytes = 0
   readonly #meter: ((bytes: number) => Refusal | null) | null
+  #through: Through | null = null
   #stalled = false
   /** True when the whole body was read. */
   done = false
@@ -50,6 +59,11 @@ export class Upload extends EventEmitter {
   get sha256(): string | null {
     if (!this.done) return null
     return this.#hash === null ? hash('sha256', this.#first ?? '', 'hex') : this.#hash.digest('hex')
+  }
+
+  /** From here on what passes is what this makes of it; call it before the first byte. The digest stays that of what the agent sent. */
+  through(through: Through): void {
+    this.#through = through
   }
 
   /** undici's sign of a stream; nothing is ever piped. */
@@ -109,13 +123,26 @@ export class Upload extends EventEmitter {
     const spent = this.#meter?.(chunk.length) ?? null
     if (spent !== null) return this.#fail(spent)
     this.#digest(chunk)
-    this.emit('data', chunk)
+    if (this.#through === null) this.emit('data', chunk)
+    else this.#give(this.#through, (through) => through.pass(chunk))
   }
 
   readonly #ended = (): void => {
     if (!this.#call.incoming.complete) return this.#broken()
+    if (this.#through !== null && !this.#give(this.#through, (through) => through.end())) return
     this.done = true
     this.emit('end')
+  }
+
+  /** False when the body is not what it has to be. */
+  #give(through: Through, take: (through: Through) => readonly Buffer[]): boolean {
+    try {
+      for (const piece of take(through)) if (!this.destroyed) this.emit('data', piece)
+      return true
+    } catch (error) {
+      this.#fail(Refusal.from(error))
+      return false
+    }
   }
 
   readonly #broken = (): void => {

@@ -51,7 +51,7 @@ export interface TlsPeer {
 }
 
 /** How a refusal is put into words for the client that gets it. */
-export type RefusalShape = 'problem' | 'json-rpc' | 'aws-xml' | 'github'
+export type RefusalShape = 'problem' | 'json-rpc' | 'aws-xml' | 'aws-json' | 'github'
 
 /** How far a call that was forwarded has come, as of now. */
 export interface Progress {

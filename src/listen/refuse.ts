@@ -22,6 +22,8 @@ export function sendRefusal(outgoing: ServerResponse, refusal: Refusal, about: R
   const document = shaped(refusal, about, shape)
   const headers = common(refusal, document)
   headers.push('Countersign-Call', about.call)
+  // the SDKs of AWS log it as the request's
+  if (shape === 'aws-xml' || shape === 'aws-json') headers.push('X-Amzn-RequestId', about.call)
   if (last) headers.push('Connection', 'close')
   outgoing.writeHead(refusal.status, headers)
   outgoing.end(document.text)
@@ -57,6 +59,7 @@ function common(refusal: Refusal, document: Document): string[] {
 
 function shaped(refusal: Refusal, about: RefusedCall | null, shape: RefusalShape): Document {
   if (shape === 'aws-xml') return { type: 'application/xml', text: awsXml(refusal, about) }
+  if (shape === 'aws-json') return { type: 'application/x-amz-json-1.0', text: JSON.stringify(awsJson(refusal, about)) }
   if (shape === 'problem') return { type: 'application/problem+json', text: JSON.stringify(problemOf(refusal, about)) }
   const facts = factsOf(refusal, about)
   if (shape === 'github') return { type: 'application/json; charset=utf-8', text: JSON.stringify(gitHub(refusal, facts)) }
@@ -91,11 +94,22 @@ function gitHub(refusal: Refusal, facts: Record<string, unknown>): Record<string
   return { ...rest, message: sentence(refusal), documentation_url: type, status: String(refusal.status) }
 }
 
-/** The wrapped form, which both the REST and the query protocols of the AWS SDKs read. */
+/** The wrapped form, which both the REST and the query protocols of the AWS SDKs read (S3, SQS, STS). */
 function awsXml(refusal: Refusal, about: RefusedCall | null): string {
-  const handle = refusal.approval === null ? '' : `; approval ${refusal.approval.id}`
-  const error = `<Type>Sender</Type><Code>${awsCode(refusal)}</Code><Message>${escapeXml(`${refusal.code}: ${sentence(refusal)}${handle}`)}</Message>`
+  const error = `<Type>Sender</Type><Code>${awsCode(refusal)}</Code><Message>${escapeXml(awsMessage(refusal))}</Message>`
   return `<?xml version="1.0" encoding="UTF-8"?>\n<ErrorResponse><Error>${error}</Error><RequestId>${escapeXml(about?.call ?? '')}</RequestId></ErrorResponse>`
+}
+
+/** The JSON protocols (DynamoDB, Lambda, Bedrock) read the word from `__type`, and know it with a suffix that the XML ones do not have. */
+function awsJson(refusal: Refusal, about: RefusedCall | null): Record<string, unknown> {
+  const word = awsCode(refusal)
+  return { ...factsOf(refusal, about), __type: word.endsWith('Exception') ? word : `${word}Exception`, message: awsMessage(refusal) }
+}
+
+/** What the SDKs show. */
+function awsMessage(refusal: Refusal): string {
+  const handle = refusal.approval === null ? '' : `; approval ${refusal.approval.id}`
+  return `${refusal.code}: ${sentence(refusal)}${handle}`
 }
 
 /** Words the AWS SDKs know; they decide by them whether to try again. */

@@ -68,7 +68,8 @@ function isJson(contentType: string): boolean {
   if (contentType === 'application/json') return true
   if (contentType.length > 256) return false
   const [type = '', ...parameters] = contentType.toLowerCase().split(';')
-  if (!/^application\/([a-z0-9!#$&^_.+-]+\+)?json[ \t]*$/.test(type)) return false
+  // the last is what the services of AWS call it
+  if (!/^application\/(([a-z0-9!#$&^_.+-]+\+)?json|x-amz-json-1\.[01])[ \t]*$/.test(type)) return false
   let charsets = 0
   for (const parameter of parameters) {
     const [, attribute, value] = /^[ \t]*([a-z0-9-]+)=("[^"\\,]*"|[a-z0-9._~+/-]+)[ \t]*$/.exec(parameter) ?? []

@@ -5,6 +5,7 @@ import { kinds, ProviderConfig, standingOf } from '../../../src/credential/regis
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
+import { StsStandIn, roleArn } from '../../support/aws-sts.ts'
 import { application, EntraId, tenant, vault } from '../../support/entra-id.ts'
 import { GoogleCloud, pool, serviceAccount } from '../../support/google-cloud.ts'
 import { app, appKey, GithubApp, installation } from '../../support/github-app.ts'
@@ -24,14 +25,17 @@ const github = new GithubApp()
 const kubernetes = new TokenApi()
 const google = new GoogleCloud()
 const entra = new EntraId()
+const region = 'eu-central-1'
 let server: AuthorizationServer
+let sts: StsStandIn
 
 beforeAll(async () => {
+  sts = await StsStandIn.start({ issuer: services.issuer, keys: { keys: [...key.publicKeys().keys] } })
   server = await startAuthorizationServer({ keys: { keys: [...key.publicKeys().keys] } })
   await Promise.all([github, kubernetes, google, entra].map((one) => one.server.listen()))
 })
 afterAll(async () => {
-  await Promise.all([server.close(), ...[github, kubernetes, google, entra].map((one) => one.server[Symbol.asyncDispose]())])
+  await Promise.all([server.close(), sts.close(), ...[github, kubernetes, google, entra].map((one) => one.server[Symbol.asyncDispose]())])
 })
 
 const plugin = `
@@ -41,6 +45,17 @@ if (kind === 'CredentialRequest') console.log(JSON.stringify({ apiVersion: 'coun
 
 /** Working settings for every kind in the registry. A new kind needs a line here to pass. */
 const samples: Readonly<Record<string, () => readonly object[]>> = {
+  aws: () => [
+    {
+      type: 'aws',
+      role: roleArn,
+      region,
+      endpoint: sts.url,
+      identity: 'signed',
+      scope: ['dynamodb:GetItem', 'dynamodb:Query'],
+      apply: { sigv4: { service: 'dynamodb', region } },
+    },
+  ],
   jwt: () => [
     { type: 'jwt', audience: 'https://crm.acme.example', scope: ['a', 'b'] },
     { type: 'jwt', audience: 'https://crm.acme.example', introspect: { secret: { env: 'introspection' } } },

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { bareRefusal, sendRefusal } from '../../../src/listen/refuse.ts'
 import type { RefusalShape } from '../../../src/listen/call.ts'
-import { Refusal } from '../../../src/refusal.ts'
+import { Refusal, type Code } from '../../../src/refusal.ts'
 
 interface Sent {
   readonly status: number
@@ -91,13 +91,31 @@ describe('a refusal', () => {
     expect(send(new Refusal('match.body'), 'aws-xml').body).toContain('<Code>InvalidRequest</Code>')
   })
 
-  it.each(['problem', 'json-rpc', 'github', 'aws-xml'] as const)('as %s tells neither detail nor cause, and is not kept', (shape) => {
-    const sent = send(denied, shape)
-    expect(sent.body).not.toMatch(/data\.personal|inner/)
-    expect(header(sent, 'Cache-Control')).toBe('no-store')
-    expect(header(sent, 'Countersign-Call')).toBe('c_1')
-    expect(header(sent, 'Content-Length')).toBe(String(Buffer.byteLength(sent.body)))
+  it('is an AWS error in JSON for the services that speak it, with the problem beside it', () => {
+    const sent = send(denied, 'aws-json')
+    expect(header(sent, 'Content-Type')).toBe('application/x-amz-json-1.0')
+    expect(header(sent, 'X-Amzn-RequestId')).toBe('c_1')
+    expect(JSON.parse(sent.body)).toMatchObject({
+      __type: 'AccessDeniedException',
+      message: 'decide.denied: Policy refused the call; personal <data> & more',
+      retry: 'never',
+    })
+    const typeOf = (code: Code): unknown => JSON.parse(send(new Refusal(code), 'aws-json').body)['__type']
+    expect(typeOf('decide.rate-limited')).toBe('ThrottlingException')
+    expect(typeOf('decide.unavailable')).toBe('ServiceUnavailableException')
+    expect(typeOf('match.body')).toBe('InvalidRequestException')
   })
+
+  it.each(['problem', 'json-rpc', 'github', 'aws-xml', 'aws-json'] as const)(
+    'as %s tells neither detail nor cause, and is not kept',
+    (shape) => {
+      const sent = send(denied, shape)
+      expect(sent.body).not.toMatch(/data\.personal|inner/)
+      expect(header(sent, 'Cache-Control')).toBe('no-store')
+      expect(header(sent, 'Countersign-Call')).toBe('c_1')
+      expect(header(sent, 'Content-Length')).toBe(String(Buffer.byteLength(sent.body)))
+    },
+  )
 
   it('says what was decided, how to sign in, and when to come back', () => {
     expect(header(send(denied, 'problem'), 'Countersign-Decision')).toBe('deny')
@@ -109,7 +127,7 @@ describe('a refusal', () => {
     expect(header(send(denied, 'problem'), 'Retry-After')).toBeUndefined()
   })
 
-  it.each(['problem', 'json-rpc', 'github', 'aws-xml'] as const)(
+  it.each(['problem', 'json-rpc', 'github', 'aws-xml', 'aws-json'] as const)(
     'as %s carries its own challenge and nonce, and no other header of its own',
     (shape) => {
       const headers = { 'WWW-Authenticate': 'DPoP error="use_dpop_nonce"', 'DPoP-Nonce': 'abc', 'Set-Cookie': 'a=b' }
