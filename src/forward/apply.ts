@@ -2,7 +2,6 @@
 import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { Lease, Placement } from '../credential/credential.ts'
-import { spellingsOf } from './scrub.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Names that frame or route a message: no lease is placed there. */
@@ -17,16 +16,12 @@ const reserved: ReadonlySet<string> = new Set([
   'trailer',
 ])
 
-/** What goes out, and what must not come back. */
+/** What goes out. */
 export interface Applied {
   readonly headers: string[]
   /** Path and query of the request line. */
   readonly path: string
-  /** Spellings of the secret to look for in the answer. */
-  readonly echoes: readonly string[]
 }
-
-const none: readonly string[] = []
 
 /**
  * Takes the lease (null on a route without a credential), the header list without one, and the path with its query.
@@ -36,43 +31,34 @@ const none: readonly string[] = []
 export function applyLease(lease: Lease | null, upstream: Upstream, headers: string[], path: string, now: number): Applied {
   if (lease === null) {
     if (upstream.credentialed) throw unavailable('the route needs a credential and there is no lease')
-    return { headers, path, echoes: none }
+    return { headers, path }
   }
   if (!upstream.credentialed) throw new Refusal('internal', { detail: 'a lease for a route without a credential' })
   if (lease.expires <= now) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has expired' })
-  return place(lease.placement, readable(lease.secret), spellingsOf(lease.secret), headers, path)
+  return place(lease.placement, readable(lease.secret), headers, path)
 }
 
-function place(placement: Placement, secret: string, echoes: readonly string[], headers: string[], path: string): Applied {
+function place(placement: Placement, secret: string, headers: string[], path: string): Applied {
   switch (placement.in) {
     case 'header': {
       const name = placement.name.toLowerCase()
       if (reserved.has(name)) throw unavailable(`a lease cannot be placed in ${name}`)
-      return { headers: replaced(headers, name, placement.prefix + secret), path, echoes }
+      return { headers: replaced(headers, name, placement.prefix + secret), path }
     }
     case 'basic': {
       const pair = Buffer.from(`${placement.user}:${secret}`).toString('base64')
-      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path, echoes: withPair(pair, echoes) }
+      return { headers: replaced(headers, 'authorization', `Basic ${pair}`), path }
     }
     case 'query': {
       if (hasParameter(path, placement.name)) {
         throw new Refusal('listen.malformed', { reasons: ['a query parameter carries the credential of this route: leave it out'] })
       }
       const parameter = `${encodeURIComponent(placement.name)}=${encodeURIComponent(secret)}`
-      return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter, echoes }
+      return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter }
     }
     default:
       throw unavailable('a placement that forward does not know')
   }
-}
-
-/** Spellings of a secret → the same with its Basic pair. */
-const paired = new WeakMap<readonly string[], readonly string[]>()
-
-function withPair(pair: string, echoes: readonly string[]): readonly string[] {
-  let all = paired.get(echoes)
-  if (all === undefined || all[0] !== pair) paired.set(echoes, (all = [pair, ...echoes]))
-  return all
 }
 
 /** Secrets that were looked through before: a lease serves many calls. */

@@ -10,7 +10,10 @@ import type { Decision } from '../decide/decide.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import { applyLease } from './apply.ts'
+import { Decode } from './decode.ts'
+import { echoesOf, noEchoes } from './echoes.ts'
 import { Exchange, type Job, type Observed } from './exchange.ts'
+import { Finds, type Find } from './finds.ts'
 import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders, withoutDigests } from './headers.ts'
@@ -47,8 +50,8 @@ export interface ForwardOptions extends SiteOptions {
   readonly check: (permit: Permit) => void
   /** Judges and changes answers; without it calls whose answer must be judged are refused. */
   readonly answers?: Answers | undefined
-  /** Told, once a call, that its answer held the secret that was lent to it. */
-  readonly echoed?: ((permit: Permit) => void) | undefined
+  /** Told that the answer of a call held a secret that was lent to it: once for each place. */
+  readonly echoed?: ((permit: Permit, lease: Lease, find: Find) => void) | undefined
   /** Counts what a body of no announced length sends; null where that is not limited. */
   readonly meter?: (decision: Decision) => ((bytes: number) => Refusal | null) | null
   /** Most header fields of an answer; 256 by default. */
@@ -92,14 +95,14 @@ export function makeForward(options: ForwardOptions): Forward {
         const applied = applyLease(lease, upstream, headers, upstream.basePath + call.address.target, options.clock())
         const { upload, sha256, sent } = body
         const maxHeaders = options.maxResponseHeaders ?? 256
-        const { echoes } = applied
-        const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
-        const scrub = lease === null ? null : new Scrub(echoes, echoed)
+        const echoes = lease === null ? noEchoes : echoesOf(lease)
+        const finds = findsOf(options, permit, lease)
+        const scrub = echoes.anchors === null ? null : new Scrub(echoes, () => finds.at('body'))
         const given = target.tool.prompt ? createHash('sha256') : null
-        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, echoed, scrub, maxHeaders, upload, sha256, sent, given }
+        const job = { call, signal: permit.signal, upstream, lines, sweep, echoes, finds, scrub, maxHeaders, upload, sha256, sent, given }
         const request = { method: call.method, path: applied.path, headers: applied.headers, body: body.content }
         if (held) holdAnswer(options.answers, permit.decision, job, request, { resolve, reject })
-        else new Exchange(job, resolve, reject).start(request)
+        else streamAnswer(job, request, { resolve, reject })
       }),
     reconfigure: (routes) => sites.retire(new Set(routes)),
     close: async () => {
@@ -111,17 +114,22 @@ export function makeForward(options: ForwardOptions): Forward {
   }
 }
 
-function once(tell: (permit: Permit) => void, permit: Permit): () => void {
-  let told = false
-  return () => {
-    if (!told) tell(permit)
-    told = true
-  }
+const noFinds = new Finds(null)
+
+function findsOf({ echoed }: ForwardOptions, permit: Permit, lease: Lease | null): Finds {
+  if (lease === null) return noFinds
+  return new Finds(echoed === undefined ? null : (find) => echoed(permit, lease, find))
 }
 
 interface Settled {
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (refusal: Refusal) => void
+}
+
+/** The usual way: nothing stands between undici and the agent, where no credential was lent. */
+function streamAnswer(job: Job, request: Dispatcher.DispatchOptions, { resolve, reject }: Settled): void {
+  const exchange = new Exchange(job, resolve, reject)
+  exchange.start(request, job.echoes === noEchoes ? exchange : new Decode(job.call.method, exchange, exchange, job.finds))
 }
 
 /** The way of a call whose answer is judged or masked: the same exchange, with the judge before it. */
@@ -136,8 +144,8 @@ function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, 
     (observed) => then.resolve(judged(observed)),
     (refusal) => then.reject(refusal.effect === null ? refusal : refusal.after(judged(refusal.effect))),
   )
-  const held: Held = new Held({ decision, answers, echoes: job.echoes, echoed: job.echoed ?? null }, exchange)
-  exchange.start(request, held)
+  const held: Held = new Held({ decision, answers, echoes: job.echoes, finds: job.finds }, exchange)
+  exchange.start(request, job.echoes === noEchoes ? held : new Decode(job.call.method, held, exchange, job.finds))
 }
 
 interface Body {
