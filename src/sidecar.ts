@@ -280,6 +280,7 @@ class House implements Sidecar {
       },
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
+      echoed: (found) => this.metrics.echoed(found),
     }
   }
 

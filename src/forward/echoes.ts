@@ -62,11 +62,11 @@ function prepare(secrets: readonly string[], user: string | undefined): Echoes {
   const spelled = [...[...new Set(secrets)].flatMap((text) => spellingsOf(text)), ...pairs.flatMap((pair) => spellingsOf(pair, 1))]
   if (spelled.length === 0) return { ...noEchoes, short }
   const anchors = chosen(spelled)
-  const search = new Anchors(anchors.map(({ tokens }) => Buffer.from(tokens.join(''), 'latin1')))
+  const table = new Anchors(anchors.map(({ tokens }) => Buffer.from(tokens.join(''), 'latin1')))
   const names = secrets.filter((each) => each.length >= shortest).map((each) => ({ text: each.toLowerCase(), least: leastOf(each.length) }))
   const forms = spelled.map(({ form }) => form)
   const reach = longestEscape * Math.max(...forms.map(({ units }) => units.length))
-  return { forms, anchors: search, parts: anchors.map((each) => partOf(each, search.length)), short, names, reach }
+  return { forms, anchors: table, parts: anchors.map((each) => partOf(each, table.length)), short, names, reach }
 }
 
 /** Beyond this longer anchors make the search no faster. */

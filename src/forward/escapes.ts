@@ -52,7 +52,7 @@ const short: ReadonlyMap<number, number> = new Map(
 
 /** The value of a hexadecimal digit by its byte, 255 for what is none. */
 const digits = new Uint8Array(256).fill(255)
-for (const [value, digit] of [...'0123456789abcdef'].entries()) {
+for (const [value, digit] of '0123456789abcdef'.split('').entries()) {
   digits[digit.charCodeAt(0)] = value
   digits[digit.toUpperCase().charCodeAt(0)] = value
 }

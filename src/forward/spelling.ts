@@ -66,7 +66,7 @@ function plain(bytes: Buffer, share: number): Spelled {
 }
 
 function hex(bytes: Buffer, share: number): Spelled {
-  const lower = [...bytes.toString('hex')]
+  const lower = bytes.toString('hex').split('')
   const upper = lower.map((digit) => digit.toUpperCase())
   const form = formOf(
     lower.map((digit, index) => digit + (upper[index] ?? '')),
@@ -80,7 +80,7 @@ function base64(bytes: Buffer, offset: number, share: number): Spelled {
   const after = (3 - ((offset + bytes.length) % 3)) % 3
   const around = [0, 255].map((fill) => Buffer.concat([Buffer.alloc(offset, fill), bytes, Buffer.alloc(after, fill)]).toString('base64'))
   const [low = '', high = ''] = around
-  const symbols = [...low].map((symbol, index) => between(symbol, high[index] ?? ''))
+  const symbols = low.split('').map((symbol, index) => between(symbol, high[index] ?? ''))
   // a symbol that holds no bit of the secret is none of it
   const first = Math.floor((offset * 8) / 6)
   const last = low.length - Math.floor((after * 8) / 6)
@@ -91,7 +91,7 @@ function base64(bytes: Buffer, offset: number, share: number): Spelled {
     units.map((each) => each.map((symbol) => symbolsOf(symbol)).join('')),
     leastOf(to - from, share),
   )
-  const symbolsThere = [...low].slice(first, last)
+  const symbolsThere = low.split('').slice(first, last)
   return { form, from, to, ways: base64Writings.map((write) => wayOf(symbolsThere.map(write))) }
 }
 
@@ -102,7 +102,7 @@ function between(low: string, high: string): readonly string[] {
   if (low === high) return [low]
   const [bottom, top] = [alphabet.indexOf(low), alphabet.indexOf(high)]
   const free = bottom ^ top
-  return [...alphabet].filter((_symbol, value) => (value & ~free) === (bottom & ~free))
+  return alphabet.split('').filter((_symbol, value) => (value & ~free) === (bottom & ~free))
 }
 
 function symbolsOf(symbol: string): string {
