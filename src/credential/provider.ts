@@ -21,6 +21,8 @@ export interface ProviderServices {
   readonly svid: (audience: string, signal: AbortSignal) => Promise<Secret>
   /** HTTP client for issuers; redirects are never followed. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  /** The same client, which trusts the authorities of this PEM file besides the system's. Throws when the file cannot be read. */
+  readonly trusting: (file: string) => ProviderServices['fetch']
 }
 
 /** One kind of provider: its `type` in the configuration, the schema of its settings, and how it is opened. */
