@@ -4,7 +4,6 @@ import { SignatureV4 } from '@smithy/signature-v4'
 import type { Lease, Placement } from '../credential/credential.ts'
 import { readable, unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 import { Upload } from './upload.ts'
 
 /**
@@ -42,8 +41,7 @@ export async function signV4(lease: Lease, placement: Placement & { readonly in:
     },
     { signingDate: new Date(now), unsignableHeaders: new Set(['content-length', 'accept-encoding']) },
   )
-  const secrets = session === undefined ? [lease.secret] : [lease.secret, session]
-  return { headers: listOf(out.headers, signed.headers), path: out.path, echoes: secrets.flatMap((one) => [...spellingsOf(one)]) }
+  return { headers: listOf(out.headers, signed.headers), path: out.path }
 }
 
 function originOf({ upstream }: Outgoing): { readonly protocol: 'http:' | 'https:'; readonly authority: string } {
