@@ -11,6 +11,7 @@ import type { Decide, Decision, DecideOptions, Question } from './decide/decide.
 import { dutiesOf } from './decide/duties.ts'
 import { makeJudgeAnswer } from './decide/response.ts'
 import { makeSums, type SumsOf } from './decide/sums.ts'
+import type { ForwardOptions } from './forward/forward.ts'
 import type { Answers } from './forward/judging.ts'
 import type { Foundation } from './foundation.ts'
 import type { Call } from './listen/call.ts'
@@ -185,6 +186,22 @@ export function stopsOf({ config }: Loaded, on: Foundation, previous: { readonly
     clock,
     log,
   })
+}
+
+/** An upstream sent back what was lent: counted for each place, and written down once a call. */
+export function echoedOf(on: Foundation, stops: Stops): NonNullable<ForwardOptions['echoed']> {
+  return ({ decision }, { id: lease, provider }, { where, first }) => {
+    const { call, caller, task, target } = decision.question
+    on.inForce()?.echoed({ route: target.route.name, where })
+    if (!first) return
+    if (stops.watchesCredentials) stops.echoed(decision)
+    const detail = { call: call.id, lease, provider, route: target.route.name, tool: target.tool.name, where }
+    const event = { kind: 'lease.echoed', task: task.row.id, caller: caller.id, by: 'countersign', detail }
+    on.inForce()?.told(event)
+    on.recorder.event(event).catch((error: unknown) => {
+      on.log.error({ ...detail, err: error }, 'that an upstream sent a credential back could not be written to the ledger')
+    })
+  }
 }
 
 /** Tells of what was presented by a caller that could not be proven. */

@@ -9,6 +9,7 @@ import type { JudgeTask } from './decide/opening.ts'
 import type { Entrypoint } from './decide/engine.ts'
 import { markerOf } from './decide/stalled.ts'
 import { startWatchdog, type Watchdog } from './decide/watchdog.ts'
+import type { Where } from './forward/finds.ts'
 import type { OwnIdentity } from './identify/own.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { idSource, type NewId } from './id.ts'
@@ -75,6 +76,8 @@ export interface InForce {
   readonly delivered: (notifier: string, delivery: Delivery) => void
   /** An evaluation took longer than its budget. */
   readonly slow: (entrypoint: Entrypoint) => void
+  /** An answer held the credential that was lent to its call. */
+  readonly echoed: (found: { readonly route: string; readonly where: Where }) => void
 }
 
 /** Opens state and ledger and closes what a crash left open. Rejects, with nothing left open, when a part cannot be had. */

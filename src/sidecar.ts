@@ -276,6 +276,7 @@ class House implements Sidecar {
       told: (event) => this.metrics.told(event),
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
+      echoed: (found) => this.metrics.echoed(found),
     }
   }
 

@@ -33,6 +33,8 @@ export interface Metrics {
   readonly policy: PolicyMeasures
   /** Counts an evaluation that took longer than its budget. */
   slow(entrypoint: string): void
+  /** Counts an answer that held the credential lent to its call, by the place it stood in. */
+  echoed(found: { readonly route: string; readonly where: string }): void
   text(): Promise<string>
 }
 
@@ -84,6 +86,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   const events = new Counter({ name: 'countersign_events_total', help: 'Ledger events by kind.', labelNames: ['kind'], registers })
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
   const { notices, slow } = policyCounters(registers)
+  const echoes = echoCounter(registers)
   gauges(options, registers)
   const killed = killMetrics(options.kills, registers)
   const lease = leaseMetrics(options.leases, registers)
@@ -105,8 +108,18 @@ export function makeMetrics(options: MetricsOptions): Metrics {
     policy: policyMetrics(options.policy, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     slow: (entrypoint) => slow.inc({ entrypoint }),
+    echoed: (found) => echoes.inc(found),
     text: async () => (registers[0] ? registers[0].metrics() : ''),
   }
+}
+
+function echoCounter(registers: Registry[]): Counter<'route' | 'where'> {
+  return new Counter({
+    name: 'countersign_credential_echoes_total',
+    help: 'Answers that held the credential lent to their call, by where it was found and removed.',
+    labelNames: ['route', 'where'],
+    registers,
+  })
 }
 
 /** What policy brings about besides decisions. */

@@ -34,7 +34,7 @@ export interface Lease {
   readonly secret: Secret
   /** A name that belongs to it and is none: of a user, of an access key. Absent: none. */
   readonly user?: string
-  /** Further secrets that came with it, by name: `session_token`, `certificate`. Never printed; scrubbed like the first. Absent: none. */
+  /** Further secrets that came with it, by name: `session_token`, `certificate`. Never printed; scrubbed like the first, where it is sent. Absent: none. */
   readonly parts?: Readonly<Record<string, Secret>>
   /** `sha256:…` of the secret, for the record. */
   readonly digest: string

@@ -1,4 +1,5 @@
 /** What the head of an answer says of its body, and what is left of that head once the body was changed. */
+import { holds, type Echoes } from './echoes.ts'
 import type { Fields } from './respond.ts'
 
 /** The head of an answer as far as judging and masking go by it. All of it is the upstream's word. */
@@ -32,13 +33,13 @@ export function readAnswerHead(method: string, status: number, fields: Fields): 
 }
 
 /** The headers that policy may see, by lower-case name; one that echoes the lent secret is left out. */
-export function visibleHeaders(fields: Fields, names: readonly string[], echoes: readonly string[]): Map<string, string> {
+export function visibleHeaders(fields: Fields, names: readonly string[], echoes: Echoes): Map<string, string> {
   const seen = new Map<string, string>()
   for (const name of ['content-type', ...names]) {
     const value = fields[name]
     if (value === undefined) continue
     const text = typeof value === 'string' ? value : value.join(', ')
-    if (!echoes.some((echo) => text.includes(echo))) seen.set(name, text)
+    if (!holds(text, echoes)) seen.set(name, text)
   }
   return seen
 }

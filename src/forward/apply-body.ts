@@ -7,7 +7,6 @@ import { withoutDigests } from './headers.ts'
 import { MemberTaken, withMember } from './json-member.ts'
 import { SpliceFault } from './json-tokens.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 import { wholeBody } from './whole-body.ts'
 
 type InBody = Placement & { readonly in: 'body' }
@@ -27,7 +26,6 @@ export function inBody(lease: Lease, placement: InBody, out: Outgoing): Applied 
   const put = (body: Buffer): Applied => ({
     headers: unframed(out.headers),
     path: out.path,
-    echoes: spellingsOf(lease.secret),
     body: 'json' in placement ? inJson(body, placement.json, secret) : inForm(body, placement.form, secret),
   })
   const body = wholeBody(out)

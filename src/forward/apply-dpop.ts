@@ -5,7 +5,6 @@ import type { Secret } from '../secret.ts'
 import type { Lease } from '../credential/credential.ts'
 import { readable, replaced, unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 import type { Upstream } from './upstream.ts'
 
 /** The nonces that upstreams want to see in the next proof (§9). Written by `noteNonce`. */
@@ -42,7 +41,7 @@ export async function withProof(lease: Lease, { method, upstream, headers, path 
     .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk })
     .sign(key)
   const carried = replaced(replaced(headers, 'authorization', `DPoP ${token}`), 'dpop', proof)
-  return { headers: carried, path, echoes: spellingsOf(lease.secret) }
+  return { headers: carried, path }
 }
 
 function keyOf(pem: Secret): { readonly key: KeyObject; readonly jwk: JWK } {

@@ -1,8 +1,7 @@
 /** A credential in a header: by itself, as the password of a Basic pair, or as a cookie. */
 import type { Lease, Placement } from '../credential/credential.ts'
-import { readable, replaced, unavailable, withSpelling } from './apply-text.ts'
+import { readable, replaced, unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 
 /** Names that frame or route a message: no lease is placed there. */
 const reserved: ReadonlySet<string> = new Set([
@@ -21,7 +20,7 @@ export function inHeader(lease: Lease, placement: Placement & { readonly in: 'he
   const name = placement.name.toLowerCase()
   if (reserved.has(name)) throw unavailable(`a lease cannot be placed in ${name}`)
   const secret = readable(lease.secret)
-  return { headers: replaced(headers, name, placement.prefix + secret), path, echoes: spellingsOf(lease.secret) }
+  return { headers: replaced(headers, name, placement.prefix + secret), path }
 }
 
 /** RFC 7617. The user is the configured one, or the one that came with the credential. */
@@ -33,7 +32,6 @@ export function inBasic(lease: Lease, placement: Placement & { readonly in: 'bas
   return {
     headers: replaced(headers, 'authorization', `Basic ${pair}`),
     path,
-    echoes: withSpelling(pair, spellingsOf(lease.secret)),
   }
 }
 
@@ -42,5 +40,5 @@ export function inCookie(lease: Lease, placement: Placement & { readonly in: 'co
   const secret = readable(lease.secret)
   if (!/^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/.test(secret))
     throw unavailable('the credential holds bytes that no cookie can carry')
-  return { headers: replaced(headers, 'cookie', `${placement.name}=${secret}`), path, echoes: spellingsOf(lease.secret) }
+  return { headers: replaced(headers, 'cookie', `${placement.name}=${secret}`), path }
 }

@@ -2,7 +2,6 @@
 import type { Lease, Placement } from '../credential/credential.ts'
 import { readable, unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 
 /**
  * Puts the secret in as it is, so it has to be one piece of a segment that every server reads alike: nothing encoded, no slash, no dot segment.
@@ -12,5 +11,5 @@ export function inPath(lease: Lease, placement: Placement & { readonly in: 'path
   const secret = readable(lease.secret)
   if (!/^[A-Za-z0-9._~:@!$&'()*+,=-]+$/.test(secret) || /^\.+$/.test(secret)) throw unavailable('the credential cannot stand in a path')
   const base = upstream.basePath + placement.template.replace('{secret}', () => secret)
-  return { headers, path: base + path.slice(upstream.basePath.length), base, echoes: spellingsOf(lease.secret) }
+  return { headers, path: base + path.slice(upstream.basePath.length), base }
 }

@@ -4,7 +4,6 @@ import type { Lease, Placement } from '../credential/credential.ts'
 import { readable, unavailable } from './apply-text.ts'
 import { isEnded, isKeySlot, namedByConnection } from './headers.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 
 /** Whether a placeholder is looked for in a header of this name, in lower case. */
 export function isLookedAt(name: string): boolean {
@@ -31,7 +30,7 @@ export function inPlaceOf(lease: Lease, placement: Swapping, out: Outgoing): App
       reasons: ["the call does not carry the placeholder of this route's credential: give it to the client as its key"],
     })
   }
-  return { headers, path, echoes: spellingsOf(lease.secret) }
+  return { headers, path }
 }
 
 class Swap {

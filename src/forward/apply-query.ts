@@ -3,7 +3,6 @@ import { Refusal } from '../refusal.ts'
 import type { Lease, Placement } from '../credential/credential.ts'
 import { readable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 
 /** Appended last; a parameter of the same name from the agent is refused, since upstreams differ on which of two counts. */
 export function inQuery(lease: Lease, placement: Placement & { readonly in: 'query' }, { headers, path }: Outgoing): Applied {
@@ -11,7 +10,7 @@ export function inQuery(lease: Lease, placement: Placement & { readonly in: 'que
     throw new Refusal('listen.malformed', { reasons: ['a query parameter carries the credential of this route: leave it out'] })
   }
   const parameter = `${encodeURIComponent(placement.name)}=${encodeURIComponent(readable(lease.secret))}`
-  return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter, echoes: spellingsOf(lease.secret) }
+  return { headers, path: path + (path.includes('?') ? '&' : '?') + parameter }
 }
 
 function hasParameter(path: string, name: string): boolean {

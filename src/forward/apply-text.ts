@@ -28,16 +28,6 @@ export function replaced(headers: readonly string[], name: string, value: string
   return list
 }
 
-/** Spellings of a secret → the same with another text that tells it. */
-const joined = new WeakMap<readonly string[], readonly string[]>()
-
-/** The spellings with one more text before them; one list for all calls of a lease, so that what is made of it is kept. */
-export function withSpelling(text: string, echoes: readonly string[]): readonly string[] {
-  let all = joined.get(echoes)
-  if (all === undefined || all[0] !== text) joined.set(echoes, (all = [text, ...echoes]))
-  return all
-}
-
 export function unavailable(detail: string): Refusal {
   return new Refusal('credential.unavailable', { detail })
 }

@@ -11,8 +11,6 @@ import { unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
 import { signV4 } from './sigv4.ts'
 
-const none: readonly string[] = []
-
 /**
  * Takes the lease (null on a route without a credential), the request without one, and epoch ms. Only a way that must wait (for a body, for
  * a signature) gives a promise.
@@ -23,7 +21,7 @@ export function applyLease(lease: Lease | null, out: Outgoing, now: number): App
   const { credentialed } = out.upstream
   if (lease === null) {
     if (credentialed) throw unavailable('the route needs a credential and there is no lease')
-    return { headers: out.headers, path: out.path, echoes: none }
+    return { headers: out.headers, path: out.path }
   }
   if (!credentialed) throw new Refusal('internal', { detail: 'a lease for a route without a credential' })
   if (lease.expires <= now) throw new Refusal('credential.unavailable', { retry: 'later', detail: 'the lease has expired' })
@@ -54,7 +52,7 @@ function place(lease: Lease, out: Outgoing, now: number): Applied | Promise<Appl
       return inBody(lease, placement, out)
     case 'tls':
       // the connection carries it: see leased-lines.ts
-      return { headers: out.headers, path: out.path, echoes: none }
+      return { headers: out.headers, path: out.path }
     default:
       throw unavailable('a placement that forward does not know')
   }

@@ -3,10 +3,12 @@ import type { Hash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect } from '../refusal.ts'
 import type { Call, Progress } from '../listen/call.ts'
-import { flushHead, sever, writeHead } from './deliver.ts'
+import { flushHead, sever, writeBody, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
 import { effectOf, type Observed } from './effect.ts'
 import { refusalOf, timedOut } from './faults.ts'
+import type { Echoes } from './echoes.ts'
+import type { Finds } from './finds.ts'
 import type { Line, Lines } from './lines.ts'
 import { answerHead, answerTrailers, type Fields, type Head } from './respond.ts'
 import type { Scrub } from './scrub.ts'
@@ -21,8 +23,8 @@ export interface Job {
   readonly upstream: Upstream
   readonly lines: Lines
   readonly sweep: Sweep
-  readonly echoes: readonly string[]
-  readonly echoed?: (() => void) | null
+  readonly echoes: Echoes
+  readonly finds: Finds
   /** Masks the lent secret in the body; null where none was lent. */
   readonly scrub: Scrub | null
   readonly maxHeaders: number
@@ -36,10 +38,6 @@ export interface Job {
   readonly given: Hash | null
 }
 
-/** Bytes queued towards the agent before the upstream is paused: pausing per chunk costs a fifth of the throughput. */
-const queueLimit = 256 * 1024
-/** A body of at most this many bytes goes out with its head; beyond it copying costs more than a second piece. */
-const oneWrite = 8 * 1024
 /** How long an agent may go on sending after an early answer. */
 const lingering = 2_000
 /** More informational answers than this are a way to hold a call forever. */
@@ -67,6 +65,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   #reached: Reached | null = null
   bytesOut = 0
   bytesIn = 0
+  /** Told when nothing of the answer is wanted any more. */
+  onOver: (() => void) | null = null
 
   constructor(job: Job, resolve: (observed: Observed) => void, reject: (refusal: Refusal) => void) {
     this.#job = job
@@ -142,28 +142,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     this.bytesIn += came.length
     this.#touched = this.#job.sweep.tick
     const whole = this.bytesIn === head.length
-    const chunk = scrub === null ? came : scrub.pass(came, whole)
-    given?.update(chunk)
-    if (whole && (this.#job.upload?.done ?? true)) {
-      this.#ended = true
-      // head and body as one text are one write of one piece; as text and bytes they are two
-      if (chunk.length <= oneWrite) outgoing.end(chunk.toString('latin1'), 'latin1')
-      else outgoing.end(chunk)
-      return
-    }
-    if (chunk.length > 0 && !outgoing.write(chunk) && outgoing.writableLength > queueLimit) this.#pause(controller)
+    const pieces = scrub === null ? [came] : scrub.pass(came, whole)
+    if (given !== null) for (const piece of pieces) given.update(piece)
+    this.#ended = whole && (this.#job.upload?.done ?? true)
+    if (!writeBody(call, pieces, this.#ended)) this.#pause(controller)
   }
 
   onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Fields): void {
-    const { call, upload, lines, echoes } = this.#job
+    const { call, upload, lines } = this.#job
     if (this.#line !== null) lines.give(this.#line)
     this.#line = null
     this.#controller = null
     if (this.#phase === 'over') return
     this.#phase = 'flushing'
     if (this.#ended) return this.#flush()
-    const declared = this.#head?.trailers ?? null
-    if (declared !== null && !call.outgoing.destroyed) call.outgoing.addTrailers(answerTrailers(trailers, declared, echoes))
+    const kept = answerTrailers(trailers, this.#head?.trailers ?? null, this.#job)
+    if (kept.length > 0 && !call.outgoing.destroyed) call.outgoing.addTrailers(kept)
     if (upload === null || upload.done) return this.#end()
     upload.discard(lingering, () => this.#end())
   }
@@ -285,6 +279,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
     signal.removeEventListener('abort', this)
     sweep.delete(this)
     upload?.destroy()
+    this.onOver?.()
     this.#hangUp()
   }
 

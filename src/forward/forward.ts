@@ -8,8 +8,11 @@ import type { Decision } from '../decide/decide.ts'
 import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import { applyLease } from './apply.ts'
+import { Decode } from './decode.ts'
+import { echoesOf, noEchoes } from './echoes.ts'
 import type { Observed } from './effect.ts'
 import { Exchange, type Job } from './exchange.ts'
+import { Finds, type Find } from './finds.ts'
 import { Held } from './held.ts'
 import { isHeld, type Answers } from './judging.ts'
 import { upstreamHeaders, withoutDigests } from './headers.ts'
@@ -49,8 +52,8 @@ export interface ForwardOptions extends SiteOptions {
   readonly check: (permit: Permit) => void
   /** Judges and changes answers; without it calls whose answer must be judged are refused. */
   readonly answers?: Answers | undefined
-  /** Told, once a call, that its answer held the secret that was lent to it. */
-  readonly echoed?: ((permit: Permit) => void) | undefined
+  /** Told that the answer of a call held a secret that was lent to it: once for each place. */
+  readonly echoed?: ((permit: Permit, lease: Lease, find: Find) => void) | undefined
   /** Counts what a body of no announced length sends; null where that is not limited. */
   readonly meter?: (decision: Decision) => ((bytes: number) => Refusal | null) | null
   /** Most header fields of an answer; 256 by default. */
@@ -145,9 +148,10 @@ function outgoing({ decision, signal }: Permit, body: Body, upstream: Upstream, 
 
 function send({ permit, lease, site, lines, body, out, sweep, options }: Going, applied: Applied, { resolve, reject }: Settled): void {
   const { call, target } = permit.decision.question
-  const { echoes, base } = applied
+  const { base } = applied
   const { upload, sha256 } = body
-  const echoed = lease === null || options.echoed === undefined ? null : once(options.echoed, permit)
+  const echoes = lease === null ? noEchoes : echoesOf(lease)
+  const finds = findsOf(options, permit, lease)
   const job: Job = {
     call,
     signal: permit.signal,
@@ -155,8 +159,8 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
     lines,
     sweep,
     echoes,
-    echoed,
-    scrub: lease === null ? null : new Scrub(echoes, echoed),
+    finds,
+    scrub: echoes.anchors === null ? null : new Scrub(echoes, () => finds.at('body')),
     maxHeaders: options.maxResponseHeaders ?? 256,
     upload,
     sha256,
@@ -187,17 +191,17 @@ interface Reading {
   readonly reader: Dispatcher.DispatchHandler
 }
 
+/** The usual way: nothing stands between undici and the agent, where no credential was lent. */
 function alone(job: Job, { resolve, reject }: Settled): Reading {
   const exchange = new Exchange(job, resolve, reject)
-  return { exchange, reader: exchange }
+  return { exchange, reader: job.echoes === noEchoes ? exchange : new Decode(job.call.method, exchange, exchange, job.finds) }
 }
 
-function once(tell: (permit: Permit) => void, permit: Permit): () => void {
-  let told = false
-  return () => {
-    if (!told) tell(permit)
-    told = true
-  }
+const noFinds = new Finds(null)
+
+function findsOf({ echoed }: ForwardOptions, permit: Permit, lease: Lease | null): Finds {
+  if (lease === null) return noFinds
+  return new Finds(echoed === undefined ? null : (find) => echoed(permit, lease, find))
 }
 
 interface Settled {
@@ -217,6 +221,6 @@ function holdAnswer(answers: Answers | undefined, decision: Decision, job: Job, 
     (observed) => then.resolve(judged(observed)),
     (refusal) => then.reject(refusal.effect === null ? refusal : refusal.after(judged(refusal.effect))),
   )
-  const held: Held = new Held({ decision, answers, echoes: job.echoes, echoed: job.echoed ?? null }, exchange)
-  return { exchange, reader: held }
+  const held: Held = new Held({ decision, answers, echoes: job.echoes, finds: job.finds }, exchange)
+  return { exchange, reader: job.echoes === noEchoes ? held : new Decode(job.call.method, held, exchange, job.finds) }
 }

@@ -6,6 +6,8 @@ import type { Decision } from '../decide/decide.ts'
 import type { Obligation } from '../decide/obligations.ts'
 import type { Answer, AnswerVerdict, JudgeAnswer } from '../decide/response.ts'
 import { visibleHeaders, type AnswerHead } from './answer.ts'
+import type { Echoes } from './echoes.ts'
+import type { Finds } from './finds.ts'
 import type { Fields } from './respond.ts'
 import { Scrub } from './scrub.ts'
 import type { Change } from './splice.ts'
@@ -29,9 +31,8 @@ export interface Answers {
 export interface Case {
   readonly decision: Decision
   readonly answers: Answers
-  readonly echoes: readonly string[]
-  /** Told that the answer holds what was lent; null or absent: nobody asks. */
-  readonly echoed?: (() => void) | null
+  readonly echoes: Echoes
+  readonly finds: Finds
 }
 
 /** Whether the answer to a call is held: its tool says so, or the decision obliges to mask it. The usual case is neither. */
@@ -79,8 +80,9 @@ export function bodyOf(of: Case, head: AnswerHead, read: Buffer | null, whole: b
 }
 
 /** Without the lent secret, stars in its place. */
-export function scrubbed({ echoes, echoed = null }: Case, bytes: Buffer, whole: boolean): Buffer {
-  return echoes.length === 0 ? bytes : new Scrub(echoes, echoed).pass(bytes, whole)
+export function scrubbed({ echoes, finds }: Case, bytes: Buffer, whole: boolean): Buffer {
+  if (echoes.anchors === null) return bytes
+  return Buffer.concat(new Scrub(echoes, () => finds.at('body')).pass(bytes, whole))
 }
 
 /** Classes to be raised: what policy says, or what counts where nobody labelled the answer. */

@@ -24,13 +24,11 @@ export interface Outgoing {
   readonly signal: AbortSignal
 }
 
-/** What goes out, and what must not come back. */
+/** What goes out. */
 export interface Applied {
   readonly headers: string[]
   /** Path and query of the request line. */
   readonly path: string
-  /** Spellings of the secret to look for in the answer. */
-  readonly echoes: readonly string[]
   /** Sent in place of the body; absent: the body goes as it is. Its framing headers are in `headers`, but for a Buffer's length, which undici writes. */
   readonly body?: Buffer | Readable
   /** What stands before the agent's path in the request line, where that is not the base path of the route: links back are cut by it. */

@@ -2,6 +2,8 @@
 import { STATUS_CODES } from 'node:http'
 import { Refusal } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
+import { holds, namesSecret, noEchoes, type Echoes } from './echoes.ts'
+import type { Finds } from './finds.ts'
 import { namedByConnection } from './headers.ts'
 import { agentLinks, agentReference } from './rewrite.ts'
 import type { Upstream } from './upstream.ts'
@@ -23,10 +25,10 @@ export interface Head {
 }
 
 export interface HeadOptions {
-  /** Spellings of the lease's secret. */
-  readonly echoes: readonly string[]
-  /** Told of a header that holds one of them; null or absent: nobody asks. */
-  readonly echoed?: (() => void) | null
+  /** The secrets of the lease. */
+  readonly echoes: Echoes
+  /** Told of a header that holds one of them. */
+  readonly finds: Finds
   readonly maxHeaders: number
 }
 
@@ -75,23 +77,24 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
   if (status < 200 || status > 599) throw refused(`status ${status}`)
   const bodiless = call.method === 'HEAD' || status === 204 || status === 304
   const length = announcedLength(fields, status)
-  // it was asked for as it is; a coded body cannot be searched for the secret
-  if (!bodiless && upstream.searched && isCoded(fields['content-encoding'])) throw refused('a coded body on a credentialed route')
+  // what could be decoded was; the rest cannot be searched for the secret
+  if (!bodiless && upstream.searched && isCoded(fields['content-encoding'])) throw refused('a coding that cannot be searched')
   const list: string[] = []
   const connection = fields['connection']
   const named = connection === undefined ? null : namedByConnection(['connection', String(connection)])
+  const clean = isClean(fields, options, 'header', (name, value) => mapped(name, value, upstream, call) ?? value)
   let count = 0
   for (const name in fields) {
     const value = fields[name]
     if (value === undefined || dropped.has(name) || name.startsWith('countersign-') || named?.has(name)) continue
-    if (upstream.credentialed && droppedCredentialed.has(name)) continue
+    if (upstream.credentialed && (droppedCredentialed.has(name) || namesSecret(name, options.echoes))) continue
     if (name === 'content-length' && (length === null || status === 204)) continue
     count += typeof value === 'string' ? 1 : value.length
-    if (typeof value === 'string') add(list, name, value, status, upstream, call, options)
-    else for (const each of several(name, value, status)) add(list, name, each, status, upstream, call, options)
+    if (typeof value === 'string') add(list, name, value, status, upstream, call, clean ? noEchoes : options.echoes)
+    else for (const each of several(name, value, status)) add(list, name, each, status, upstream, call, clean ? noEchoes : options.echoes)
   }
   if (count > options.maxHeaders) throw refused(`${count} headers`)
-  const trailers = bodiless || length !== null ? null : declaredTrailers(fields['trailer'], call, named)
+  const trailers = bodiless || length !== null || upstream.credentialed ? null : declaredTrailers(fields['trailer'], call, named)
   if (trailers !== null) list.push('trailer', [...trailers].join(', '))
   list.push('countersign-call', call.id, 'countersign-decision', 'allow')
   const type = fields['content-type']
@@ -103,19 +106,45 @@ function isCoded(coding: Fields[string]): boolean {
   return coding !== undefined && String(coding).trim() !== '' && String(coding).trim().toLowerCase() !== 'identity'
 }
 
-/** Takes trailer fields; gives `[name, value]` pairs of those that were declared, may be there and do not echo the secret. */
-export function answerTrailers(fields: Fields, declared: ReadonlySet<string>, echoes: readonly string[]): [string, string][] {
+/** Whether no field, as it would be told, holds a secret; looked at in one go, since nearly none does. */
+function isClean(
+  fields: Fields,
+  { echoes, finds }: Pick<HeadOptions, 'echoes' | 'finds'>,
+  where: 'header' | 'trailer',
+  told: (name: string, value: string) => string = (_name, value) => value,
+): boolean {
+  if (echoes === noEchoes) return true
+  let all = ''
+  let named = false
+  for (const name in fields) {
+    named ||= namesSecret(name, echoes)
+    const value = fields[name]
+    // a byte that no field holds, and no spelling
+    for (const each of typeof value === 'string' ? [value] : (value ?? [])) all += `\0${told(name, each)}`
+  }
+  const found = holds(all, echoes)
+  if (found || named) finds.at(where)
+  return !found
+}
+
+/** Takes trailer fields; gives `[name, value]` pairs of those that were declared. `declared` null: none may go, as on every route with a credential. */
+export function answerTrailers(
+  fields: Fields,
+  declared: ReadonlySet<string> | null,
+  options: Pick<HeadOptions, 'echoes' | 'finds'>,
+): [string, string][] {
   const list: [string, string][] = []
+  if (!isClean(fields, options, 'trailer') || declared === null) return list
   for (const name in fields) {
     if (!declared.has(name)) continue
     const value = fields[name]
-    for (const each of typeof value === 'string' ? [value] : (value ?? [])) if (!echoed(each, echoes)) list.push([name, each])
+    for (const each of typeof value === 'string' ? [value] : (value ?? [])) list.push([name, each])
   }
   return list
 }
 
-/** RFC 9112 §6.3: one length, or chunks and nothing else. */
-function announcedLength(fields: Fields, status: number): number | null {
+/** RFC 9112 §6.3: one length, or chunks and nothing else; null where none is announced. Throws `forward.response-refused`. */
+export function announcedLength(fields: Fields, status: number): number | null {
   const length = fields['content-length']
   const coding = fields['transfer-encoding']
   if (coding !== undefined && (typeof coding !== 'string' || coding.toLowerCase() !== 'chunked')) throw refused('transfer coding')
@@ -132,25 +161,17 @@ function several(name: string, values: readonly string[], status: number): reado
   return values
 }
 
-function add(list: string[], name: string, value: string, status: number, upstream: Upstream, call: Call, options: HeadOptions): void {
+function add(list: string[], name: string, value: string, status: number, upstream: Upstream, call: Call, echoes: Echoes): void {
   const told = mapped(name, value, upstream, call)
-  // what is dropped anyway is looked at too: it was sent
-  const leaks = echoed(told ?? value, options.echoes)
-  if (leaks) options.echoed?.()
-  if (told !== null && !leaks) list.push(name, told)
+  if (told !== null && !holds(told, echoes)) list.push(name, told)
   else if (name === 'location' && status >= 300 && status < 400 && status !== 304)
     throw new Refusal('forward.redirect', { detail: `status ${status}` })
 }
 
-/** The field as the agent may follow it; null where it leads elsewhere. */
+/** The field as the agent may follow it, without a credential that stands in the base path; null where it leads elsewhere. */
 function mapped(name: string, value: string, upstream: Upstream, call: Call): string | null {
   if (name === 'location' || name === 'content-location') return agentReference(value, upstream, call)
   return name === 'link' ? agentLinks(value, upstream, call) : value
-}
-
-function echoed(value: string, echoes: readonly string[]): boolean {
-  for (const echo of echoes) if (echo.length <= value.length && value.includes(echo)) return true
-  return false
 }
 
 function declaredTrailers(field: string | string[] | undefined, call: Call, named: ReadonlySet<string> | null): ReadonlySet<string> | null {

@@ -1,111 +1,105 @@
-/** Finds a lent secret in what an upstream sends back. An upstream can always invent another spelling: these are the ones that servers use. */
-import type { Secret } from '../secret.ts'
-
-const known = new WeakMap<Secret, readonly string[]>()
-
-/** Shorter than this a match says nothing: masking it would spoil answers and hide no secret. */
-const shortest = 8
-const star = 0x2a
-
-/**
- * The spellings looked for: as it is, URL-encoded, JSON-escaped, hex, and base64 and base64url at each of the three offsets
- * (which also finds it inside a Basic pair). Made once per secret.
- */
-export function spellingsOf(secret: Secret): readonly string[] {
-  let found = known.get(secret)
-  if (found === undefined) known.set(secret, (found = spell(secret.reveal())))
-  return found
-}
-
-function spell(text: string): readonly string[] {
-  const bytes = Buffer.from(text, 'utf8')
-  const encoded = encodeURIComponent(text)
-  const all = [text, encoded, encoded.replaceAll('%20', '+'), JSON.stringify(text).slice(1, -1), bytes.toString('hex')]
-  for (const offset of [0, 1, 2]) {
-    const whole = Buffer.concat([Buffer.alloc(offset), bytes])
-    // only the characters that no neighbour has a part in
-    const inside = (form: 'base64' | 'base64url') =>
-      whole.toString(form).slice(Math.ceil((offset * 4) / 3), Math.floor((whole.length * 4) / 3))
-    all.push(inside('base64'), inside('base64url'))
-  }
-  return [...new Set(all)].filter((one) => one === text || one.length >= shortest)
-}
+/** Masks a lent secret in a body that streams by. An upstream can always invent another spelling: spelling.ts has the ones that are found. */
+import { searched, type Echoes, type Range, type Searched } from './echoes.ts'
+import { opened } from './opened.ts'
 
 const empty = Buffer.alloc(0)
+const star = 0x2a
+/** Up to this size what was held and what comes are put together; beyond it copying costs more than a second piece. */
+const oneCopy = 8 * 1024
+/** Bytes behind what is held that are looked at first. */
+const borderBytes = 256
 
-/** Spellings → what is looked for in bytes. A lease has one list for all its calls. */
-const wanted = new WeakMap<readonly string[], readonly Buffer[]>()
-
-function wantedBytes(spellings: readonly string[]): readonly Buffer[] {
-  let bytes = wanted.get(spellings)
-  if (bytes === undefined) {
-    bytes = spellings.filter((one) => one.length >= shortest).map((one) => Buffer.from(one, 'latin1'))
-    wanted.set(spellings, bytes)
-  }
-  return bytes
+/** The end of what came, as far as it may yet turn out to be a secret. */
+interface Tail {
+  readonly raw: Buffer
+  /** The same, masked as far as is known. */
+  readonly masked: Buffer
+  /** So many of its bytes have gone; they are kept since a run began in them. */
+  readonly gone: number
 }
 
-/** Masks every spelling in a body that streams by, stars in its place: lengths stay what they were announced to be. */
-export class Scrub {
-  readonly #spellings: readonly Buffer[]
-  readonly #found: (() => void) | null
-  /** The end of what came, as long as it may yet become a match. */
-  #held: Buffer = empty
+const noTail: Tail = { raw: empty, masked: empty, gone: 0 }
 
-  /** The list must not change afterwards: what is made of it is kept as long as it lives. `found` is told of what is masked, again and again. */
-  constructor(spellings: readonly string[], found: (() => void) | null = null) {
-    this.#spellings = wantedBytes(spellings)
+/** Stars in place of every run of a secret: lengths stay what they were announced to be. What comes out does not depend on how the body was cut. */
+export class Scrub {
+  readonly #echoes: Echoes
+  readonly #found: (() => void) | null
+  #tail = noTail
+
+  /** `found` is told of what is masked, again and again. */
+  constructor(echoes: Echoes, found: (() => void) | null = null) {
+    this.#echoes = echoes
     this.#found = found
   }
 
-  /** Takes the next bytes and whether they are the last; gives those that can go. */
-  pass(chunk: Buffer, last: boolean): Buffer {
-    const whole = this.#masked(this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]))
-    if (last) {
-      this.#held = empty
-      return whole
-    }
-    const from = this.#undecided(whole)
-    this.#held = whole.subarray(from)
-    return whole.subarray(0, from)
+  /** Takes the next bytes and whether they are the last; gives those that can go, in order. What it takes is not changed. */
+  pass(chunk: Buffer, last: boolean): readonly Buffer[] {
+    if (this.#echoes.anchors === null) return [chunk]
+    const { raw } = this.#tail
+    if (raw.length === 0) return [this.#through({ raw: chunk, masked: chunk, gone: 0 }, searched(chunk, this.#echoes), last)]
+    if (raw.length + chunk.length <= oneCopy) return [this.#joined(chunk, last)]
+    return this.#parted(chunk, last)
   }
 
   /** What was held when nothing more came. */
   rest(): Buffer {
-    const held = this.#held
-    this.#held = empty
-    return held
+    const { masked, gone } = this.#tail
+    this.#tail = noTail
+    return masked.subarray(gone)
   }
 
-  #masked(bytes: Buffer): Buffer {
-    let masked = bytes
-    for (const spelling of this.#spellings) {
-      if (spelling.length > bytes.length) continue
-      for (let at = masked.indexOf(spelling); at !== -1; at = masked.indexOf(spelling, at + spelling.length)) {
-        if (masked === bytes) masked = Buffer.from(bytes)
-        masked.fill(star, at, at + spelling.length)
-      }
+  #joined(chunk: Buffer, last: boolean): Buffer {
+    const { raw, masked, gone } = this.#tail
+    const whole = Buffer.concat([raw, chunk])
+    const before = masked === raw ? whole : Buffer.concat([masked, chunk])
+    return this.#through({ raw: whole, masked: before, gone }, searched(whole, this.#echoes), last)
+  }
+
+  /** The same without a copy of all: what was held is decided by the first bytes of the chunk. */
+  #parted(chunk: Buffer, last: boolean): readonly Buffer[] {
+    const { raw, masked, gone } = this.#tail
+    for (let length = borderBytes; length < chunk.length; length *= 4) {
+      const border = Buffer.concat([raw, chunk.subarray(0, length)])
+      const found = searched(border, this.#echoes)
+      // a run that began in what was held goes on beyond the border
+      if (opened(border, found, this.#echoes).context < raw.length) continue
+      const decided = this.#starred(masked, found.runs).subarray(gone)
+      const known = found.runs.flatMap(([start, end]): Range[] =>
+        end > raw.length ? [[Math.max(0, start - raw.length), end - raw.length]] : [],
+      )
+      const { runs, broken } = searched(chunk, this.#echoes)
+      const through = this.#through({ raw: chunk, masked: chunk, gone: 0 }, { runs: [...known, ...runs], broken }, last)
+      return decided.length === 0 ? [through] : [decided, through]
     }
-    if (masked !== bytes) this.#found?.()
+    return [this.#joined(chunk, last)]
+  }
+
+  /** Masks, holds back, gives the rest. */
+  #through({ raw, masked: before, gone }: Tail, found: Searched, last: boolean): Buffer {
+    const masked = this.#starred(before, found.runs)
+    if (last) {
+      this.#tail = noTail
+      return masked.subarray(gone)
+    }
+    const { context, held } = opened(raw, found, this.#echoes)
+    const goes = Math.max(held, gone)
+    this.#tail = tailOf(raw, masked, context, goes)
+    return masked.subarray(gone, goes)
+  }
+
+  #starred(bytes: Buffer, runs: readonly Range[]): Buffer {
+    const within = runs.filter(([start]) => start < bytes.length)
+    if (within.length === 0) return bytes
+    this.#found?.()
+    const masked = Buffer.from(bytes)
+    for (const [start, end] of within) masked.fill(star, start, Math.min(end, masked.length))
     return masked
-  }
-
-  /** Where the longest end of the bytes begins that is the beginning of a spelling. */
-  #undecided(bytes: Buffer): number {
-    let from = bytes.length
-    for (const spelling of this.#spellings) {
-      const first = spelling[0] ?? 0
-      for (let at = bytes.indexOf(first, Math.max(0, bytes.length - spelling.length + 1)); at !== -1 && at < from;) {
-        if (begins(spelling, bytes, at)) from = at
-        else at = bytes.indexOf(first, at + 1)
-      }
-    }
-    return from
   }
 }
 
-/** Whether all that stands in `bytes` from `at` on is how `spelling` begins. */
-function begins(spelling: Buffer, bytes: Buffer, at: number): boolean {
-  for (let index = at; index < bytes.length; index++) if (bytes[index] !== spelling[index - at]) return false
-  return true
+/** Copies, so that a few bytes do not keep a whole chunk. */
+function tailOf(bytes: Buffer, masked: Buffer, context: number, goes: number): Tail {
+  if (context >= bytes.length) return noTail
+  const raw = Buffer.from(bytes.subarray(context))
+  return { raw, masked: masked === bytes ? raw : Buffer.from(masked.subarray(context)), gone: goes - context }
 }

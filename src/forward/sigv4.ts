@@ -6,7 +6,6 @@ import type { Secret } from '../secret.ts'
 import type { Lease, Placement } from '../credential/credential.ts'
 import { readable, unavailable } from './apply-text.ts'
 import type { Applied, Outgoing } from './outgoing.ts'
-import { spellingsOf } from './scrub.ts'
 import { ChunkSigner } from './sigv4-chunks.ts'
 import { isS3, payloadOf, type Payload } from './sigv4-payload.ts'
 import { Upload } from './upload.ts'
@@ -83,7 +82,7 @@ function signed(lease: Lease, placement: Way, out: Outgoing, target: Target, pay
     .update(`${algorithm}\n${date}\n${scope}\n${hash('sha256', Buffer.from(canonical.text, 'latin1'), 'hex')}`)
     .digest('hex')
   headers.push('authorization', `${algorithm} Credential=${user}/${scope}, SignedHeaders=${canonical.signed}, Signature=${signature}`)
-  const applied: Applied = { headers, path: out.path, echoes: echoesOf(lease.secret, token) }
+  const applied: Applied = { headers, path: out.path }
   if (payload.kind === 'value') return applied
   const { trailer, length } = payload
   return withChunks(applied, out.body, new ChunkSigner({ signature, date, scope, key, trailer, length }))
@@ -213,13 +212,4 @@ function signingKey(secret: Secret, scope: string): Buffer {
   const made = Buffer.from(key)
   derived.set(secret, { scope, key: made })
   return made
-}
-
-/** Secret access key → spellings of it and of its session token: one list for all calls of a lease. */
-const spelled = new WeakMap<Secret, readonly string[]>()
-
-function echoesOf(secret: Secret, token: Secret | null): readonly string[] {
-  let known = spelled.get(secret)
-  if (known === undefined) spelled.set(secret, (known = [...spellingsOf(secret), ...(token === null ? [] : spellingsOf(token))]))
-  return known
 }

@@ -2,8 +2,10 @@ import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { describe, expect, test } from 'vitest'
+import { noEchoes } from '../../../src/forward/echoes.ts'
 import type { Observed } from '../../../src/forward/effect.ts'
 import { Exchange, type Job } from '../../../src/forward/exchange.ts'
+import { Finds } from '../../../src/forward/finds.ts'
 import { Lines } from '../../../src/forward/lines.ts'
 import { Sweep, ticksOf } from '../../../src/forward/sweep.ts'
 import type { Upload } from '../../../src/forward/upload.ts'
@@ -61,7 +63,8 @@ function sketch(upload: Upload | null = null): Sketch {
     upstream,
     lines,
     sweep,
-    echoes: [],
+    echoes: noEchoes,
+    finds: new Finds(null),
     scrub: null,
     maxHeaders: 10,
     upload,

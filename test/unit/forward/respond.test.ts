@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { answerHead, answerTrailers, type Fields } from '../../../src/forward/respond.ts'
+import { echoesOf, noEchoes, type Echoes } from '../../../src/forward/echoes.ts'
+import { Finds, type Find } from '../../../src/forward/finds.ts'
 import { describeUpstream } from '../../../src/forward/upstream.ts'
+import { Secret } from '../../../src/secret.ts'
+import { sketchLease } from '../../support/forward-rig.ts'
 import { sketchCall, sketchRoute } from '../../support/question.ts'
 
 interface Sketch {
@@ -8,13 +12,22 @@ interface Sketch {
   readonly phrase?: string
   readonly credential?: string | null
   readonly method?: string
-  readonly echoes?: readonly string[]
+  readonly secret?: string
+  readonly found?: Find[]
+}
+
+function looked(secret: string | undefined, found: Find[] = []): { readonly echoes: Echoes; readonly finds: Finds } {
+  const echoes = secret === undefined ? noEchoes : echoesOf(sketchLease({ secret: new Secret(secret) }))
+  return { echoes, finds: new Finds((find) => found.push(find)) }
 }
 
 function head(fields: Fields, sketch: Sketch = {}): ReturnType<typeof answerHead> {
   const upstream = describeUpstream(sketchRoute({ credential: sketch.credential ?? null }))
   const call = sketchCall({ method: sketch.method ?? 'GET' })
-  return answerHead(sketch.status ?? 200, fields, sketch.phrase ?? 'OK', upstream, call, { echoes: sketch.echoes ?? [], maxHeaders: 8 })
+  return answerHead(sketch.status ?? 200, fields, sketch.phrase ?? 'OK', upstream, call, {
+    ...looked(sketch.secret, sketch.found),
+    maxHeaders: 8,
+  })
 }
 
 const ours = ['countersign-call', 'c_01JDZZZZZZZZZZZZZZZZZZZZZZ', 'countersign-decision', 'allow']
@@ -87,11 +100,44 @@ describe('answerHead', () => {
     expect(head({ location: '/api/x' }, { status: 302 }).list).toEqual(['location', '/crm/x', ...ours])
   })
 
-  test('drops a field that holds the secret, and refuses a redirect that does', () => {
-    const echoes = ['tok en', 'tok%20en']
-    expect(head({ 'x-debug': 'got tok en here', 'x-a': '1' }, { echoes, credential: 'crm' }).list).toEqual(['x-a', '1', ...ours])
-    expect(head({ link: '</api/x?k=tok%20en>; rel=next' }, { echoes, credential: 'crm' }).list).toEqual(ours)
-    expect(() => head({ location: '/api/x?k=tok%20en' }, { echoes, status: 302, credential: 'crm' })).toThrow('forward.redirect')
+  const secret = 'tok en-lent/to-one'
+  const encoded = encodeURIComponent(secret)
+
+  test.each([
+    ['as it is', secret],
+    ['with more around it', `got ${secret} here`],
+    ['URL-encoded', encoded],
+    ['in base64 behind a user', `Basic ${btoa(`me:${secret}`)}`],
+    ['in hex', Buffer.from(secret).toString('hex')],
+    ['shortened to 60 %', `${secret.slice(3, 14)}…`],
+    ['quoted by JSON', JSON.stringify({ secret })],
+  ])('drops a field that holds the secret %s, and tells of it once', (_how, value) => {
+    const found: Find[] = []
+    const { list } = head({ 'x-debug': value, 'x-more': ['1', value], 'x-a': '1' }, { secret, found, credential: 'crm' })
+    expect(list).toEqual(['x-more', '1', 'x-a', '1', ...ours])
+    expect(found).toEqual([{ where: 'header', first: true }])
+  })
+
+  test('drops a field whose name holds the secret, in the lower case that names have', () => {
+    const fields = { [`x-${secret.toUpperCase().toLowerCase()}`]: '1', 'x-ent/to-one': '2', 'x-a': '1' }
+    expect(head(fields, { secret: 'Tok en-Lent/to-one', credential: 'crm' }).list).toEqual(['x-ent/to-one', '2', 'x-a', '1', ...ours])
+  })
+
+  test('drops a field that holds a secret too short to be looked for in bodies', () => {
+    const fields = { 'x-debug': 'pin 4711!', 'x-basic': btoa('me:4711!'), 'x-a': '1' }
+    const short = echoesOf(sketchLease({ secret: new Secret('4711!'), placement: { in: 'basic', user: 'me' } }))
+    const upstream = describeUpstream(sketchRoute({ credential: 'crm' }))
+    const { list } = answerHead(200, fields, 'OK', upstream, sketchCall(), { echoes: short, finds: new Finds(null), maxHeaders: 8 })
+    expect(list).toEqual(['x-a', '1', ...ours])
+  })
+
+  test('drops a link that holds the secret, and refuses a redirect that does', () => {
+    expect(head({ link: `</api/x?k=${encoded}>; rel=next` }, { secret, credential: 'crm' }).list).toEqual(ours)
+    expect(() => head({ location: `/api/x?k=${encoded}` }, { secret, status: 302, credential: 'crm' })).toThrow('forward.redirect')
+  })
+
+  test('leaves a field with less than 60 % of the secret', () => {
+    expect(head({ 'x-a': secret.slice(0, 9) }, { secret, credential: 'crm' }).list).toEqual(['x-a', secret.slice(0, 9), ...ours])
   })
 
   test.each([
@@ -126,33 +172,37 @@ describe('answerHead', () => {
   })
 })
 
-describe('a coded body', () => {
-  test.each(['gzip', 'br', 'GZIP, identity', 'unheard-of'])(
-    'of %s is refused where a credential was lent: it cannot be searched',
-    (coding) => {
-      expect(() => head({ 'content-encoding': coding }, { credential: 'crm' })).toThrow('forward.response-refused')
-      expect(head({ 'content-encoding': coding }).list).toContain(coding)
-    },
-  )
+describe('a coded body that was not decoded', () => {
+  test.each(['gzip', 'GZIP, identity', 'unheard-of'])('of %s is refused where a credential was lent: it cannot be searched', (coding) => {
+    expect(() => head({ 'content-encoding': coding }, { credential: 'crm' })).toThrow('forward.response-refused')
+    expect(head({ 'content-encoding': coding }).list).toContain(coding)
+  })
 
   test('is no body in an answer to HEAD, and identity is no code', () => {
-    expect(head({ 'content-encoding': 'gzip' }, { credential: 'crm', method: 'HEAD' }).list).toContain('gzip')
+    expect(head({ 'content-encoding': 'unheard-of' }, { credential: 'crm', method: 'HEAD' }).list).toContain('unheard-of')
     expect(head({ 'content-encoding': 'identity' }, { credential: 'crm' }).list).toContain('identity')
   })
 
   test('passes on a route that says so', () => {
     const upstream = describeUpstream(sketchRoute({ credential: 'crm', unsafeCoded: true }))
-    const { list } = answerHead(200, { 'content-encoding': 'gzip' }, 'OK', upstream, sketchCall(), { echoes: [], maxHeaders: 8 })
-    expect(list).toContain('gzip')
+    const options = { ...looked(undefined), maxHeaders: 8 }
+    expect(answerHead(200, { 'content-encoding': 'unheard-of' }, 'OK', upstream, sketchCall(), options).list).toContain('unheard-of')
   })
 })
 
 describe('answerTrailers', () => {
-  test('gives what was declared and does not hold the secret', () => {
-    const given: Fields = { 'x-sum': ['1', '2'], 'x-other': '3', 'x-token': 'secret' }
-    expect(answerTrailers(given, new Set(['x-sum', 'x-token']), ['secret'])).toEqual([
+  test('gives what was declared', () => {
+    const given: Fields = { 'x-sum': ['1', '2'], 'x-other': '3' }
+    expect(answerTrailers(given, new Set(['x-sum']), looked(undefined))).toEqual([
       ['x-sum', '1'],
       ['x-sum', '2'],
     ])
+  })
+
+  test('none are declared where a credential was lent, and one that holds it is told of', () => {
+    expect(head({ trailer: 'x-sum' }, { credential: 'crm', secret: 'tok-en-lent' }).trailers).toBeNull()
+    const found: Find[] = []
+    expect(answerTrailers({ 'x-sum': 'tok-en-lent' }, null, looked('tok-en-lent', found))).toEqual([])
+    expect(found).toEqual([{ where: 'trailer', first: true }])
   })
 })

@@ -1,0 +1,76 @@
+/** What at the end of some bytes may still become a run of a secret: so much must be held back, and no more. */
+import { breakAt, escapeAt, escapeBefore, longestEscape } from './escapes.ts'
+import { reachBack, type Echoes, type Range, type Searched } from './echoes.ts'
+import { placed, unfolded } from './unfold.ts'
+import type { Form } from './spelling.ts'
+
+export interface Opened {
+  /** Where the first run begins that what follows may continue; the number of bytes when there is none. */
+  readonly context: number
+  /** The first byte that must not go yet: behind `context` where such a run is masked already. */
+  readonly held: number
+}
+
+/** Takes the bytes, what was found in them, and what is looked for. */
+export function opened(bytes: Buffer, { runs, broken }: Searched, echoes: Echoes): Opened {
+  let context = bytes.length
+  let held = bytes.length
+  const open = (from: number): void => {
+    if (from < context) context = from
+    if (from < held) held = Math.min(held, maskedFrom(from, runs))
+  }
+  openIn(bytes, echoes, open)
+  if (!broken) return { context, held }
+  const from = Math.max(0, bytes.length - mostBreaks * echoes.reach)
+  for (const part of unfolded(bytes.subarray(from), bytes.length))
+    openIn(part.text, echoes, (at) => open(at < part.text.length ? from + placed(at, part) : bytes.length))
+  return { context, held }
+}
+
+/** A run whose bytes are all parted by line breaks is so many times as long. */
+const mostBreaks = 4
+
+function openIn(bytes: Buffer, { forms }: Echoes, open: (from: number) => void): void {
+  for (const end of endsOf(bytes)) {
+    // an escape that is not whole yet may be the first of a run
+    if (end < bytes.length) open(end)
+    if (end === 0) continue
+    const escape = escapeBefore(bytes, end)
+    for (const form of forms) {
+      openRuns(bytes, end, form, bytes[end - 1] ?? 0, open)
+      if (escape > 0) openRuns(bytes, end, form, escape & 255, open)
+    }
+  }
+}
+
+/** The first byte from there on that is not masked. */
+function maskedFrom(from: number, runs: readonly Range[]): number {
+  let at = from
+  for (let moved = true; moved;) {
+    moved = false
+    for (const [start, end] of runs) {
+      if (start > at || end <= at) continue
+      at = end
+      moved = true
+    }
+  }
+  return at
+}
+
+/** Where the last whole character may end: at the end, and before every escape or line break that is not whole. */
+function endsOf(bytes: Uint8Array): readonly number[] {
+  const ends = [bytes.length]
+  for (let at = bytes.length - 1; at >= 0 && at > bytes.length - longestEscape; at--)
+    if (escapeAt(bytes, at) < 0 || breakAt(bytes, at) < 0) ends.push(at)
+  return ends
+}
+
+/** Tells where each run begins that ends with this character and can still grow long enough. */
+function openRuns(bytes: Uint8Array, end: number, form: Form, char: number, open: (from: number) => void): void {
+  const { units, least, unitsOf } = form
+  for (const unit of unitsOf[char] ?? []) {
+    if (unit + 1 === units.length) continue
+    const begun = reachBack(bytes, end, form, unit + 1)
+    if (begun.unit <= unit && begun.unit + least <= units.length) open(begun.at)
+  }
+}
