@@ -44,11 +44,12 @@ export function healthPort(told: Told): Answers {
 /** The admin API. Its key file is made when it is not there. */
 export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
-  const { recorder, policy, credential, state } = told.foundation
+  const { recorder, policy, credential, state, log } = told.foundation
   const key = localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`))
   const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, () => told.wiring.loaded)
   return makeAdmin({
     ...ways,
+    refused: ({ name, method }, act) => log.warn({ person: name, method, act }, 'a person may not do that: their role is not enough'),
     nouns: nounsOf(told, desk),
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,

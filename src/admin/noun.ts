@@ -11,6 +11,8 @@ export interface SignedIn {
   readonly groups: readonly string[]
   /** Other proven names of the same person, such as the OIDC subject: a chain of delegation may know the person by one of them. */
   readonly aliases?: readonly string[]
+  /** The entry of `admin.approvers` that the way in proves. */
+  readonly entry?: string | null
 }
 
 /** One request below a noun. */
