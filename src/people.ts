@@ -10,6 +10,7 @@ import { Sessions } from './admin/sessions.ts'
 import { rolesOf, type Role, type RoleRules } from './admin/roles.ts'
 import { makeSignIn, ofSession, type Browsers } from './admin/sign-in.ts'
 import { thumbprint, type KnownKey } from './admin/signed-request.ts'
+import type { Part } from './admin/visit.ts'
 import { nameOf, openChannel } from './approve/registry.ts'
 import type { Channel } from './approve/channel.ts'
 import { secretReader } from './config/keys.ts'
@@ -24,12 +25,20 @@ import { signer } from './notify/webhook.ts'
 import type { Secret } from './secret.ts'
 import { makeSeal } from './state/seal.ts'
 
-export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat' | 'rolesOf'> {
+export interface PeopleOptions {
+  /** The configuration in force: who may do what is looked up for each request. */
+  readonly inForce: () => Loaded
+  readonly refused: AdminOptions['refused']
+  /** What the page shows, and lets people do. */
+  readonly parts: (desk: Desk) => readonly Part[]
+}
+
+export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat' | 'rolesOf' | 'refused'> {
   readonly desk: Desk
 }
 
-/** Takes the configuration the process began with, which fixes the ways in, and looks up the one in force for who may do what. */
-export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () => Loaded): People {
+/** Takes the configuration the process began with, which fixes the ways in. */
+export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, refused, parts }: PeopleOptions): People {
   const { clock } = on
   const config = (): Config => inForce().config
   const desk = new Desk({
@@ -50,8 +59,15 @@ export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () 
   return {
     desk,
     rolesOf: roles,
+    refused,
     ask: makeSignIn({ key, realm, keys, memory, born, clock, browsers }),
-    pages: makePages({ browsers, desk, open: () => [...channels().values()].some(({ type }) => type === 'page') }),
+    pages: makePages({
+      browsers,
+      rolesOf: roles,
+      refused,
+      parts: parts(desk),
+      open: () => [...channels().values()].some(({ type }) => type === 'page'),
+    }),
     chat: makeChat({ channels, desk }),
   }
 }
