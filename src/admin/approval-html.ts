@@ -6,7 +6,7 @@ import type { Answer } from './answer.ts'
 import { askedFacts, isBroken, standingFacts, type Fact } from './approval-facts.ts'
 import { html, type Html, type Piece } from './html.ts'
 import type { SignedIn } from './noun.ts'
-import { badge, hidden, noted, pageOf, reasonField, shortName, timeOf, type Shell } from './page-shell.ts'
+import { badge, briefTime, hidden, noted, pageOf, reasonField, shortName, timeOf, type Shell } from './page-shell.ts'
 import { isNamed } from './person.ts'
 import { allows } from './roles.ts'
 
@@ -61,18 +61,23 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
     </div>
     <h1>${broken ? 'BREAK-GLASS: ' : ''}${visible(row.shown.title)}</h1>
     ${noted(typed?.note ?? null)}
-    <h2>Who asks</h2>
-    ${list(facts.who)}
-    <h2>What is asked</h2>
-    ${list(facts.what)}
-    <h2>Why a person is asked</h2>
-    ${list([...facts.why, ...standingFacts(row).filter(({ label }) => label === 'digest')])} ${answering(row, reader, typed)}
+    <div class="split">
+      <div>
+        <h2>Who asks</h2>
+        ${list(facts.who.filter(({ label }) => label !== 'caller' || row.shown.caller !== row.shown.agent))}
+        <h2>What is asked</h2>
+        ${list(facts.what)}
+        <h2>Why a person is asked</h2>
+        ${list([...facts.why, ...standingFacts(row).filter(({ label }) => label === 'digest')])}
+      </div>
+      <aside aria-label="Answer">${answering(row, reader, typed)}</aside>
+    </div>
     <h2>What led here, and how it stands</h2>
     ${list([...facts.context, ...standingFacts(row).filter(({ label }) => label !== 'digest')])}
     <p class="screen"><a href="/tasks/${row.task}">The task it belongs to</a></p>`
   return pageOf({
     status: typed?.status ?? 200,
-    title: `${row.state}: ${row.shown.title}`,
+    title: visible(`${row.state}: ${row.shown.title}`),
     body: broken ? html`<div class="broken">${body}</div>` : body,
     shell,
     section: 'approvals',
@@ -124,7 +129,7 @@ function valuesOf({ form: shape, values }: Fact): Piece {
 function entry(row: ApprovalRow, now: number): Html {
   const { shown, state } = row
   const mark = isBroken(row) ? badge('BREAK-GLASS', 'stop') : badge(state)
-  const until = state === 'pending' ? html`until ${timeOf(row.expires, now)}` : html`asked ${timeOf(row.opened, now)}`
+  const until = state === 'pending' ? html`ends ${briefTime(row.expires, now)}` : html`asked ${briefTime(row.opened, now)}`
   return html`<li class="item">
     <div>
       <a href="/approvals/${row.id}">${visible(shown.title)}</a>
@@ -182,7 +187,7 @@ function answerForm(row: ApprovalRow, shell: Shell, typed: Typed | null): Html {
   const quorum = row.quorum === 1 ? null : html` ${row.quorum} different people must say yes.`
   return html`<form class="card" method="post" action="/approvals/${row.id}">
     <h2>Your answer</h2>
-    <p>Approving is for exactly what stands above, once.${quorum} Policy judges it again, as it is then.</p>
+    <p>Approving is for exactly what this page shows, once.${quorum} Policy judges it again, as it is then.</p>
     ${hidden(shell)}${reasonFilled('reason', before('reason'))}${row.single ? null : wider}
     <div class="row">
       <button class="go" name="verb" value="approve">Approve</button><button class="no" name="verb" value="decline">Decline</button>

@@ -4,7 +4,7 @@ import { scopes } from '../kill/name.ts'
 import type { KillRow } from '../state/kills.ts'
 import type { Answer } from './answer.ts'
 import { html, type Html } from './html.ts'
-import { badge, hidden, noted, pageOf, reasonField, timeOf, type Shell } from './page-shell.ts'
+import { badge, briefTime, hidden, noted, pageOf, reasonField, type Shell } from './page-shell.ts'
 import { allows } from './roles.ts'
 
 /** What was typed into the form, or stands there at first. */
@@ -55,11 +55,11 @@ function entry(row: KillRow, shell: Shell, now: number): Html {
           </form>
         </details>`
   const end =
-    lifted === null ? null : html`<small>lifted ${timeOf(lifted.at, now)} by ${visible(lifted.by)}: ${visible(lifted.reason)}</small>`
+    lifted === null ? null : html`<small>lifted ${briefTime(lifted.at, now)} by ${visible(lifted.by)}: ${visible(lifted.reason)}</small>`
   return html`<li class="item">
     <div><strong>${visible(killed(row))}</strong><small class="mono">${id}</small>${lift}</div>
     <div>${lifted === null ? badge('stopped', 'stop') : badge('lifted')} ${visible(reason)}</div>
-    <div><small>since ${timeOf(at, now)} by ${visible(by)}</small>${end}</div>
+    <div><small>${briefTime(at, now)} by ${visible(by)}</small>${end}</div>
   </li>`
 }
 

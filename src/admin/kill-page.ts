@@ -47,9 +47,8 @@ async function engage(form: URLSearchParams, visit: Visit, options: KillPartOpti
       method: visit.who.method,
     })
     const what = `${fresh ? 'Stopped' : 'It was stopped already'}: ${killed(stop)}. ${cut} calls cut, ${tasks} tasks ending, ${leases} credentials being taken back.`
-    visit.tell(
-      options.known(stop) ? what : `${what} Nothing is known by that name: is it spelled right? The kill is in force all the same.`,
-    )
+    if (options.known(stop)) visit.tell(what)
+    else visit.tell(`${what} Nothing is known by that name: is it spelled right? The kill is in force all the same.`, true)
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return again([error.title, ...error.reasons].join(': '), error.status)

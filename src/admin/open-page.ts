@@ -5,7 +5,7 @@ import type { TaskRow } from '../state/state.ts'
 import { notLive, type Agent, type AgentRegistry } from '../task/agents.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { Answer } from './answer.ts'
-import { blank, faultOf, readForm, type FormFault, type Offered } from './asked-task.ts'
+import { blank, faultOf, readForm, type FormFault, type Offered, type Read } from './asked-task.ts'
 import { choosePage, confirmPage, formPage } from './open-html.ts'
 import { openTask, registered, unregistered } from './tasks.ts'
 import { lineOf, need, redirect, type Part, type Visit } from './visit.ts'
@@ -55,7 +55,7 @@ async function step(visit: Visit, form: URLSearchParams, agent: Agent, { options
   const caller = agent.id.endsWith('*') ? lineOf(form, 'caller') : agent.id
   const stranger: FormFault = { field: 'caller', message: `this is no workload of ${agent.id}: write its whole SPIFFE ID, without *` }
   const found = registered(caller, options.agents()) === agent ? faults : [stranger, ...faults]
-  if (found.length > 0) return again(found, 400)
+  if (found.length > 0) return again([...found, ...alsoWrong(found, () => options.tasks.narrowed(asked, agent), asked)], 400)
   try {
     const { intent, ttl } = options.tasks.narrowed(asked, agent)
     const once = form.get('once') ?? ''
@@ -68,6 +68,18 @@ async function step(visit: Visit, form: URLSearchParams, agent: Agent, { options
   } catch (error) {
     if (!(error instanceof Refusal)) throw error
     return again(faultsOf(error, asked), error.status)
+  }
+}
+
+/** What else is wrong, so that all of it is said at once: of the fields that nothing is said of yet. */
+function alsoWrong(found: readonly FormFault[], look: () => unknown, asked: Read['asked']): readonly FormFault[] {
+  try {
+    look()
+    return []
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    const said = new Set(found.map(({ field }) => field))
+    return error.reasons.map((reason) => faultOf(reason, asked)).filter(({ field }) => field !== null && !said.has(field))
   }
 }
 
@@ -92,7 +104,7 @@ const advice: Readonly<Partial<Record<Refusal['code'], string>>> = {
   'record.failed': 'The ledger cannot be written, so nothing is opened: see the log of Countersign',
 }
 
-function faultsOf({ code, title, reasons, approval }: Refusal, asked: Parameters<typeof faultOf>[1]): readonly FormFault[] {
+function faultsOf({ code, title, reasons, approval }: Refusal, asked: Read['asked']): readonly FormFault[] {
   const own = reasons.map((reason) => faultOf(reason, asked))
   if (own.some(({ field }) => field !== null)) return own
   const what = advice[code] ?? title

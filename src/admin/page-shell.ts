@@ -34,7 +34,13 @@ export interface Shell {
   /** Of the session. */
   readonly csrf: string
   /** What was done last, to be told once. */
-  readonly told: string | null
+  readonly told: Told | null
+}
+
+/** What was done last; `odd`: it may not be what was meant. */
+export interface Told {
+  readonly what: string
+  readonly odd: boolean
 }
 
 /** What stands on a page besides its shell. */
@@ -62,7 +68,7 @@ export function pageOf({ status = 200, title, body, shell, section, headers: mor
         <a class="skip" href="#main">Skip to the content</a>
         ${shell === null ? null : bar(shell, section)}
         <main id="main" tabindex="-1">
-          ${shell?.told == null ? null : html`<p class="note good" role="status">${visible(shell.told)}</p>`}${body}
+          ${shell?.told == null ? null : html`<p class="note ${shell.told.odd ? 'odd' : 'good'}" role="status">${visible(shell.told.what)}</p>`}${body}
         </main>
       </body>
     </html> `.toString()
@@ -118,6 +124,13 @@ export function reasonField(id: string): Html {
     <textarea id="${id}" name="reason" rows="2" required maxlength="500" autocomplete="off"></textarea>`
 }
 
+/** A time in a list: how far off, and the hour, or the day when that is another. */
+export function briefTime(ms: number, now: number): Html {
+  const [iso, today] = [new Date(ms).toISOString(), new Date(now).toISOString().slice(0, 10)]
+  const when = iso.startsWith(today) ? `${iso.slice(11, 16)} UTC` : iso.slice(0, 10)
+  return html`${spanOf(ms - now)}, <time datetime="${iso}">${when}</time>`
+}
+
 /** A time as people read it, and how far off it is. */
 export function timeOf(ms: number, now: number): Html {
   const iso = new Date(ms).toISOString()
@@ -140,7 +153,8 @@ export function spanOf(ms: number): string {
 
 /** The end of a SPIFFE ID, by which people know a workload. */
 export function shortName(id: string): string {
-  return id.slice(id.lastIndexOf('/') + 1) || id
+  const last = id.slice(id.lastIndexOf('/') + 1)
+  return last === '*' ? id.split('/').slice(-2).join('/') : last || id
 }
 
 function bar({ name, roles, csrf }: Shell, section: Section | undefined): Html {

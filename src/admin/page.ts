@@ -134,7 +134,7 @@ function visitOf(session: Session, url: URL, form: URLSearchParams | null, optio
     who,
     shell,
     refused: (act) => options.refused(who, act),
-    tell: (what) => void (session.told = what),
+    tell: (what, odd = false) => void (session.told = { what, odd }),
   }
 }
 

@@ -15,7 +15,7 @@ export interface Session {
   /** Since when the id in use was given out, epoch ms. */
   turned: number
   /** What was done last, until a page has told it. */
-  told: string | null
+  told: { readonly what: string; readonly odd: boolean } | null
 }
 
 export interface SessionTimes {

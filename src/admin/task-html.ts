@@ -4,7 +4,7 @@ import type { ApprovalRow } from '../state/approvals.ts'
 import type { TaskRow } from '../state/state.ts'
 import type { Answer } from './answer.ts'
 import { html, type Html, type Piece } from './html.ts'
-import { badge, hidden, noted, pageOf, shortName, timeOf, type Shell } from './page-shell.ts'
+import { badge, briefTime, hidden, noted, pageOf, shortName, timeOf, type Shell } from './page-shell.ts'
 import { allows } from './roles.ts'
 import type { TreeNode } from './task-tree.ts'
 
@@ -41,8 +41,11 @@ export function tasksPage({ trees, ended, now }: TaskList, shell: Shell): Answer
           <ul class="list">
             ${ended.map((node) => branch(node, now))}
           </ul>`
-  const body = html`<h1>Tasks</h1>
-    ${open}${more}${live}${over}`
+  const body = html`<div class="title">
+      <h1>Tasks</h1>
+      ${open}
+    </div>
+    ${more}${live}${over}`
   return pageOf({ title: 'Tasks', body, shell, section: 'tasks' })
 }
 
@@ -72,19 +75,24 @@ export function taskPage(
       : html`<p class="note">A session of its agent waits for a person (${visible(waiting)}): resuming lets it go on.</p>`
   const body = html`<div class="head">${badge(row.state)} <span class="soft mono">${row.id}</span></div>
     <h1>${visible(intent.purpose)}</h1>
-    ${noted(typed?.note ?? null)}${held}${acts(row, shell, { waiting, reason: typed?.reason ?? '' })}
-    <h2>Who</h2>
-    <dl>
-      ${fact('agent', html`<span class="mono">${visible(row.caller)}</span>`)}${fact('opened by', visible(row.openedBy ?? row.caller))}
-      ${fact('on behalf of', visible(row.onBehalfOf?.subject ?? 'nobody'))}${fact('opened', timeOf(row.opened, now))}
-      ${row.ended === null ? fact('ends', timeOf(row.expires, now)) : fact('ended', html`${timeOf(row.ended.at, now)} by ${visible(row.ended.by)}: ${visible(row.ended.cause)}`)}
-      ${row.paused === null ? null : fact('paused', html`${timeOf(row.paused.at, now)} by ${visible(row.paused.by)}: ${visible(row.paused.reason)}`)}
-    </dl>
-    <h2>What it may do</h2>
-    <dl>
-      ${fact('tools', all(intent.tools))}${fact('resources', all(intent.resources))}${fact('data', all(intent.data))}${fact('egress', all(intent.egress))}
-      ${fact('budget', budgetOf(tree))}${fact('has read', all(tree.sensitivity))}
-    </dl>
+    ${noted(typed?.note ?? null)}${held}
+    <div class="split">
+      <div>
+        <h2>Who</h2>
+        <dl>
+          ${fact('agent', html`<span class="mono">${visible(row.caller)}</span>`)}${fact('opened by', visible(row.openedBy ?? row.caller))}
+          ${fact('on behalf of', visible(row.onBehalfOf?.subject ?? 'nobody'))}${fact('opened', timeOf(row.opened, now))}
+          ${row.ended === null ? fact('ends', timeOf(row.expires, now)) : fact('ended', html`${timeOf(row.ended.at, now)} by ${visible(row.ended.by)}: ${visible(row.ended.cause)}`)}
+          ${row.paused === null ? null : fact('paused', html`${timeOf(row.paused.at, now)} by ${visible(row.paused.by)}: ${visible(row.paused.reason)}`)}
+        </dl>
+        <h2>What it may do</h2>
+        <dl>
+          ${fact('tools', all(intent.tools))}${fact('resources', all(intent.resources))}${fact('data', all(intent.data))}${fact('egress', all(intent.egress))}
+          ${fact('budget', budgetOf(tree))}${fact('has read', all(tree.sensitivity))}
+        </dl>
+      </div>
+      <aside aria-label="Act on it">${acts(row, shell, { waiting, reason: typed?.reason ?? '' })}</aside>
+    </div>
     ${asked(approvals, now)}
     ${
       tree.children.length + tree.offered.length === 0
@@ -103,7 +111,7 @@ export function taskPage(
             <pre tabindex="0">${token}</pre>
           </details>`
     }`
-  return pageOf({ status: typed?.status ?? 200, title: intent.purpose, body, shell, section: 'tasks' })
+  return pageOf({ status: typed?.status ?? 200, title: visible(intent.purpose), body, shell, section: 'tasks' })
 }
 
 function branch(node: TreeNode, now: number): Html {
@@ -118,7 +126,8 @@ function branch(node: TreeNode, now: number): Html {
       </div>
       <div>${badge(node.state)}${note === null ? null : html`<small>${visible(note)}</small>`}</div>
       <div>
-        <small>${budgetOf(node)}</small><small>${node.ended === null ? html`ends ${timeOf(Date.parse(node.expires), now)}` : null}</small>
+        <small>${budgetOf(node)}</small
+        ><small>${node.ended === null ? html`ends ${briefTime(Date.parse(node.expires), now)}` : null}</small>
       </div>
     </div>
     ${
@@ -135,7 +144,7 @@ function offered({ to, expires }: TreeNode['offered'][number], now: number): Htm
   return html`<li class="item">
     <div>handed on to ${visible(shortName(to))}, not taken up yet</div>
     <div></div>
-    <small>until ${timeOf(Date.parse(expires), now)}</small>
+    <small>until ${briefTime(Date.parse(expires), now)}</small>
   </li>`
 }
 
@@ -166,7 +175,7 @@ function asked(approvals: readonly ApprovalRow[], now: number): Html | null {
       html`<li class="item">
         <a href="/approvals/${row.id}">${visible(row.shown.title)}</a>
         <div>${badge(row.state)}</div>
-        <small>asked ${timeOf(row.opened, now)}</small>
+        <small>asked ${briefTime(row.opened, now)}</small>
       </li>`,
   )
   return html`<h2>What was asked</h2>

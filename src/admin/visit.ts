@@ -14,8 +14,8 @@ export interface Visit {
   readonly shell: Shell
   /** Told of what they may not do. */
   readonly refused: (act: Act) => void
-  /** Has the next page of this session say what was done. */
-  readonly tell: (what: string) => void
+  /** Has the next page of this session say what was done; `odd`: that it may not be what was meant. */
+  readonly tell: (what: string, odd?: boolean) => void
 }
 
 /** Answers a visit; null: it is not for this part. Throws ApprovalFault, KillFault, Refusal or SignInFault. */
