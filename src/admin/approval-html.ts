@@ -14,7 +14,7 @@ import { allows } from './roles.ts'
 export function listPage(rows: readonly ApprovalRow[], shell: Shell, now: number): Answer {
   const pending = rows.filter(({ state }) => state === 'pending')
   const others = rows.filter(({ state }) => state !== 'pending').slice(0, 50)
-  const list = (some: readonly ApprovalRow[]): Html =>
+  const entries = (some: readonly ApprovalRow[]): Html =>
     html`<ul class="list">
       ${some.map((row) => entry(row, now))}
     </ul>`
@@ -22,13 +22,13 @@ export function listPage(rows: readonly ApprovalRow[], shell: Shell, now: number
     others.length === 0
       ? null
       : html`<h2>Answered or over</h2>
-          ${list(others)}`
+          ${entries(others)}`
   const body = html`<h1>Approvals</h1>
     <p class="soft">
       ${pending.length === 0 ? 'Nothing waits' : `${pending.length} ${pending.length === 1 ? 'waits' : 'wait'}`} for people, as of
       ${timeNow(now)}. <a class="screen" href="/">Look again</a>
     </p>
-    ${pending.length === 0 ? html`<p class="empty">Nothing is asked. When policy wants a person to decide, it stands here.</p>` : list(pending)}${over}`
+    ${pending.length === 0 ? html`<p class="empty">Nothing is asked. When policy wants a person to decide, it stands here.</p>` : entries(pending)}${over}`
   return pageOf({ title: pending.length === 0 ? 'Approvals' : `${pending.length} asked`, body, shell, section: 'approvals' })
 }
 
@@ -64,16 +64,16 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
     <div class="split">
       <div>
         <h2>Who asks</h2>
-        ${list(facts.who.filter(({ label }) => label !== 'caller' || row.shown.caller !== row.shown.agent))}
+        ${factList(facts.who.filter(({ label }) => label !== 'caller' || row.shown.caller !== row.shown.agent))}
         <h2>What is asked</h2>
-        ${list(facts.what)}
+        ${factList(facts.what)}
         <h2>Why a person is asked</h2>
-        ${list([...facts.why, ...standingFacts(row).filter(({ label }) => label === 'digest')])}
+        ${factList([...facts.why, ...standingFacts(row).filter(({ label }) => label === 'digest')])}
       </div>
       <aside aria-label="Answer">${answering(row, reader, typed)}</aside>
     </div>
     <h2>What led here, and how it stands</h2>
-    ${list([...facts.context, ...standingFacts(row).filter(({ label }) => label !== 'digest')])}
+    ${factList([...facts.context, ...standingFacts(row).filter(({ label }) => label !== 'digest')])}
     <p class="screen"><a href="/tasks/${row.task}">The task it belongs to</a></p>`
   return pageOf({
     status: typed?.status ?? 200,
@@ -105,7 +105,7 @@ function grouped(facts: readonly Fact[]): Readonly<Record<Group, readonly Fact[]
 }
 
 /** What says nothing is left out: not every kind of approval has every fact. */
-function list(facts: readonly Fact[]): Html {
+function factList(facts: readonly Fact[]): Html {
   const told = facts.filter(({ values }) => values.some((value) => value.trim() !== ''))
   return html`<dl>
     ${told.map(
@@ -188,16 +188,11 @@ function answerForm(row: ApprovalRow, shell: Shell, typed: Typed | null): Html {
   return html`<form class="card" method="post" action="/approvals/${row.id}">
     <h2>Your answer</h2>
     <p>Approving is for exactly what this page shows, once.${quorum} Policy judges it again, as it is then.</p>
-    ${hidden(shell)}${reasonFilled('reason', before('reason'))}${row.single ? null : wider}
+    ${hidden(shell)}${reasonField('reason', before('reason'))}${row.single ? null : wider}
     <div class="row">
       <button class="go" name="verb" value="approve">Approve</button><button class="no" name="verb" value="decline">Decline</button>
     </div>
   </form>`
-}
-
-function reasonFilled(id: string, text: string): Html {
-  return html`<label for="${id}">Reason <small>(stands in the ledger)</small></label>
-    <textarea id="${id}" name="reason" rows="2" required maxlength="500" autocomplete="off">${text}</textarea>`
 }
 
 function breaking(row: ApprovalRow, shell: Shell): Html {

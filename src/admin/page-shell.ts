@@ -118,10 +118,10 @@ export function hidden({ csrf }: Shell, members: Readonly<Record<string, string>
   return html`<input type="hidden" name="csrf" value="${csrf}" />${more}`
 }
 
-/** Why somebody does this: several lines are taken as one. */
-export function reasonField(id: string): Html {
+/** Why somebody does this: several lines are taken as one. `text`: what was typed before. */
+export function reasonField(id: string, text = ''): Html {
   return html`<label for="${id}">Reason <small>(stands in the ledger)</small></label>
-    <textarea id="${id}" name="reason" rows="2" required maxlength="500" autocomplete="off"></textarea>`
+    <textarea id="${id}" name="reason" rows="2" required maxlength="500" autocomplete="off">${text}</textarea>`
 }
 
 /** A time in a list: how far off, and the hour, or the day when that is another. */

@@ -49,8 +49,9 @@ async function list({ shell }: Visit, { state, clock }: TaskPartOptions): Promis
   const ids = new Set(live.map(({ id }) => id))
   // one whose parent has ended stands by itself
   const roots = live.filter(({ parent }) => parent === null || !ids.has(parent)).toSorted((a, b) => b.opened - a.opened)
-  const over = await Promise.all((['completed', 'revoked', 'expired'] as const).map((one) => state.tasks({ state: one, limit: 20 })))
-  const ended = over.flat().toSorted((a, b) => (b.ended?.at ?? 0) - (a.ended?.at ?? 0))
+  const over: TaskRow[] = []
+  for (const one of ['completed', 'revoked', 'expired'] as const) over.push(...(await state.tasks({ state: one, limit: 20 })))
+  const ended = over.toSorted((a, b) => (b.ended?.at ?? 0) - (a.ended?.at ?? 0))
   const trees = await Promise.all(roots.map((row) => treeOf(state, row)))
   const last = await Promise.all(ended.slice(0, 20).map((row) => treeOf(state, row)))
   return tasksPage({ trees, ended: last.map((node) => ({ ...node, children: [] })), now: clock() }, shell)

@@ -62,13 +62,51 @@ describe('roles at the admin port', () => {
     expect((await asPerson(rig, ['owners'], 'POST', path, { reason: 'fine' })).status).toBe(200)
   })
 
+  test('the local key may do everything, and what it says of a name stands in the ledger as said by the local key', async () => {
+    const { task } = await rig.asked()
+    const said = { reason: 'night shift', by: 'oncall' }
+    const kill = await rig.admin('/v1/kills', { scope: 'tool', name: 'x.y', ...said })
+    const opened = await rig.admin('/v1/tasks', { agent: agentId, purpose: 'look', ...said })
+    for (const [path, body] of [
+      [`/v1/kills/${String(kill.json['id'])}/lift`, said],
+      [`/v1/tasks/${String(opened.json['id'])}/pause`, said],
+      [`/v1/tasks/${String(opened.json['id'])}/resume`, said],
+      [`/v1/tasks/${String(opened.json['id'])}/complete`, said],
+      [`/v1/tasks/${task}/revoke`, said],
+      [`/v1/agents/${encodeURIComponent(agentId)}/suspend`, said],
+      [`/v1/agents/${encodeURIComponent(agentId)}/resume`, said],
+      [`/v1/callers/${encodeURIComponent(agentId)}/clear-sensitivity`, said],
+    ] as const)
+      expect([path, (await rig.admin(path, body)).status]).toEqual([path, 200])
+    const signal = `/v1/signals/caller/${encodeURIComponent(agentId)}/scanned`
+    expect((await rig.localKeyAsk('PUT', signal, { ...said, value: true, ttl: '1m' })).status).toBe(200)
+    expect((await rig.localKeyAsk('DELETE', signal, said)).status).toBe(200)
+    const mine = rig.running.entries().filter(({ by }) => by === 'person:oncall')
+    expect(mine.map(({ event, detail }) => [event, (detail as { method?: string }).method])).toEqual(
+      [
+        'kill.engaged',
+        'task.opened',
+        'kill.lifted',
+        'task.paused',
+        'task.resumed',
+        'task.completed',
+        'task.revoked',
+        'agent.suspended',
+        'agent.resumed',
+        'caller.sensitivity-cleared',
+        'signal.given',
+        'signal.withdrawn',
+      ].map((event) => [event, 'local-key']),
+    )
+  })
+
   test('a viewer of a task is no operator of it, by no way to say so', async () => {
     const { task } = await rig.asked()
     for (const verb of ['pause', 'resume', 'complete', 'revoke'])
       expect((await asPerson(rig, ['staff', 'approvers'], 'POST', `/v1/tasks/${task}/${verb}`, { reason: 'x', by: 'admin' })).status).toBe(
         403,
       )
-    expect(await rig.running.sidecar.foundation.state.task(task)).toMatchObject({ state: 'active' })
+    expect(rig.running.sidecar.foundation.state.task(task)).toMatchObject({ state: 'active' })
   })
 
   test('an agent that sits on loopback has no role, with no token of its own', async () => {
