@@ -53,6 +53,7 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
   const { shell, now } = reader
   const broken = isBroken(row)
   const facts = grouped(askedFacts(row.shown))
+  const answer = answering(row, reader, typed)
   const body = html`<div class="head">
       ${badge(`${row.shown.risk} risk`, row.shown.risk)} ${badge(broken ? 'BREAK-GLASS' : row.state, broken ? 'stop' : row.state)}<span
         class="soft"
@@ -61,7 +62,7 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
     </div>
     <h1>${broken ? 'BREAK-GLASS: ' : ''}${visible(row.shown.title)}</h1>
     ${noted(typed?.note ?? null)}
-    <div class="split">
+    <div class="${answer === null ? 'whole' : 'split'}">
       <div>
         <h2>Who asks</h2>
         ${factList(facts.who.filter(({ label }) => label !== 'caller' || row.shown.caller !== row.shown.agent))}
@@ -70,7 +71,7 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
         <h2>Why a person is asked</h2>
         ${factList([...facts.why, ...standingFacts(row).filter(({ label }) => label === 'digest')])}
       </div>
-      <aside aria-label="Answer">${answering(row, reader, typed)}</aside>
+      ${answer === null ? null : html`<aside aria-label="Answer">${answer}</aside>`}
     </div>
     <h2>What led here, and how it stands</h2>
     ${factList([...facts.context, ...standingFacts(row).filter(({ label }) => label !== 'digest')])}
@@ -117,7 +118,7 @@ function factList(facts: readonly Fact[]): Html {
 }
 
 function valuesOf({ form: shape, values }: Fact): Piece {
-  if (shape === 'block') return html`<pre tabindex="0">${values.join('\n')}</pre>`
+  if (shape === 'block') return html`<pre>${values.join('\n')}</pre>`
   if (shape === 'line') return values.join('')
   return values.length === 1
     ? (values[0] ?? '')

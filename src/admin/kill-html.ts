@@ -84,8 +84,7 @@ function engaging(shell: Shell, { scope, name, reason }: Typed): Html {
           ><input type="text" id="name" name="name" required maxlength="512" autocomplete="off" value="${name}" />
         </div>
       </div>
-      <label for="reason">Reason <small>(stands in the ledger)</small></label>
-      <textarea id="reason" name="reason" rows="2" required maxlength="500" autocomplete="off">${reason}</textarea>
+      ${reasonField('reason', reason)}
       <div class="row"><button class="hard">Stop it now</button></div>
     </form>
     <details class="broken screen">

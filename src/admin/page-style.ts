@@ -12,7 +12,7 @@ header nav a:hover{border-color:var(--line)}header nav a[aria-current]{border-co
 :focus-visible{outline:3px solid var(--link);outline-offset:2px}
 h1{font-size:1.5rem;line-height:1.25;margin:1rem 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.1rem;margin:2rem 0 .5rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}p{margin:.5rem 0}
 .soft,small{color:var(--soft);font-size:.9rem}code,pre,.mono{font:.875rem/1.5 ui-monospace,monospace;overflow-wrap:anywhere}
-pre{white-space:pre-wrap;margin:0;padding:.5rem .75rem;background:var(--card);border:1px solid var(--line);border-radius:6px;max-height:24rem;overflow:auto}
+pre{white-space:pre-wrap;margin:0;padding:.5rem .75rem;background:var(--card);border:1px solid var(--line);border-radius:6px}
 .badge{display:inline-block;padding:0 .6rem;border:1px solid currentColor;border-radius:1rem;font-size:.85rem;font-weight:600;color:var(--soft);white-space:nowrap}
 .badge.high,.badge.critical,.badge.stop{color:var(--stop)}.badge.medium,.badge.pending,.badge.paused{color:var(--warn)}.badge.low,.badge.approved,.badge.active{color:var(--go)}
 .badge.critical,.badge.stop{background:var(--stop);color:var(--back);border-color:var(--stop)}
@@ -23,7 +23,7 @@ dt,dd{margin:0;padding:.4rem 0;border-bottom:1px solid var(--line);min-width:0}d
 .item{display:grid;grid-template-columns:minmax(0,1fr) 15rem 14rem;gap:0 1rem;padding:.7rem 0;border-bottom:1px solid var(--line);align-items:start}.item>*{min-width:0;overflow-wrap:anywhere}
 .item a{font-weight:600}.item small{display:block}
 .card,fieldset{border:1px solid var(--line);border-radius:8px;background:var(--card);padding:1rem;margin:1rem 0;min-width:0}legend{font-weight:600;padding:0 .4rem}.card h2,.split h2:first-child{margin-top:0}.card>:last-child{margin-bottom:0}legend+label{margin-top:0}
-.split{display:grid;grid-template-columns:minmax(0,1fr) 22rem;gap:0 2.5rem;align-items:start;margin-top:1.25rem}.split>aside{position:sticky;top:1rem}.split .card{margin-top:0}
+.split{display:grid;grid-template-columns:minmax(0,1fr) 22rem;gap:0 2.5rem;align-items:start;margin-top:1.25rem}.split>aside{position:sticky;top:1rem}.split>aside>:first-child{margin-top:0}
 .title{display:flex;flex-wrap:wrap;gap:0 1rem;align-items:center;justify-content:space-between}
 label{display:block;font-weight:600;margin:.8rem 0 .25rem}label small,.check small{font-weight:400}.check{display:flex;gap:.6rem;align-items:flex-start;font-weight:400;margin:.15rem 0;padding:.25rem 0}.check input{flex:none;margin:.3rem 0 0;width:1.1rem;height:1.1rem}
 input[type=text],textarea,select{width:100%;font:inherit;color:inherit;background:var(--back);border:1px solid var(--soft);border-radius:6px;padding:.5rem .6rem}
@@ -37,5 +37,5 @@ details{margin:1rem 0}summary{cursor:pointer;padding:.4rem 0;font-weight:600}.br
 .empty{padding:2.5rem 1rem;text-align:center;color:var(--soft);border:1px dashed var(--line);border-radius:8px}
 @media(max-width:60rem){.split{grid-template-columns:minmax(0,1fr)}.split>aside{position:static;margin-top:1.5rem}}
 @media(max-width:40rem){dl,.item,.pair{grid-template-columns:1fr}dt{border:0;padding-bottom:0;font-size:.9rem}dd{padding-top:0}.row>*{flex:1 1 100%;text-align:center}.list .list{margin-left:.25rem}}
-@media print{header,form,.skip,.button,.screen{display:none}main{max-width:none;padding:0}details>*{display:block}pre{max-height:none}:root{--ink:#000;--back:#fff;--soft:#333;--line:#999;--card:#fff;--tint:#fff}}
+@media print{header,form,.skip,.button,.screen{display:none}main{max-width:none;padding:0}details>*{display:block}:root{--ink:#000;--back:#fff;--soft:#333;--line:#999;--card:#fff;--tint:#fff}}
 `

@@ -4,7 +4,7 @@ import type { ApprovalRow } from '../state/approvals.ts'
 import type { TaskRow } from '../state/state.ts'
 import type { Answer } from './answer.ts'
 import { html, type Html, type Piece } from './html.ts'
-import { badge, briefTime, hidden, noted, pageOf, shortName, timeOf, type Shell } from './page-shell.ts'
+import { badge, briefTime, hidden, noted, pageOf, reasonField, shortName, timeOf, type Shell } from './page-shell.ts'
 import { allows } from './roles.ts'
 import type { TreeNode } from './task-tree.ts'
 
@@ -69,6 +69,7 @@ export function taskPage(
 ): Answer {
   const { row, tree, approvals, waiting, token, now } = sheet
   const { intent } = row
+  const hand = acts(row, shell, { waiting, reason: typed?.reason ?? '' })
   const held =
     waiting === null
       ? null
@@ -76,22 +77,9 @@ export function taskPage(
   const body = html`<div class="head">${badge(row.state)} <span class="soft mono">${row.id}</span></div>
     <h1>${visible(intent.purpose)}</h1>
     ${noted(typed?.note ?? null)}${held}
-    <div class="split">
-      <div>
-        <h2>Who</h2>
-        <dl>
-          ${fact('agent', html`<span class="mono">${visible(row.caller)}</span>`)}${fact('opened by', visible(row.openedBy ?? row.caller))}
-          ${fact('on behalf of', visible(row.onBehalfOf?.subject ?? 'nobody'))}${fact('opened', timeOf(row.opened, now))}
-          ${row.ended === null ? fact('ends', timeOf(row.expires, now)) : fact('ended', html`${timeOf(row.ended.at, now)} by ${visible(row.ended.by)}: ${visible(row.ended.cause)}`)}
-          ${row.paused === null ? null : fact('paused', html`${timeOf(row.paused.at, now)} by ${visible(row.paused.by)}: ${visible(row.paused.reason)}`)}
-        </dl>
-        <h2>What it may do</h2>
-        <dl>
-          ${fact('tools', all(intent.tools))}${fact('resources', all(intent.resources))}${fact('data', all(intent.data))}${fact('egress', all(intent.egress))}
-          ${fact('budget', budgetOf(tree))}${fact('has read', all(tree.sensitivity))}
-        </dl>
-      </div>
-      <aside aria-label="Act on it">${acts(row, shell, { waiting, reason: typed?.reason ?? '' })}</aside>
+    <div class="${hand === null ? 'whole' : 'split'}">
+      <div>${factsOf(row, tree, now)}</div>
+      ${hand === null ? null : html`<aside aria-label="Act on it">${hand}</aside>`}
     </div>
     ${asked(approvals, now)}
     ${
@@ -108,10 +96,27 @@ export function taskPage(
         : html`<details class="screen">
             <summary>Token for the agent</summary>
             <p class="soft">Opens nothing by itself: only this agent can use it, in the header Countersign-Task.</p>
-            <pre tabindex="0">${token}</pre>
+            <pre>${token}</pre>
           </details>`
     }`
   return pageOf({ status: typed?.status ?? 200, title: visible(intent.purpose), body, shell, section: 'tasks' })
+}
+
+/** Who it is of, and how far it goes. */
+function factsOf(row: TaskRow, tree: TreeNode, now: number): Html {
+  const { intent, paused, ended } = row
+  return html`<h2>Who</h2>
+    <dl>
+      ${fact('agent', html`<span class="mono">${visible(row.caller)}</span>`)}${fact('opened by', visible(row.openedBy ?? row.caller))}
+      ${fact('on behalf of', visible(row.onBehalfOf?.subject ?? 'nobody'))}${fact('opened', timeOf(row.opened, now))}
+      ${ended === null ? fact('ends', timeOf(row.expires, now)) : fact('ended', html`${timeOf(ended.at, now)} by ${visible(ended.by)}: ${visible(ended.cause)}`)}
+      ${paused === null ? null : fact('paused', html`${timeOf(paused.at, now)} by ${visible(paused.by)}: ${visible(paused.reason)}`)}
+    </dl>
+    <h2>What it may do</h2>
+    <dl>
+      ${fact('tools', all(intent.tools))}${fact('resources', all(intent.resources))}${fact('data', all(intent.data))}${fact('egress', all(intent.egress))}
+      ${fact('budget', budgetOf(tree))}${fact('has read', all(tree.sensitivity))}
+    </dl>`
 }
 
 function branch(node: TreeNode, now: number): Html {
@@ -197,9 +202,7 @@ function acts(row: TaskRow, shell: Shell, { waiting, reason }: { readonly waitin
       Pausing refuses its calls until a person resumes it. Completing and revoking end it for good, with what it handed on: open calls are
       cut, credentials taken back.
     </p>
-    ${hidden(shell)}
-    <label for="reason">Reason <small>(stands in the ledger)</small></label>
-    <textarea id="reason" name="reason" rows="2" required maxlength="500" autocomplete="off">${reason}</textarea>
+    ${hidden(shell)} ${reasonField('reason', reason)}
     <div class="row">
       ${first}${waiting !== null && row.state === 'active' ? button('resume', 'Let the session go on', 'go') : null}${button('complete', 'Complete', '')}${button('revoke', 'Revoke', 'no')}<a
         class="button no"

@@ -23,8 +23,8 @@ export const who = z
 
 const people = z
   .union([who, z.array(who).max(1000)])
-  .transform((named) => [named].flat())
   .default([])
+  .transform((named) => [named].flat())
 
 const url = z.url().refine(isSafeEndpoint, 'must be https, or http on loopback')
 

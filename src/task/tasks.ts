@@ -115,7 +115,8 @@ export class Tasks {
     const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
     if (paused === null) throw await this.#whyNot(row.id)
     this.#options.paused?.(paused)
-    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason, method: by.method } })
+    const detail = { by: by.kind, reason, method: by.method }
+    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail })
     await Promise.all([told, ...pauseHanging(this.#options, paused, by.name)])
     return paused
   }
@@ -234,7 +235,8 @@ export class Tasks {
   async #goOn(row: TaskRow, by: Named, { cause, session }: Held): Promise<TaskRow> {
     const { state, event } = this.#options
     const change = { session, ...this.#now() }
-    await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by: by.name, detail: { cause, ...change, method: by.method } })
+    const detail = { cause, ...change, method: by.method }
+    await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by: by.name, detail })
     const after = await state.reauthoriseTask(row.id, change)
     if (after === null) throw await this.#whyNot(row.id)
     this.sessions.allow(row.id, row.revision === after.revision ? [row.session, session] : [session], after.revision)
