@@ -88,6 +88,14 @@ const engines: readonly Engine[] = [
   spire('spire-server', '1', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
   spire('spire-agent', '0', 'is a real Workload API for one suite, which says so when it is absent'),
   {
+    name: 'chromium',
+    needed: 'is the browser in which the page of the admin port is looked at',
+    optional: false,
+    how: { fresh: null, steps: apt('chromium', 'fonts-liberation'), binary: null },
+    missing: `install Chromium, so that \`chromium\` is on the PATH, ${install}`,
+    check: { tool: systems('chromium'), args: ['--version'], says: 'Chromium ' },
+  },
+  {
     name: 'envoy',
     needed: 'is a plain proxy that the bench compares with',
     optional: true,
@@ -177,6 +185,15 @@ function pip(...args: readonly string[]): Step {
     args: ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...args],
     env: { PIP_ROOT_USER_ACTION: 'ignore' },
   }
+}
+
+/** What a Debian machine has packages for; it takes root. */
+function apt(...packages: readonly string[]): Step[] {
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  return [
+    { tool: 'apt-get', args: ['update', '-q'], env },
+    { tool: 'apt-get', args: ['install', '-qy', '--no-install-recommends', ...packages], env },
+  ]
 }
 
 /** The same bytes from the same sources, wherever they lie. */

@@ -4,11 +4,13 @@ import type { AdminOptions } from './admin/admin.ts'
 import { makeChat } from './admin/chat.ts'
 import { cookieName } from './admin/cookies.ts'
 import { Desk } from './admin/desk.ts'
-import { Oidc } from './admin/oidc.ts'
+import { Oidc, type OidcOptions } from './admin/oidc.ts'
 import { makePages } from './admin/page.ts'
 import { Sessions } from './admin/sessions.ts'
-import { makeSignIn, type Browsers } from './admin/sign-in.ts'
+import { rolesOf, type Role, type RoleRules } from './admin/roles.ts'
+import { makeSignIn, ofSession, type Browsers } from './admin/sign-in.ts'
 import { thumbprint, type KnownKey } from './admin/signed-request.ts'
+import type { Part } from './admin/visit.ts'
 import { nameOf, openChannel } from './approve/registry.ts'
 import type { Channel } from './approve/channel.ts'
 import { secretReader } from './config/keys.ts'
@@ -23,12 +25,20 @@ import { signer } from './notify/webhook.ts'
 import type { Secret } from './secret.ts'
 import { makeSeal } from './state/seal.ts'
 
-export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat'> {
+export interface PeopleOptions {
+  /** The configuration in force: who may do what is looked up for each request. */
+  readonly inForce: () => Loaded
+  readonly refused: AdminOptions['refused']
+  /** What the page shows, and lets people do. */
+  readonly parts: (desk: Desk) => readonly Part[]
+}
+
+export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat' | 'rolesOf' | 'refused'> {
   readonly desk: Desk
 }
 
-/** Takes the configuration the process began with, which fixes the ways in, and looks up the one in force for who may do what. */
-export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () => Loaded): People {
+/** Takes the configuration the process began with, which fixes the ways in. */
+export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, refused, parts }: PeopleOptions): People {
   const { clock } = on
   const config = (): Config => inForce().config
   const desk = new Desk({
@@ -39,7 +49,8 @@ export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () 
       breakGlass: config().approve.break_glass,
     }),
   })
-  const browsers = browsersOf(loaded, on, config)
+  const roles: AdminOptions['rolesOf'] = (who) => rolesOf(who, roleRules(config()))
+  const browsers = browsersOf(loaded, on, { config, admits: (person) => roles(ofSession({ person })).length > 0 })
   const realm = realmOf(on.recorder.publicKey())
   const born = clock()
   const memory = new ProofMemory(born)
@@ -47,8 +58,16 @@ export function people(loaded: Loaded, on: Foundation, key: Secret, inForce: () 
   const channels = (): ReadonlyMap<string, Channel> => on.approvalNotices.channels
   return {
     desk,
+    rolesOf: roles,
+    refused,
     ask: makeSignIn({ key, realm, keys, memory, born, clock, browsers }),
-    pages: makePages({ browsers, desk, open: () => [...channels().values()].some(({ type }) => type === 'page') }),
+    pages: makePages({
+      browsers,
+      rolesOf: roles,
+      refused,
+      parts: parts(desk),
+      open: () => [...channels().values()].some(({ type }) => type === 'page'),
+    }),
     chat: makeChat({ channels, desk }),
   }
 }
@@ -71,7 +90,11 @@ export function tellingOf({ config, folder }: Loaded, { clock, env, issuer }: Pi
   }
 }
 
-function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inForce: () => Config): Browsers | null {
+interface InForce extends Pick<OidcOptions, 'admits'> {
+  readonly config: () => Config
+}
+
+function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inForce: InForce): Browsers | null {
   const settings = config.admin.sign_in.oidc
   const origin = originOf(config)
   if (settings === undefined || origin === null) return null
@@ -84,10 +107,18 @@ function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inFo
     // what a browser keeps while its person is away is good for this process alone
     seal: makeSeal(randomBytes(32)),
     names: () =>
-      new Map(inForce().admin.approvers.flatMap(({ subject, name }) => (subject === undefined ? [] : [[subject, name] as const]))),
+      new Map(inForce.config().admin.approvers.flatMap(({ subject, name }) => (subject === undefined ? [] : [[subject, name] as const]))),
+    admits: inForce.admits,
   })
   const cookie = cookieName('countersign', origin.startsWith('https:'))
   return { oidc, sessions: new Sessions(settings, clock), origin, cookie }
+}
+
+/** Who has which role, as a configuration says. */
+function roleRules({ admin }: Config): RoleRules {
+  const { roles, sign_in: signIn, approvers } = admin
+  const entries = new Map(approvers.map((entry): [string, readonly Role[] | null] => [entry.name, entry.roles ?? null]))
+  return { named: roles, approvers: signIn.oidc?.approvers ?? [], entries }
 }
 
 /** The registered keys; read anew when the configuration was swapped. */
@@ -107,7 +138,7 @@ function keysOf({ admin }: Config): ReadonlyMap<string, KnownKey> {
   for (const { name, key: text, groups, subject } of admin.approvers) {
     const key = text === undefined ? null : approverKey(text)
     const aliases = subject === undefined ? [name] : [name, subject]
-    if (key !== null) keys.set(thumbprint(key), { key, person: { name, aliases, groups } })
+    if (key !== null) keys.set(thumbprint(key), { key, person: { name, aliases, groups, entry: name } })
   }
   return keys
 }

@@ -1,17 +1,23 @@
 /** What people and machines of the operator are answered: the admin port and the health port. */
 import { dirname, resolve } from 'node:path'
 import { makeAdmin } from './admin/admin.ts'
+import { approvalPart } from './admin/approval-page.ts'
+import type { Offered } from './admin/asked-task.ts'
 import { agentNoun } from './admin/agents.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
 import type { Desk } from './admin/desk.ts'
+import { killPart } from './admin/kill-page.ts'
 import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
+import { openPart } from './admin/open-page.ts'
 import { signalNoun } from './admin/signals.ts'
 import type { serve } from './admin/serve.ts'
+import { taskPart } from './admin/task-page.ts'
 import { taskNoun } from './admin/tasks.ts'
+import type { Part } from './admin/visit.ts'
 import type { Foundation } from './foundation.ts'
 import { people } from './people.ts'
 import type { Wiring } from './wire.ts'
@@ -44,9 +50,13 @@ export function healthPort(told: Told): Answers {
 /** The admin API. Its key file is made when it is not there. */
 export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
-  const { recorder, policy, credential, state } = told.foundation
+  const { recorder, policy, credential, state, log } = told.foundation
   const key = localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`))
-  const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, () => told.wiring.loaded)
+  const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, {
+    inForce: () => told.wiring.loaded,
+    refused: ({ name, method }, act) => log.warn({ person: name, method, act }, 'a person may not do that: their role is not enough'),
+    parts: (at) => partsOf(told, at),
+  })
   return makeAdmin({
     ...ways,
     nouns: nounsOf(told, desk),
@@ -75,11 +85,29 @@ function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
     signals: signalNoun({ signals, book: state.signals }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),
-    callers: callerNoun(async (caller, { by, reason }) => {
-      await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason } })
+    callers: callerNoun(async (caller, { by, reason, method }) => {
+      await recorder.event({ kind: 'caller.sensitivity-cleared', caller, by: `person:${by}`, detail: { reason, method } })
       state.clearSensitivity(caller)
     }),
   }
+}
+
+/** One line a part of the page. */
+function partsOf(told: Told, desk: Desk): readonly Part[] {
+  const { state, tasks, tokens, kills, clock } = told.foundation
+  return [
+    approvalPart(desk, clock),
+    openPart({ tasks, clock, agents: () => told.wiring.agents, catalogue: () => catalogueOf(told) }),
+    taskPart({ state, tasks, tokens, desk, clock }),
+    killPart({ kills, book: state.kills, known: (stop) => isKnown(stop, told), clock }),
+  ]
+}
+
+/** The tools that are configured, by route. */
+function catalogueOf({ wiring }: Told): readonly Offered[] {
+  return Object.entries(wiring.loaded.config.forward.routes).flatMap(([route, { tools }]) =>
+    tools.map(({ name, effect, risk }) => ({ name, route, effect, risk })),
+  )
 }
 
 /** Whether a kill stops something that is there now. */

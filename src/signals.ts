@@ -29,6 +29,8 @@ export interface Given {
   /** `person:<name>`. */
   readonly by: string
   readonly reason: string
+  /** How the person came in. */
+  readonly method?: string
 }
 
 export interface SignalsOptions {
@@ -66,14 +68,14 @@ export class Signals {
   async give(given: Given): Promise<SignalRow> {
     const { book, clock, event } = this.#options
     check(given)
-    const { ttl, ...what } = given
+    const { ttl, method, ...what } = given
     const whose = await this.#whose(given)
     const at = clock()
     const row: SignalRow = { ...what, at, expires: at + ttl }
     const { by, ...detail } = row
     const others = await book.signals(given)
     if (others.length >= mostOfKey && !others.some(({ name }) => name === given.name)) throw tooMany(given)
-    await event({ kind: 'signal.given', ...whose, by, detail })
+    await event({ kind: 'signal.given', ...whose, by, detail: { ...detail, method } })
     if ((await book.give(row)) === null) throw tooMany(given)
     this.#options.changed(whose)
     return row
@@ -82,14 +84,14 @@ export class Signals {
   /** Null when there is none. It counts no more before that is in the ledger. */
   async withdraw(
     { scope, key, name }: Pick<Given, 'scope' | 'key' | 'name'>,
-    { by, reason }: Pick<Given, 'by' | 'reason'>,
+    { by, reason, method }: Pick<Given, 'by' | 'reason' | 'method'>,
   ): Promise<SignalRow | null> {
     const { book, event, changed } = this.#options
     const row = await book.withdraw(scope, key, name)
     if (row === null) return null
     const whose = scope === 'caller' ? { caller: key } : scope === 'task' ? await this.#ofTask(key) : {}
     changed(whose)
-    await event({ kind: 'signal.withdrawn', ...whose, by, detail: { scope, key, name, reason } })
+    await event({ kind: 'signal.withdrawn', ...whose, by, detail: { scope, key, name, reason, method } })
     return row
   }
 

@@ -4,14 +4,19 @@ import { Refusal } from '../refusal.ts'
 import { problem, readText, send, type Answer } from './answer.ts'
 import type { ChatPort } from './chat.ts'
 import { statusOf } from './desk.ts'
-import { readObject, type Noun, type SignedIn } from './noun.ts'
+import { readObject, type AdminCall, type Noun, type SignedIn } from './noun.ts'
 import type { Pages } from './page.ts'
+import { actOf, whyNot, type Act, type Role } from './roles.ts'
 import { isAnswer, type Ask } from './sign-in.ts'
 import { streamLedger, type LedgerLine } from './stream.ts'
 
 export interface AdminOptions {
   /** Who asks. */
   readonly ask: Ask
+  /** What they may do, as it is now. */
+  readonly rolesOf: (who: SignedIn) => readonly Role[]
+  /** Told of somebody who was not allowed to do something. */
+  readonly refused: (who: SignedIn, act: Act) => void
   readonly pages: Pages
   readonly chat: ChatPort
   /** What stands under `/v1/<noun>`. */
@@ -25,7 +30,7 @@ export interface AdminOptions {
 
 /**
  * The admin API of people and the CLI, under `/v1/`, and the page for browsers. Never open, also not on loopback, which the agent shares:
- * every request of the API carries the local key, or comes from a person who is signed in. Browsers only with a session, from our own page.
+ * every request of the API carries the local key, or comes from a person who is signed in and has the role for it. Browsers only with a session, from our own page.
  */
 export function makeAdmin(options: AdminOptions): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
@@ -40,8 +45,15 @@ export function makeAdmin(options: AdminOptions): (request: IncomingMessage, res
     try {
       const who = await options.ask(request, body)
       if (isAnswer(who)) return send(response, who)
-      if (url.pathname === '/v1/logs' && request.method === 'GET') return await streamLedger(request, response, url, options)
-      send(response, (await answer(request.method ?? 'GET', url, who, body, options)) ?? problem(404, 'nothing is here'))
+      const path = piecesOf(url)
+      const method = request.method ?? 'GET'
+      const act = actOf(method, path)
+      if (act === null) return send(response, problem(404, 'nothing is here'))
+      const why = whyNot(options.rolesOf(who), act)
+      if (why !== null) options.refused(who, act)
+      if (why !== null) return send(response, problem(403, why))
+      if (act === 'logs.read') return await streamLedger(request, response, url, options)
+      send(response, await answer({ method, path, query: url.searchParams, who, body: () => readObject(body) }, options))
     } catch (error) {
       if (response.headersSent) throw error
       send(response, failure(error))
@@ -49,18 +61,19 @@ export function makeAdmin(options: AdminOptions): (request: IncomingMessage, res
   }
 }
 
-async function answer(
-  method: string,
-  url: URL,
-  who: SignedIn,
-  body: () => Promise<string>,
-  { nouns, status }: AdminOptions,
-): Promise<Answer | null> {
-  const [, version, name, ...path] = url.pathname.split('/').map((piece) => decodeURIComponent(piece))
-  if (version !== 'v1' || name === undefined) return null
-  if (name === 'status' && path.length === 0 && method === 'GET') return { status: 200, json: status() }
+/** Decoded, what stands below `/v1/`; nothing for any other path. Throws URIError. */
+function piecesOf({ pathname }: URL): readonly string[] {
+  if (!pathname.startsWith('/v1/')) return []
+  return pathname
+    .split('/')
+    .slice(2)
+    .map((piece) => decodeURIComponent(piece))
+}
+
+async function answer({ path: [name = '', ...path], ...call }: AdminCall, { nouns, status }: AdminOptions): Promise<Answer> {
+  if (name === 'status') return { status: 200, json: status() }
   const noun = Object.hasOwn(nouns, name) ? nouns[name] : undefined
-  return noun === undefined ? null : noun({ method, path, query: url.searchParams, who, body: () => readObject(body) })
+  return (await noun?.({ ...call, path })) ?? problem(404, 'nothing is here')
 }
 
 function failure(error: unknown): Answer {

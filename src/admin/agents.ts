@@ -1,7 +1,7 @@
 /** Registrations of agents as people see them and act on them. */
 import { missingRoles, ownerRoles } from '../task/lifecycle.ts'
 import { notLive } from '../task/agents.ts'
-import { RegistrationFault, type Registered, type Registrations } from '../task/registrations.ts'
+import { RegistrationFault, type By, type Registered, type Registrations } from '../task/registrations.ts'
 import { problem, type Answer } from './answer.ts'
 import { wordsOf, type AdminCall, type Noun, type Words } from './noun.ts'
 
@@ -50,8 +50,8 @@ const verbs = new Map<string, (registrations: Registrations, id: string, asked: 
   ['retire', (registrations, id, { words }) => registrations.retire(id, byOf(words))],
 ])
 
-function byOf({ by, reason }: Words): { readonly by: string; readonly reason: string } {
-  return { by: `person:${by}`, reason }
+function byOf({ by, reason, method }: Words): By {
+  return { by: `person:${by}`, reason, method }
 }
 
 function proposed(registrations: Registrations, body: Body | null, words: Words): Promise<Registered> {
@@ -64,7 +64,7 @@ function proposed(registrations: Registrations, body: Body | null, words: Words)
 function accepted(registrations: Registrations, id: string, { call: { who }, body, words }: Asked): Promise<Registered> {
   const role = ownerRoles.find((one) => one === body?.['role'])
   if (role === undefined) throw new RegistrationFault('malformed', `role is one of ${ownerRoles.join(', ')}`)
-  return registrations.accept(id, role, { name: words.by, groups: who.name === null ? null : who.groups }, words.reason)
+  return registrations.accept(id, role, { name: words.by, groups: who.name === null ? null : who.groups, method: who.method }, words.reason)
 }
 
 /** As people see it: times as text, and why it is not live. */

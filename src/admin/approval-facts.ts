@@ -12,10 +12,11 @@ export interface Fact {
 
 /** Takes an approval, gives everything that its `shown` holds and how it stands. */
 export function factsOf(row: ApprovalRow): readonly Fact[] {
-  return [...asked(row.shown), ...standing(row)]
+  return [...askedFacts(row.shown), ...standingFacts(row)]
 }
 
-function asked(shown: Shown): Fact[] {
+/** What is asked, by whom and why. */
+export function askedFacts(shown: Shown): Fact[] {
   return [
     line('asks', shown.title),
     line('agent', shown.agent),
@@ -49,10 +50,12 @@ function asked(shown: Shown): Fact[] {
   ]
 }
 
-function standing(row: ApprovalRow): Fact[] {
+/** How it stands, and what it is bound to. */
+export function standingFacts(row: ApprovalRow): Fact[] {
   return [
     line('task', row.task),
     line('call', row.call),
+    line('digest', row.digest),
     line('policy', row.revision),
     list('who may answer', row.approvers.length === 0 ? ['any approver'] : row.approvers),
     list('who may not', row.excluded),

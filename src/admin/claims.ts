@@ -1,26 +1,29 @@
 /** From the claims of an issuer to a person. */
 import type { JWTPayload } from 'jose'
 import type { OidcSettings } from '../config/sign-in.ts'
-import { isNamed, SignInFault, type Person } from './person.ts'
+import { SignInFault, type Person } from './person.ts'
+import { noRole } from './roles.ts'
 
 export interface ClaimRules {
-  readonly settings: Pick<OidcSettings, 'approvers' | 'groups_claim' | 'name_claim'>
+  readonly settings: Pick<OidcSettings, 'groups_claim' | 'name_claim'>
   /** OIDC subject → the name of the person in `admin.approvers`. */
   readonly names: ReadonlyMap<string, string>
+  /** Whether they have any role here. */
+  readonly admits: (person: Person) => boolean
 }
 
 const mostGroups = 1000
 
-/** Takes verified claims, gives who that is. Throws `SignInFault` (403) for people whom nobody named as approvers. */
-export function personOf(claims: JWTPayload, { settings, names }: ClaimRules): Person {
+/** Takes verified claims, gives who that is. Throws `SignInFault` (403) for people to whom nobody gave a role. */
+export function personOf(claims: JWTPayload, { settings, names, admits }: ClaimRules): Person {
   const { sub = '' } = claims
-  const name = names.get(sub) ?? nameIn(claims, settings.name_claim)
+  const entry = names.get(sub) ?? null
+  const name = entry ?? nameIn(claims, settings.name_claim)
   if (name === null) throw new SignInFault(403, 'the issuer does not say what you are called')
   const told = claims[settings.groups_claim]
   const groups = Array.isArray(told) ? told.slice(0, mostGroups).filter((group) => typeof group === 'string' && isGroup(group)) : []
-  const person = { name, aliases: aliasesIn(claims, [sub, name]), groups }
-  if (!isNamed(person, [settings.approvers].flat()))
-    throw new SignInFault(403, 'you are known, and not among the approvers of this Countersign')
+  const person = { name, aliases: aliasesIn(claims, [sub, name]), groups, entry }
+  if (!admits(person)) throw new SignInFault(403, noRole)
   return person
 }
 

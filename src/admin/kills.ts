@@ -28,11 +28,14 @@ export function killNoun({ kills, book, known }: KillNounOptions): Noun {
     if (id === undefined) {
       const stop = readStop(given?.['scope'], given?.['name'])
       if ('fault' in stop) return problem(400, stop.fault)
-      return { status: 201, json: { ...engaged(await kills.engage({ ...stop, by, reason: words.reason })), known: known(stop) } }
+      return {
+        status: 201,
+        json: { ...engaged(await kills.engage({ ...stop, by, reason: words.reason, method: words.method })), known: known(stop) },
+      }
     }
     if (verb !== 'lift') return null
     try {
-      return { status: 200, json: shownKill(await kills.lift(id, by, words.reason)) }
+      return { status: 200, json: shownKill(await kills.lift(id, by, words.reason, words.method)) }
     } catch (error) {
       if (error instanceof KillFault) return problem(error.why === 'unknown' ? 404 : 409, error.message)
       throw error

@@ -11,6 +11,8 @@ export interface SignedIn {
   readonly groups: readonly string[]
   /** Other proven names of the same person, such as the OIDC subject: a chain of delegation may know the person by one of them. */
   readonly aliases?: readonly string[]
+  /** The entry of `admin.approvers` that the way in proves. */
+  readonly entry?: string | null
 }
 
 /** One request below a noun. */
@@ -27,10 +29,11 @@ export interface AdminCall {
 /** Answers a request; null: nothing is here. A Refusal that it throws is told with its title and reasons. */
 export type Noun = (call: AdminCall) => Promise<Answer | null>
 
-/** Why, and by whom. */
+/** Why, by whom, and how that was proven: what the local key says of a name nobody has proven. */
 export interface Words {
   readonly by: string
   readonly reason: string
+  readonly method: SignedIn['method']
 }
 
 /** Reads `{"reason": …, "by": …}`; null when they are not there. Who is proven to ask is who it is by, whatever the body says. */
@@ -38,7 +41,7 @@ export function wordsOf({ who }: Pick<AdminCall, 'who'>, body: Readonly<Record<s
   const { reason, by } = body ?? {}
   const name = who.name ?? by
   if (typeof reason !== 'string' || typeof name !== 'string' || reason.trim() === '' || name.trim() === '') return null
-  return { reason: reason.slice(0, 500), by: name.slice(0, 200) }
+  return { reason: reason.slice(0, 500), by: name.slice(0, 200), method: who.method }
 }
 
 /** Reads a JSON object; null when the body is none, or cannot be read. */

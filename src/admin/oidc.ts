@@ -22,6 +22,8 @@ export interface OidcOptions {
   readonly seal: Seal
   /** OIDC subject → the name of the person in `admin.approvers`, as it is now. */
   readonly names: () => ReadonlyMap<string, string>
+  /** Whether they have a role here, as it is now. */
+  readonly admits: (person: Person) => boolean
 }
 
 /** Away to the issuer: where to, and what the browser keeps. */
@@ -134,7 +136,8 @@ export class Oidc {
   }
 
   #person(claims: JWTPayload): Person {
-    return personOf(claims, { settings: this.#options.settings, names: this.#options.names() })
+    const { settings, names, admits } = this.#options
+    return personOf(claims, { settings, names: names(), admits })
   }
 
   #open(sealed: string): Kept {

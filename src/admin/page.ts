@@ -1,20 +1,26 @@
-/** The first page of the admin port: sign in, see what is asked, answer it. */
+/** The page of the admin port: sign in, and what its parts show and do. */
 import type { IncomingMessage } from 'node:http'
 import { ApprovalFault } from '../approve/fault.ts'
+import { KillFault } from '../kill/kills.ts'
 import { Refusal } from '../refusal.ts'
 import { problem, readText, type Answer } from './answer.ts'
-import { objectiveIn } from './approvals.ts'
 import { cookieName, readCookie, writeCookie } from './cookies.ts'
-import { statusOf, verbs, type Desk } from './desk.ts'
-import { approvalPage, faultPage, listPage, onward, signInPage, type Shell } from './page-html.ts'
+import { statusOf } from './desk.ts'
+import type { SignedIn } from './noun.ts'
+import { faultPage, onward, signInPage, type Shell } from './page-shell.ts'
 import { SignInFault } from './person.ts'
+import { noRole, type Act, type Role } from './roles.ts'
 import type { Session } from './sessions.ts'
 import { forged, ofSession, sessionOf, type Browsers } from './sign-in.ts'
+import { redirect, type Part, type Visit } from './visit.ts'
 
 export interface PageOptions {
   /** Null while nobody can sign in: then there is no page. */
   readonly browsers: Browsers | null
-  readonly desk: Desk
+  readonly rolesOf: (who: SignedIn) => readonly Role[]
+  readonly refused: (who: SignedIn, act: Act) => void
+  /** Asked in turn. */
+  readonly parts: readonly Part[]
   /** Whether the channel `page` is configured. */
   readonly open: () => boolean
 }
@@ -24,7 +30,9 @@ export type Pages = (request: IncomingMessage, url: URL) => Promise<Answer | nul
 
 type Show = (request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions) => Promise<Answer>
 
-const approvalPath = /^\/approvals\/(a_[0-9A-HJKMNP-TV-Z]{26})$/
+const paths = /^\/(approvals\/a_[0-9A-HJKMNP-TV-Z]{26}|tasks(\/open|\/t_[0-9A-HJKMNP-TV-Z]{26})?|kills(\/k_[0-9A-HJKMNP-TV-Z]{26})?)?$/
+/** Most bytes of a form: one that opens a task names each of its tools. */
+const mostForm = 64 * 1024
 /** What the browser keeps while its person is at the issuer, and for how many seconds. */
 const awayCookie = 'countersign-away'
 const awayTime = 600
@@ -38,27 +46,35 @@ export function makePages(options: PageOptions): Pages {
     try {
       return await show(request, url, browsers, options)
     } catch (error) {
-      if (error instanceof SignInFault) return signInPage('/', error.message, error.status)
-      if (error instanceof ApprovalFault) return faultPage(statusOf(error), error.message)
-      if (error instanceof Refusal) return faultPage(error.status, error.title)
-      return faultPage(500, 'Countersign failed')
+      const known = sessionOf(request, browsers)
+      if (known === null && error instanceof SignInFault) return signInPage('/', error.message, error.status)
+      return failure(error, known === null ? null : shellOf(known.session, options))
     }
   }
+}
+
+function failure(error: unknown, shell: Shell | null): Answer {
+  if (error instanceof SignInFault) return faultPage(error.status, error.message, shell)
+  if (error instanceof ApprovalFault) return faultPage(statusOf(error), error.message, shell)
+  if (error instanceof KillFault) return faultPage(error.why === 'unknown' ? 404 : 409, error.message, shell)
+  if (error instanceof Refusal)
+    return faultPage(error.code === 'task.unknown' ? 404 : error.status, [error.title, ...error.reasons].join(': '), shell)
+  return faultPage(500, 'Countersign failed: its log says why', shell)
 }
 
 function shows(method: string, path: string): Show | null {
   if (method === 'GET' && path === '/sign-in') return begin
   if (method === 'GET' && path === '/sign-in/callback') return finish
   if (method === 'POST' && path === '/sign-out') return signOut
-  const known = path === '/' || approvalPath.test(path)
-  if (method === 'GET' && known) return read
-  return method === 'POST' && known && path !== '/' ? answer : null
+  if (!paths.test(path)) return null
+  if (method === 'GET') return read
+  return method === 'POST' && path !== '/' ? change : null
 }
 
 /** Away to the issuer. Only to paths of ours does it lead back. */
 async function begin(_request: IncomingMessage, url: URL, browsers: Browsers): Promise<Answer> {
   const asked = url.searchParams.get('to') ?? '/'
-  const { url: location, kept } = await browsers.oidc.begin(approvalPath.test(asked) ? asked : '/')
+  const { url: location, kept } = await browsers.oidc.begin(paths.test(asked) ? asked : '/')
   const cookie = writeCookie(nameOf(browsers, awayCookie), kept, { ...cookieRules(browsers), sameSite: 'Lax', age: awayTime })
   return redirect(location, { 'set-cookie': cookie })
 }
@@ -82,37 +98,44 @@ async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers):
   return redirect('/', { 'set-cookie': cookie, 'clear-site-data': '"cache"' })
 }
 
-async function read(request: IncomingMessage, url: URL, browsers: Browsers, { desk }: PageOptions): Promise<Answer> {
+async function read(request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {
   const arrived = arrival(request, url.pathname)
   if (arrived !== null) return arrived
   const known = sessionOf(request, browsers)
   if (known === null) return signInPage(url.pathname, null, 401)
   const turned = browsers.sessions.turn(known.id)
-  const page = await pageFor(known.session, url.pathname, desk)
+  const page = await visited(visitOf(known.session, url, null, options), options)
   return turned === null ? page : { ...page, headers: { ...page.headers, 'set-cookie': sessionCookie(browsers, turned) } }
 }
 
-async function pageFor(session: Session, path: string, desk: Desk): Promise<Answer> {
-  const id = approvalPath.exec(path)?.[1]
-  if (id === undefined) return listPage(await desk.list({}), shellOf(session))
-  return approvalPage(await desk.read(id), shellOf(session), desk.mayBreak(ofSession(session)), null)
+async function change(request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {
+  const { known, form } = await own(request, browsers)
+  return visited(visitOf(known.session, url, form, options), options)
 }
 
-async function answer(request: IncomingMessage, url: URL, browsers: Browsers, { desk }: PageOptions): Promise<Answer> {
-  const { known, form } = await own(request, browsers)
-  const id = approvalPath.exec(url.pathname)?.[1] ?? ''
-  const who = ofSession(known.session)
-  const verb = verbs.find((one) => one === form.get('verb'))
-  const objective = verb === 'approve' ? objectiveOf(form) : null
-  try {
-    if (verb === undefined || objective === undefined)
-      throw new ApprovalFault('objective', 'for more than this call say tools, calls and for how long')
-    await desk.act(id, who, { verb, reason: (form.get('reason') ?? '').trim(), as: null, objective })
-  } catch (error) {
-    if (!(error instanceof ApprovalFault) || error.why === 'unknown') throw error
-    return approvalPage(await desk.read(id), shellOf(known.session), desk.mayBreak(who), error.message, statusOf(error))
+async function visited(visit: Visit, { parts }: PageOptions): Promise<Answer> {
+  if (visit.shell.roles.length === 0) throw new SignInFault(403, noRole)
+  for (const part of parts) {
+    const answer = await part(visit)
+    if (answer !== null) return answer
   }
-  return redirect(url.pathname)
+  return faultPage(404, 'nothing is here', visit.shell)
+}
+
+function visitOf(session: Session, url: URL, form: URLSearchParams | null, options: PageOptions): Visit {
+  const who = ofSession(session)
+  const shell = shellOf(session, options)
+  // told on this page, and no longer on the next
+  if (form === null) session.told = null
+  return {
+    path: url.pathname,
+    query: url.searchParams,
+    form,
+    who,
+    shell,
+    refused: (act) => options.refused(who, act),
+    tell: (what, odd = false) => void (session.told = { what, odd }),
+  }
 }
 
 interface Own {
@@ -126,7 +149,7 @@ async function own(request: IncomingMessage, browsers: Browsers): Promise<Own> {
   if (known === null) throw new SignInFault(401, 'you are not signed in any more')
   if (!/^application\/x-www-form-urlencoded(;|$)/i.test(request.headers['content-type'] ?? ''))
     throw new SignInFault(403, 'this is no form')
-  const form = new URLSearchParams(await readText(request, 16 * 1024))
+  const form = new URLSearchParams(await readText(request, mostForm))
   const why = forged(request, known.session, form.get('csrf') ?? '', browsers)
   if (why !== null) throw new SignInFault(403, why)
   return { known, form }
@@ -143,19 +166,9 @@ function arrival({ headers }: IncomingMessage, path: string): Answer | null {
   return site === 'cross-site' || site === 'same-site' ? onward(path) : null
 }
 
-function objectiveOf(form: URLSearchParams): ReturnType<typeof objectiveIn> {
-  const [tools, calls, time] = ['tools', 'calls', 'for'].map((name) => (form.get(name) ?? '').trim())
-  if (!tools && !calls && !time) return null
-  const names = (tools ?? '').split(',').map((tool) => tool.trim())
-  return objectiveIn({ tools: names, calls: /^\d{1,5}$/.test(calls ?? '') ? Number(calls) : null, for: time })
-}
-
-function shellOf({ person, csrf }: Session): Shell {
-  return { name: person.name, csrf }
-}
-
-function redirect(location: string, headers: Readonly<Record<string, string>> = {}): Answer {
-  return { status: 303, text: '', type: 'text/plain', headers: { location, ...headers } }
+function shellOf(session: Session, { rolesOf }: PageOptions): Shell {
+  const { person, csrf, told } = session
+  return { name: person.name, roles: rolesOf(ofSession(session)), csrf, told }
 }
 
 function nameOf({ origin }: Browsers, name: string): string {

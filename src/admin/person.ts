@@ -6,6 +6,8 @@ export interface Person {
   /** Other names of the same person that a chain of delegation may know: the OIDC subject. */
   readonly aliases: readonly string[]
   readonly groups: readonly string[]
+  /** The entry of `admin.approvers` that they were proven to be, by its key or its subject; null: none. */
+  readonly entry: string | null
 }
 
 /** True when one of the patterns, `group:<name>` or `person:<name>`, is about this person. */

@@ -14,6 +14,8 @@ export interface Session {
   used: number
   /** Since when the id in use was given out, epoch ms. */
   turned: number
+  /** What was done last, until a page has told it. */
+  told: { readonly what: string; readonly odd: boolean } | null
 }
 
 export interface SessionTimes {
@@ -50,7 +52,7 @@ export class Sessions {
     const now = this.#clock()
     this.#sweep(now)
     const csrf = randomBytes(32).toString('base64url')
-    return this.#give({ person, csrf, browser: digest(browser ?? ''), opened: now, used: now, turned: now })
+    return this.#give({ person, csrf, browser: digest(browser ?? ''), opened: now, used: now, turned: now, told: null })
   }
 
   /** The live session of an id; null for any other, and for one that another browser brings: that session ends. */

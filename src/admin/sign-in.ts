@@ -63,7 +63,7 @@ export function isAnswer(who: SignedIn | Answer): who is Answer {
 }
 
 /** A session as whoever asks. */
-export function ofSession({ person }: Session): SignedIn {
+export function ofSession({ person }: Pick<Session, 'person'>): SignedIn {
   return signed(person, 'oidc')
 }
 
@@ -109,8 +109,8 @@ async function bySignature(request: IncomingMessage, authorization: string, body
   return verifyRequest(authorization.slice(scheme.length + 1), about, { keys: keys(), memory, born, now: clock() })
 }
 
-function signed({ name, aliases, groups }: Person, method: 'oidc' | 'key-pair'): SignedIn {
-  return { method, name, aliases, groups }
+function signed({ name, aliases, groups, entry }: Person, method: 'oidc' | 'key-pair'): SignedIn {
+  return { method, name, aliases, groups, entry }
 }
 
 function nobody(realm: string, title: string): Answer {

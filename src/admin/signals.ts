@@ -25,14 +25,14 @@ export function signalNoun({ signals, book }: SignalNounOptions): Noun {
     const words = wordsOf({ who }, given)
     if (words === null) return problem(400, 'the body must be {"reason": …, "by": …}: say why, and who you are')
     const about = { scope, key, name }
-    const said = { by: `person:${words.by}`, reason: words.reason }
+    const said = { by: `person:${words.by}`, reason: words.reason, method: words.method }
     if (method === 'PUT') return give(signals, { ...about, ...said }, given ?? {})
     const row = await signals.withdraw(about, said)
     return row === null ? problem(404, 'there is no such signal') : { status: 200, json: shownSignal(row) }
   }
 }
 
-type About = Pick<Given, 'scope' | 'key' | 'name' | 'by' | 'reason'>
+type About = Pick<Given, 'scope' | 'key' | 'name' | 'by' | 'reason' | 'method'>
 
 async function give(signals: Pick<Signals, 'give'>, about: About, given: Readonly<Record<string, unknown>>): Promise<Answer> {
   const { value, source = about.by, ttl } = given

@@ -1,14 +1,18 @@
 /** Tasks as people see them and act on them. */
 import { belonging, time } from '../agent-api/view.ts'
 import type { State, TaskFacts, TaskRow, TaskState } from '../state/state.ts'
-import type { AgentRegistry } from '../task/agents.ts'
+import { Refusal } from '../refusal.ts'
+import type { Agent, AgentRegistry } from '../task/agents.ts'
 import { left } from '../task/budget.ts'
+import type { Actor } from '../task/events.ts'
 import { named } from '../task/question.ts'
 import type { Tasks } from '../task/tasks.ts'
 import type { TaskTokens } from '../task/token.ts'
 import { problem, type Answer } from './answer.ts'
 import { wordsOf, type Noun, type SignedIn, type Words } from './noun.ts'
 import { treeOf } from './task-tree.ts'
+
+type TaskAct = (row: TaskRow, words: Words) => Promise<TaskRow>
 
 const states: readonly TaskState[] = ['pending', 'active', 'paused', 'completed', 'revoked', 'expired']
 
@@ -29,12 +33,7 @@ export interface TaskNounOptions {
  */
 export function taskNoun(options: TaskNounOptions): Noun {
   const { state, tasks } = options
-  const verbs: Readonly<Record<string, (row: TaskRow, words: Words) => Promise<TaskRow>>> = {
-    pause: (row, { by, reason }) => tasks.pause(row, { kind: 'person', name: `person:${by}` }, reason),
-    resume: (row, { by }) => tasks.resumeByPerson(row, `person:${by}`),
-    complete: (row, { by, reason }) => tasks.complete(row, { kind: 'person', name: `person:${by}` }, reason),
-    revoke: (row, { by, reason }) => tasks.revoke(row, { kind: 'person', name: `person:${by}` }, reason),
-  }
+  const verbs: Readonly<Record<string, TaskAct>> = taskActs(tasks)
   const view: View = (row) => shown(row, state.facts(row.id, row.caller).task, tasks)
   return async ({ method, path: [id, verb, ...rest], query, who, body }) => {
     if (rest.length > 0) return null
@@ -53,23 +52,46 @@ export function taskNoun(options: TaskNounOptions): Noun {
   }
 }
 
+/** What a person does to a task that is there. */
+export function taskActs(tasks: Tasks): Readonly<Record<'pause' | 'resume' | 'complete' | 'revoke', TaskAct>> {
+  const actor = ({ by, method }: Words): Actor => ({ kind: 'person', name: `person:${by}`, method })
+  return {
+    pause: (row, words) => tasks.pause(row, actor(words), words.reason),
+    resume: (row, { by, method }) => tasks.resumeByPerson(row, `person:${by}`, method),
+    complete: (row, words) => tasks.complete(row, actor(words), words.reason),
+    revoke: (row, words) => tasks.revoke(row, actor(words), words.reason),
+  }
+}
+
+/** Opens a task for a workload in the name of a person. Throws a Refusal with why not; what is asked stands beside `agent`. */
+export async function openTask(
+  caller: string,
+  asked: Readonly<Record<string, unknown>>,
+  { by, reason, method }: Words,
+  { tasks, agents }: Pick<TaskNounOptions, 'tasks' | 'agents'>,
+): Promise<TaskRow> {
+  const agent = registered(caller, agents())
+  if (agent === null) throw new Refusal('task.unknown', { reasons: [unregistered] })
+  const { intent, ttl } = tasks.narrowed(asked, agent)
+  const opener = { kind: 'person', name: `person:${by}`, method } as const
+  return tasks.open({ caller: named(caller), agent, intent, ttl, subject: null, implicit: false, opener, reason })
+}
+
+/** The registration of one workload; null when there is none, and for a pattern, which is nobody. */
+export function registered(caller: string, agents: AgentRegistry): Agent | null {
+  return caller.includes('*') ? null : agents.find(caller)
+}
+
+export const unregistered = 'no agent is registered for that SPIFFE ID'
+
 /** `{"agent": …, "purpose": …, "reason": …}` and what else a task is asked with: within what the agent was registered for, and judged. */
-async function open(
-  body: Readonly<Record<string, unknown>> | null,
-  who: SignedIn,
-  { tasks, tokens, agents, clock }: TaskNounOptions,
-  view: View,
-): Promise<Answer> {
+async function open(body: Readonly<Record<string, unknown>> | null, who: SignedIn, options: TaskNounOptions, view: View): Promise<Answer> {
   const words = wordsOf({ who }, body)
   const { agent: id, reason: _reason, by: _by, ...asked } = body ?? {}
   if (words === null || typeof id !== 'string') return problem(400, 'the body must be {"agent": …, "purpose": …, "reason": …, "by": …}')
-  const agent = id.includes('*') ? null : agents().find(id)
-  if (agent === null) return problem(404, 'no agent is registered for that SPIFFE ID')
-  const { intent, ttl } = tasks.narrowed(asked, agent)
-  const { by, reason } = words
-  const opener = { kind: 'person', name: `person:${by}` } as const
-  const row = await tasks.open({ caller: named(id), agent, intent, ttl, subject: null, implicit: false, opener, reason })
-  return { status: 201, json: { ...view(row), token: await tokens.issue(row, clock()) } }
+  if (registered(id, options.agents()) === null) return problem(404, unregistered)
+  const row = await openTask(id, asked, words, options)
+  return { status: 201, json: { ...view(row), token: await options.tokens.issue(row, options.clock()) } }
 }
 
 /** The tree of one task. */

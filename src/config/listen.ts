@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isSafeEndpoint } from '../credential/ask-issuer.ts'
 import { duration, size } from '../units.ts'
-import { approversConfig, signInConfig } from './sign-in.ts'
+import { approversConfig, rolesConfig, signInConfig } from './sign-in.ts'
 
 const at = z
   .string()
@@ -82,6 +82,9 @@ export const adminConfig = z.strictObject({
     .describe('Where the browsers of people reach the admin port, through a server that speaks TLS; links in notices begin with it.'),
   sign_in: signInConfig.prefault({}).describe('How people sign in, besides the local key.'),
   approvers: approversConfig,
+  roles: rolesConfig
+    .prefault({})
+    .describe('Who may do what here: `group:<name>`, `person:<name>`, or a list of them. Whoever has no role may do nothing.'),
   unsafe_local_key_approves: z
     .boolean()
     .default(false)

@@ -63,7 +63,7 @@ export function places(config: Config): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(fixed).map(([name, value]) => [name, JSON.stringify(value) ?? '']))
 }
 
-/** Who may answer is looked up for each request; the ways in are opened once. */
-function fixedOf({ approvers: _people, unsafe_local_key_approves: _may, ...ways }: Config['admin']): unknown {
+/** Who may do what is looked up for each request; the ways in are opened once. */
+function fixedOf({ approvers: _people, roles: _roles, unsafe_local_key_approves: _may, ...ways }: Config['admin']): unknown {
   return ways
 }

@@ -6,7 +6,7 @@ import type { Config } from './schema.ts'
 
 /** Takes a well-formed configuration. */
 export function peopleFindings(config: Config, place: Place): Finding[] {
-  return [...signIn(config, place), ...approvers(config, place), ...channels(config, place)]
+  return [...signIn(config, place), ...approvers(config, place), ...roles(config, place), ...channels(config, place)]
 }
 
 function signIn({ admin, identify }: Config, place: Place): Finding[] {
@@ -25,6 +25,8 @@ function signIn({ admin, identify }: Config, place: Place): Finding[] {
         'a session cookie over plain http goes to every port of that host, where agents may listen: use https, or say sign_in.oidc.unsafe_plain: true',
       ),
     )
+  if (oidc.approvers.length === 0 && Object.values(admin.roles).every((named) => named.length === 0))
+    found.push(place('CS1202', 'error', path, 'nobody may sign in: name approvers here, or people in admin.roles'))
   const audiences = [oidc.client, ...oidc.audiences]
   for (const [index, source] of identify.sources.entries())
     if (source.type === 'oidc' && 'issuer' in source && source.issuer === oidc.issuer && audiences.includes(source.audience))
@@ -37,6 +39,17 @@ function signIn({ admin, identify }: Config, place: Place): Finding[] {
         ),
       )
   return found
+}
+
+/** Only a sign-in issuer knows people and groups that do not stand in the file. */
+function roles({ admin }: Config, place: Place): Finding[] {
+  if (admin.sign_in.oidc !== undefined) return []
+  const known = new Set(admin.approvers.flatMap(({ name, groups }) => [`person:${name}`, ...groups.map((group) => `group:${group}`)]))
+  return Object.entries(admin.roles).flatMap(([role, named]) =>
+    named
+      .filter((one) => !known.has(one))
+      .map((one) => place('CS1401', 'error', ['admin', 'roles', role], `nobody is "${one}": no such entry or group in admin.approvers`)),
+  )
 }
 
 /** A name, a key or a subject that stands twice would make one person two, or two people one. */

@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { isSafeEndpoint } from '../credential/ask-issuer.ts'
+import { roles } from '../admin/roles.ts'
 import { SecretRef } from '../credential/secret-ref.ts'
 import { durationBetween } from '../units.ts'
 
@@ -20,6 +21,11 @@ export const who = z
   .max(200)
   .regex(/^(group|person):[^\p{C}\p{Z},]+$/u, 'must be group:<name> or person:<name>')
 
+const people = z
+  .union([who, z.array(who).max(1000)])
+  .default([])
+  .transform((named) => [named].flat())
+
 const url = z.url().refine(isSafeEndpoint, 'must be https, or http on loopback')
 
 const oidc = z
@@ -27,9 +33,9 @@ const oidc = z
     issuer: url.describe('Issuer identifier; its endpoints are discovered (OpenID Connect Discovery).'),
     client: printable.describe('Client id of this Countersign at the issuer; the redirect URI there is `<public_url>/sign-in/callback`.'),
     secret: SecretRef.optional().describe('Client secret. Absent: a public client, held by PKCE alone.'),
-    approvers: z
-      .union([who, z.array(who).min(1)])
-      .describe('Who may sign in: `group:<name>` by the groups claim, or `person:<name>`. Nobody else gets in.'),
+    approvers: people.describe(
+      'People of the issuer who are approvers: `group:<name>` by the groups claim, or `person:<name>`. Whoever has no role does not get in.',
+    ),
     groups_claim: z
       .string()
       .min(1)
@@ -68,6 +74,11 @@ const approver = z
       .optional()
       .describe('Public key (Ed25519 or P-256) that signs requests of this person: what `countersign approver show` prints.'),
     subject: printable.optional().describe('`sub` of this person at the sign-in issuer: one person stays one, however they sign in.'),
+    roles: z
+      .array(z.enum(roles))
+      .min(1)
+      .optional()
+      .describe('What this person may do, however they sign in. Absent: approver, with the key pair.'),
     groups: z
       .array(groupName)
       .default([])
@@ -76,7 +87,19 @@ const approver = z
   .refine(({ key, subject }) => key !== undefined || subject !== undefined, 'say key, subject or both')
 
 /** `admin.approvers`. */
-export const approversConfig = z.array(approver).max(1000).default([]).describe('People who answer by a key pair of their own.')
+export const approversConfig = z
+  .array(approver)
+  .max(1000)
+  .default([])
+  .describe('People with a key pair of their own, or with a subject at the sign-in issuer.')
+
+/** `admin.roles`. Each role reads; `admin` does everything. */
+export const rolesConfig = z.strictObject({
+  viewer: people.describe('Who reads: tasks, approvals, kills, agents, the ledger.'),
+  approver: people.describe('Who also answers approvals, besides `sign_in.oidc.approvers` and key pairs in `approvers`.'),
+  operator: people.describe('Who also opens, pauses and ends tasks, engages kills, suspends agents, gives signals.'),
+  admin: people.describe('Who does everything: also registers agents, lifts kills, clears what a caller has read.'),
+})
 
 /** Reads base64 of a SubjectPublicKeyInfo; null unless it is an Ed25519 or P-256 key in its one canonical spelling. */
 export function approverKey(text: string): KeyObject | null {

@@ -42,6 +42,8 @@ export interface Stop {
   /** `person:<name>`, `rule:<id>` or `file:<path>`. */
   readonly by: string
   readonly reason: string
+  /** How the person came in. */
+  readonly method?: string
   /** For the record: the task and the caller whose doing it was, and the facts that a rule went by. */
   readonly task?: string
   readonly caller?: string
@@ -113,7 +115,7 @@ export class Kills {
   }
 
   /** A named person ends a kill; what it ended stays ended. Throws KillFault, or `record.failed` when it cannot be told to the ledger. */
-  async lift(id: string, by: string, reason: string): Promise<KillRow> {
+  async lift(id: string, by: string, reason: string, method?: string): Promise<KillRow> {
     const { kills, clock, event, standing } = this.#options
     const kill = kills.kills().find((one) => one.id === id)
     if (kill === undefined || this.#lifting.has(id)) throw new KillFault('unknown', `no kill ${id} is engaged`)
@@ -121,7 +123,7 @@ export class Kills {
     if (why !== null) throw new KillFault('standing', why)
     this.#lifting.add(id)
     try {
-      await event({ kind: 'kill.lifted', by, ...taskOf(kill), detail: { ...shown(kill), reason } })
+      await event({ kind: 'kill.lifted', by, ...taskOf(kill), detail: { ...shown(kill), reason, method } })
       if (!this.#lifting.has(id)) throw new KillFault('standing', 'it was engaged again while it was lifted')
       const lifted = kills.lift(id, { at: clock(), by, reason })
       if (lifted === null) throw new KillFault('unknown', `no kill ${id} is engaged`)
@@ -204,11 +206,12 @@ export class Kills {
     )
   }
 
-  #tell(kind: string, kill: KillRow, { by, task, caller, facts }: Partial<Stop> & { by: string }, done: object): Promise<void> {
+  #tell(kind: string, kill: KillRow, { by, method, task, caller, facts }: Partial<Stop> & { by: string }, done: object): Promise<void> {
     const { event, log } = this.#options
     log.warn({ ...shown(kill), by: kill.by, ...done }, kind === 'kill.engaged' ? 'a kill is engaged' : 'a kill is in force')
     const about = { ...taskOf(kill), ...(task === undefined ? {} : { task }), ...(caller === undefined ? {} : { caller }) }
-    return event({ kind, by, ...about, detail: { ...shown(kill), at: kill.at, ...done, ...(facts === undefined ? {} : { facts }) } })
+    const more = facts === undefined ? {} : { facts }
+    return event({ kind, by, ...about, detail: { ...shown(kill), at: kill.at, ...done, ...more, method } })
   }
 }
 

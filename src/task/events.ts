@@ -18,4 +18,6 @@ export interface Actor {
   readonly kind: PausedBy
   /** As the ledger names it: a SPIFFE ID, `person:<name>`, `rule:<id>`. */
   readonly name: string
+  /** How a person came in; what came by the local key is a name that nobody has proven. */
+  readonly method?: string
 }

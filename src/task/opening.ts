@@ -84,7 +84,7 @@ export function taskRow(opening: Opening, { id, now, revision, session, subjectT
 
 /** `task.opened`. */
 export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
-  const { kind, name } = openerOf(opening)
+  const { kind, name, method } = openerOf(opening)
   const { purpose, ...scope } = row.intent
   return {
     kind: 'task.opened',
@@ -95,6 +95,7 @@ export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
       agent: row.agent,
       implicit: row.implicit,
       opener: kind,
+      method,
       purpose,
       ...scope,
       on_behalf_of: row.onBehalfOf,

@@ -7,6 +7,8 @@ export interface Accepting {
   readonly name: string
   /** Groups that signing in proved; null when it proved not even the name, as the local key does not. */
   readonly groups: readonly string[] | null
+  /** How they came in. */
+  readonly method?: string
 }
 
 /**

@@ -15,6 +15,8 @@ export interface Opener {
   readonly kind: 'self' | 'implicit' | 'orchestrator' | 'person'
   /** As the ledger names it: a SPIFFE ID or `person:<name>`. */
   readonly name: string
+  /** How a person came in. */
+  readonly method?: string
 }
 
 /** What policy is asked (`countersign/task`) before a task is opened, or goes on. */

@@ -48,6 +48,8 @@ export interface By {
   /** `person:<name>`. */
   readonly by: string
   readonly reason: string
+  /** How they came in. */
+  readonly method?: string
 }
 
 export interface RegistrationsOptions {
@@ -93,7 +95,7 @@ export class Registrations {
   }
 
   /** A new registration, or a change of one: from now on it waits for its three owners. Throws `malformed` or `state`. */
-  async propose(declared: Readonly<Record<string, unknown>>, { by, reason }: By): Promise<Registered> {
+  async propose(declared: Readonly<Record<string, unknown>>, { by, reason, method }: By): Promise<Registered> {
     const { book, read, digest, event, clock } = this.#options
     const agent = read(declared)
     const file = this.#options.declared().find((one) => one.agent.id === agent.id)?.file
@@ -107,7 +109,7 @@ export class Registrations {
     if (before?.declared && digest(before.declared) === proposed && before.lifecycle !== 'retired') return this.show(agent.id)
     const { id, owners, reviewers } = agent
     const said = { agent: id, digest: proposed, before: before?.declared ? digest(before.declared) : null, owners, reviewers }
-    await event({ kind: 'agent.proposed', by, detail: { ...said, registration: declared, reason } })
+    await event({ kind: 'agent.proposed', by, detail: { ...said, registration: declared, reason, method } })
     const from = book.registration(id)
     const lifecycle = leadsTo('propose', from === null || (from.declared === null && from.lifecycle === 'live') ? 'none' : from.lifecycle)
     if (lifecycle === null) throw stateFault('propose', id, from?.lifecycle ?? 'none')
@@ -131,7 +133,7 @@ export class Registrations {
       acceptance,
     ]
     const missing = missingRoles(after(row.acceptances), now)
-    const detail = { agent: id, role, owner: agent.owners?.[role] ?? null, digest: now, missing, reason }
+    const detail = { agent: id, role, owner: agent.owners?.[role] ?? null, digest: now, missing, reason, method: who.method }
     await event({ kind: 'agent.accepted', by: acceptance.by, detail })
     const { row: from, declared: still } = this.#own(id, 'accept')
     if (digest(still) !== now) throw new RegistrationFault('state', `${id} was proposed anew meanwhile`)
@@ -152,13 +154,13 @@ export class Registrations {
   }
 
   /** suspended or approved → live, by a named person. Throws `state` when owners have not accepted what is registered now. */
-  async resume(id: string, { by, reason }: By): Promise<Registered> {
+  async resume(id: string, { by, reason, method }: By): Promise<Registered> {
     const { book, event, clock, digest } = this.#options
     const { agent, file, row } = this.show(id)
     if (row === null || leadsTo('resume', row.lifecycle) === null) throw stateFault('resume', id, agent.lifecycle, file)
     const missing = row.declared === null ? [] : missingRoles(row.acceptances, digest(row.declared))
     if (missing.length > 0) throw new RegistrationFault('state', `${id} waits for its ${missing.join(', ')} owner`)
-    await event({ kind: 'agent.resumed', by, detail: { agent: id, from: row.lifecycle, reason } })
+    await event({ kind: 'agent.resumed', by, detail: { agent: id, from: row.lifecycle, reason, method } })
     if (book.registration(id) !== row) throw new RegistrationFault('state', `${id} was changed meanwhile`)
     this.#put({ ...row, lifecycle: 'live', changed: { at: clock(), by, reason } })
     return this.show(id)
@@ -211,7 +213,7 @@ export class Registrations {
     return to === 'approved' && goal !== 'approved' ? 'live' : to
   }
 
-  async #narrow(verb: 'suspend' | 'retire', kind: RegistrationEvent['kind'], id: string, { by, reason }: By): Promise<Registered> {
+  async #narrow(verb: 'suspend' | 'retire', kind: RegistrationEvent['kind'], id: string, { by, reason, method }: By): Promise<Registered> {
     const { event, clock, digest } = this.#options
     const { row, file, agent } = this.show(id)
     const lifecycle = leadsTo(verb, row?.lifecycle ?? agent.lifecycle)
@@ -219,7 +221,7 @@ export class Registrations {
     const base = row ?? { id, declared: null, acceptances: [] }
     this.#put({ ...base, lifecycle, changed: { at: clock(), by, reason } })
     const what = row?.declared ? { digest: digest(row.declared) } : { file }
-    await event({ kind, by, detail: { agent: id, from: agent.lifecycle, ...what, owners: agent.owners, reason } })
+    await event({ kind, by, detail: { agent: id, from: agent.lifecycle, ...what, owners: agent.owners, reason, method } })
     return this.show(id)
   }
 

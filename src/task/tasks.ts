@@ -115,7 +115,8 @@ export class Tasks {
     const paused = await state.pauseTask(row.id, { by: by.kind, at: clock(), reason })
     if (paused === null) throw await this.#whyNot(row.id)
     this.#options.paused?.(paused)
-    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail: { by: by.kind, reason } })
+    const detail = { by: by.kind, reason, method: by.method }
+    const told = event({ kind: 'task.paused', task: row.id, caller: row.caller, by: by.name, detail })
     await Promise.all([told, ...pauseHanging(this.#options, paused, by.name)])
     return paused
   }
@@ -134,7 +135,7 @@ export class Tasks {
       const why = due?.(row) ?? null
       const cause = why === null || why === 'unused' ? {} : { cause: why }
       this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, ...cause, delegation: row })
-      return this.#lift(row, caller.id, ['agent'], { session: this.session(caller), ...this.#now() })
+      return this.#lift(row, { name: caller.id }, ['agent'], { session: this.session(caller), ...this.#now() })
     })
   }
 
@@ -142,12 +143,13 @@ export class Tasks {
    * paused → active, by a person (`person:<name>`), whoever paused it; and a session that policy did not let go on with an active task
    * goes on with it. Its calls are judged as every call is. Idempotent.
    */
-  resumeByPerson(given: TaskRow, name: string): Promise<TaskRow> {
+  resumeByPerson(given: TaskRow, name: string, method?: string): Promise<TaskRow> {
+    const by = { name, method }
     return this.#inTurn(given.id, async (row) => {
       const held = this.sessions.heldOf(row.id)
-      if (row.state === 'active') return held === null ? row : this.#goOn(row, name, held)
+      if (row.state === 'active') return held === null ? row : this.#goOn(row, by, held)
       this.#checkPaused(row)
-      return this.#lift(row, name, ['agent', 'person', 'rule'], this.#now())
+      return this.#lift(row, by, ['agent', 'person', 'rule'], this.#now())
     })
   }
 
@@ -170,7 +172,7 @@ export class Tasks {
           this.sessions.hold(row.id, { cause, session })
         throw error
       }
-      return this.#goOn(row, caller.id, { cause, session })
+      return this.#goOn(row, { name: caller.id }, { cause, session })
     })
   }
 
@@ -179,17 +181,17 @@ export class Tasks {
     if (by.kind === 'agent' && row.state === 'paused' && row.paused?.by !== 'agent') {
       throw new Refusal('task.paused', { reasons: ['only a person can lift this pause'] })
     }
-    return this.#end(row, 'completed', by.name, reason)
+    return this.#end(row, 'completed', by, reason)
   }
 
   /** A person or a rule takes the task back. */
   revoke(row: TaskRow, by: Actor, reason: string): Promise<TaskRow> {
-    return this.#end(row, 'revoked', by.name, reason)
+    return this.#end(row, 'revoked', by, reason)
   }
 
   /** Its time has passed. */
   expire(row: TaskRow): Promise<TaskRow> {
-    return this.#end(row, 'expired', 'clock', 'its time has passed')
+    return this.#end(row, 'expired', { name: 'clock' }, 'its time has passed')
   }
 
   /** The token of the person or workload a task acts for, for a later exchange; null when none was given or it is gone. */
@@ -230,10 +232,11 @@ export class Tasks {
     if (row.state !== 'paused' || row.expires <= this.#options.clock()) throw new Refusal('task.ended')
   }
 
-  async #goOn(row: TaskRow, by: string, { cause, session }: Held): Promise<TaskRow> {
+  async #goOn(row: TaskRow, by: Named, { cause, session }: Held): Promise<TaskRow> {
     const { state, event } = this.#options
     const change = { session, ...this.#now() }
-    await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by, detail: { cause, ...change } })
+    const detail = { cause, ...change, method: by.method }
+    await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by: by.name, detail })
     const after = await state.reauthoriseTask(row.id, change)
     if (after === null) throw await this.#whyNot(row.id)
     this.sessions.allow(row.id, row.revision === after.revision ? [row.session, session] : [session], after.revision)
@@ -242,26 +245,28 @@ export class Tasks {
 
   async #lift(
     row: TaskRow,
-    by: string,
+    by: Named,
     liftable: readonly PausedBy[],
     change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>,
   ): Promise<TaskRow> {
     const { state, event } = this.#options
-    await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by, detail: { paused_by: row.paused?.by ?? null, ...change } })
-    await resumeHanging(this.#options, row, by)
+    const detail = { paused_by: row.paused?.by ?? null, ...change, method: by.method }
+    await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by: by.name, detail })
+    await resumeHanging(this.#options, row, by.name)
     const resumed = await state.resumeTask(row.id, liftable, change)
     if (resumed === null) throw await this.#whyNot(row.id)
     return resumed
   }
 
-  async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', by: string, cause: string): Promise<TaskRow> {
+  async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', actor: Named, cause: string): Promise<TaskRow> {
     const { state, event, ended, clock } = this.#options
+    const by = actor.name
     const hanging = hangingOn(this.#options, row)
     const after = await state.endTask(row.id, to, { at: clock(), cause, by })
     if (after === null) throw new Refusal('task.ended')
     this.#subjects.forget(row.id)
     this.sessions.forget(row.id)
-    const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause } })
+    const told = event({ kind: `task.${to}`, task: row.id, caller: row.caller, by, detail: { cause, method: actor.method } })
     const own = ended(row.id, to, row.caller)
     const below = endHanging(this.#options, hanging, after, by)
     for (const one of await Promise.allSettled([own, told, ...below])) if (one.status === 'rejected') throw one.reason
@@ -272,6 +277,11 @@ export class Tasks {
     const row = await this.#options.state.task(id)
     return new Refusal(row?.state === 'paused' || row?.state === 'active' ? 'task.paused' : 'task.ended')
   }
+}
+
+interface Named {
+  readonly name: string
+  readonly method?: string | undefined
 }
 
 function isProven(caller: Opening['caller']): caller is Caller {

@@ -230,7 +230,10 @@ describe('on the command line', () => {
     const { name, key } = JSON.parse(made.stdout) as { name: string; key: string }
     running = await Running.start({
       routes,
-      settings: { admin: { approvers: [{ name, key, groups: ['leads'] }] }, approve: { break_glass: ['person:alice'] } },
+      settings: {
+        admin: { approvers: [{ name, key, groups: ['leads'], roles: ['approver', 'admin'] }] },
+        approve: { break_glass: ['person:alice'] },
+      },
     })
   })
   afterAll(() => running[Symbol.asyncDispose]())

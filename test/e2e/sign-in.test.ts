@@ -39,12 +39,12 @@ describe('people sign in at the issuer', () => {
     expect(page.text).toContain(row.shown.title)
   })
 
-  test('somebody who is no approver is told so, and nothing else', async () => {
+  test('somebody who has no role is told so, and nothing else', async () => {
     rig.choose('u-mallory')
     const browser = rig.browser()
     const page = await browser.visit('/sign-in')
     expect([page.status, browser.session]).toEqual([403, ''])
-    expect(page.text).toContain('not among the approvers')
+    expect(page.text).toContain('have no role at this Countersign')
   })
 
   test('somebody who says no at the issuer is not signed in', async () => {

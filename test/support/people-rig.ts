@@ -28,6 +28,7 @@ export interface PeopleOptions {
   readonly oidc?: Settings
   readonly approve?: Settings
   readonly accounts?: Accounts
+  readonly agents?: RunningOptions['agents']
   readonly clock?: () => number
   readonly env?: Readonly<Record<string, string>>
 }
@@ -38,8 +39,10 @@ export class PeopleRig implements AsyncDisposable {
   readonly issuer: SignInIssuer
   readonly origin: string
   readonly #choose: { account: string | null }
+  readonly #options: RunningOptions
 
-  private constructor(running: Running, issuer: SignInIssuer, origin: string, choose: { account: string | null }) {
+  private constructor(running: Running, options: RunningOptions, issuer: SignInIssuer, origin: string, choose: { account: string | null }) {
+    this.#options = options
     this.running = running
     this.issuer = issuer
     this.origin = origin
@@ -67,14 +70,22 @@ export class PeopleRig implements AsyncDisposable {
       admin: { at: `127.0.0.1:${port}`, public_url: origin, sign_in: { oidc }, ...options.admin },
       approve: options.approve ?? {},
     }
-    const { clock, env } = options
-    const running = await Running.start({
+    const { clock, env, agents } = options
+    const started: RunningOptions = {
       routes: options.routes ?? { api: routeTo('http://127.0.0.1:9', 'api') },
       settings,
       ...(clock === undefined ? {} : { clock }),
       ...(env === undefined ? {} : { env }),
-    })
-    return new PeopleRig(running, issuer, origin, choose)
+      ...(agents === undefined ? {} : { agents }),
+    }
+    return new PeopleRig(await Running.start(started), started, issuer, origin, choose)
+  }
+
+  /** Swaps in changed settings, section by section. */
+  reload(settings: Readonly<Record<string, Settings>>): Promise<void> {
+    const before = this.#options.settings ?? {}
+    const merged = Object.entries(settings).map(([section, over]) => [section, { ...before[section], ...over }])
+    return this.running.reload({ ...this.#options, settings: { ...before, ...Object.fromEntries(merged) } })
   }
 
   get port(): number {
@@ -104,8 +115,12 @@ export class PeopleRig implements AsyncDisposable {
 
   /** One request with the local key. */
   admin(path: string, body?: object): Promise<Answered> {
+    return this.localKeyAsk(body === undefined ? 'GET' : 'POST', path, body)
+  }
+
+  localKeyAsk(method: string, path: string, body?: object): Promise<Answered> {
     return ask(this.port, path, {
-      method: body === undefined ? 'GET' : 'POST',
+      method,
       headers: { authorization: `Bearer ${this.localKey}` },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })

@@ -78,6 +78,36 @@ describe('how people sign in and are told', () => {
       { admin: { approvers: [{ name: 'alice', key, groups: ['person:bob'] }] } },
       ['CS1201 admin.approvers.0.groups.0'],
     ],
+    [
+      'roles of people and groups that are there',
+      {
+        admin: {
+          approvers: [{ name: 'alice', key, groups: ['leads'], roles: ['operator'] }],
+          roles: { viewer: 'group:leads', admin: ['person:alice'] },
+        },
+      },
+      [],
+    ],
+    [
+      'roles of people whom nobody knows',
+      { admin: { approvers: [{ name: 'alice', key }], roles: { viewer: 'group:leads', admin: ['person:bob'] } } },
+      ['CS1401 admin.roles.admin', 'CS1401 admin.roles.viewer'],
+    ],
+    ['roles of whom an issuer may know', { admin: { public_url: publicUrl, sign_in: { oidc }, roles: { operator: 'group:oncall' } } }, []],
+    ['a role that is none', { admin: { roles: { owner: 'group:leads' } } }, ['CS1204 admin.roles.owner']],
+    ['somebody of no role', { admin: { approvers: [{ name: 'alice', key, roles: [] }] } }, ['CS1201 admin.approvers.0.roles']],
+    [
+      'sign-in for nobody',
+      { admin: { public_url: publicUrl, sign_in: { oidc: { issuer: oidc.issuer, client: oidc.client } } } },
+      ['CS1202 admin.sign_in.oidc'],
+    ],
+    [
+      'sign-in for a role alone',
+      {
+        admin: { public_url: publicUrl, sign_in: { oidc: { issuer: oidc.issuer, client: oidc.client } }, roles: { viewer: 'group:staff' } },
+      },
+      [],
+    ],
     ['two channels of one name', { approve: { channels: [hook, hook] } }, ['CS1402 approve.channels.1']],
     ['nobody to escalate to', { approve: { channels: [hook], escalate: { to: 'pager' } } }, ['CS1401 approve.escalate.to']],
     [
