@@ -9,6 +9,7 @@ import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
 import type { Framed } from './frame.ts'
 import { checkLength, encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
+import type { Measured } from './measured.ts'
 import { digestSettings, withSettings, type Settings } from './settings.ts'
 import { measureApart } from './trial.ts'
 import { Watch } from './watch.ts'
@@ -24,6 +25,8 @@ export interface PolicyOptions {
   readonly budgetMs?: number
   /** What the operator sets for the rules: `countersign.settings` of the data, each top-level key instead of the bundle's. */
   readonly settings?: Settings
+  /** What earlier processes measured; absent: nothing. */
+  readonly measured?: Measured
   /** Told of each evaluation, so that one that does not end is noticed. */
   readonly watch?: Watch
 }
@@ -80,7 +83,8 @@ export async function openPolicyApart(bundle: Bundle, options: PolicyOptions, tr
   await WebAssembly.compile(bundle.wasm).catch(() => null)
   const prepared = prepare(bundle, options)
   const { mould, budgetMs } = prepared
-  if (trial !== null && !isMeasured(prepared)) measured(prepared, await measureApart(bundle, mould, { budgetMs, signal: trial }), options)
+  if (trial !== null && !isMeasured(prepared, options))
+    measured(prepared, await measureApart(bundle, mould, { budgetMs, signal: trial }), options)
   return open(prepared, options)
 }
 
@@ -103,18 +107,19 @@ function prepare(bundle: Bundle, options: PolicyOptions): Prepared {
 function open(prepared: Prepared, options: PolicyOptions): PolicyHost {
   const { bundle, mould, budgetMs } = prepared
   const instance = makeTried(bundle, mould)
-  if (!isMeasured(prepared)) measured(prepared, checkCost(bundle, mould, budgetMs), options)
+  if (!isMeasured(prepared, options)) measured(prepared, checkCost(bundle, mould, budgetMs), options)
   return new PolicyHost({ ...prepared, instance }, options)
 }
 
-function isMeasured({ tried, budgetMs }: Prepared): boolean {
-  return (affordable.get(tried) ?? Infinity) <= budgetMs
+function isMeasured({ tried, budgetMs }: Prepared, { measured: before }: PolicyOptions): boolean {
+  return (affordable.get(tried) ?? Infinity) <= budgetMs || before?.known(tried, budgetMs) === true
 }
 
 /** Remembers that the longest evaluation, ms, was within the budget. */
-function measured({ bundle, tried, budgetMs }: Prepared, longest: number, { log }: PolicyOptions): void {
+function measured({ bundle, tried, budgetMs }: Prepared, longest: number, { log, measured: before }: PolicyOptions): void {
   log.info({ revision: bundle.revision, ms: Math.ceil(longest), budget: budgetMs }, 'the longest evaluation of policy was measured')
   affordable.set(tried, budgetMs)
+  before?.keep(tried, longest)
 }
 
 export class PolicyHost implements Engine {
