@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { readBundle } from '../src/decide/bundle/bundle.ts'
 import { openPolicy } from '../src/decide/module.ts'
-import { allowedInput } from '../test/support/policy-rig.ts'
+import type { Framed } from '../src/decide/frame.ts'
+import { buildInput } from '../src/decide/input.ts'
+import { sketchCall, sketchFacts, sketchQuestion } from '../test/support/question.ts'
 
 interface Measured {
   readonly what: string
@@ -31,9 +33,11 @@ const bundle = readBundle(readFileSync(join(root, 'rego/policy.tar.gz')))
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const host = openPolicy(bundle, { clock: Date.now, log: quiet })
 const sdk = await plainSdk(bundle.wasm)
+const common = sketchQuestion()
 /** Calls of one task, as they come: each with an id, a path, a moment and a history of its own. */
-const inputs = Array.from({ length: 32 }, (_, at) => callOf(at))
-const texts = inputs.map((one) => JSON.stringify(one))
+const asked = Array.from({ length: 32 }, (_, at) => callOf(at))
+const texts = asked.map(({ engine }) => engine)
+const inputs = texts.map((one): unknown => JSON.parse(one))
 const text = texts[0] ?? ''
 const native = nativeEngine()
 
@@ -43,7 +47,7 @@ for (const answer of [host.evaluate('countersign/decision', text), sdk(inputs[0]
 
 const times = { host: [] as number[][], sdk: [] as number[][], native: [] as number[] }
 for (let round = -60; round < rounds; round++) {
-  const own = timed((call) => host.evaluate('countersign/decision', texts[call % texts.length] ?? ''))
+  const own = timed((call) => judged(asked[call % asked.length]))
   const theirs = timed((call) => sdk(inputs[call % inputs.length]))
   // the first rounds warm up
   if (round < 0) continue
@@ -72,17 +76,27 @@ const ratios = {
 report()
 if (ratios.sdk > bounds.sdk || (ratios.native !== null && ratios.native > bounds.native)) process.exitCode = 1
 
-function callOf(at: number): Record<string, unknown> {
-  const input = allowedInput()
-  const { request, sequence, tool } = input as Record<'request' | 'sequence' | 'tool', object>
+/** As the path builds it. */
+function callOf(at: number): { readonly engine: string; readonly framed: Framed } {
   const customer = String(42 + at * 37)
-  return {
-    ...input,
-    request: { ...request, id: `c_${String(at).padStart(26, '0')}`, path: `/customers/${customer}`, segments: ['customers', customer] },
-    tool: { ...tool, resource: `customer:${customer}` },
-    sequence: { ...sequence, step: at, counts: { 'crm.order.read': at } },
-    context: { now: 1000 + at, mode: 'enforce', policy_revision: bundle.revision, environment: 'production' },
+  const { target, ...others } = common
+  const question = {
+    ...others,
+    call: { ...sketchCall({ target: `/customers/${customer}` }), id: `c_${String(at).padStart(26, '0')}` },
+    target: { ...target, resource: `customer:${customer}` },
   }
+  const facts = sketchFacts({
+    step: at,
+    counts: { 'crm.customer.read': at },
+    steps: { 'crm.customer.read': [1, at] },
+    spent: { calls: at },
+  })
+  const setting = { mode: 'enforce', modes: [], environment: 'production' } as const
+  return buildInput(question, { facts, now: 1000 + at, revision: bundle.revision }, setting)
+}
+
+function judged(call: ReturnType<typeof callOf> | undefined): unknown {
+  return call && host.evaluate('countersign/decision', call.engine, call.framed)
 }
 
 /** Microseconds of each. */

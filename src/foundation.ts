@@ -7,6 +7,7 @@ import { generateSigningKey, readSigningKey, type SigningKey } from './credentia
 import { PolicyInForce } from './decide/in-force.ts'
 import type { JudgeTask } from './decide/opening.ts'
 import type { Entrypoint } from './decide/engine.ts'
+import { measuredBefore, type Measured } from './decide/measured.ts'
 import { markerOf } from './decide/stalled.ts'
 import { startWatchdog, type Watchdog } from './decide/watchdog.ts'
 import type { Where } from './forward/finds.ts'
@@ -56,6 +57,8 @@ export interface Foundation extends Authority {
   readonly proofs: ProofMemory
   /** What judges; it is empty until the first bundle is activated. */
   readonly policy: PolicyInForce
+  /** What earlier processes on this state measured of policies. */
+  readonly measured: Measured
   /** Ends this process when an evaluation does not end. */
   readonly watchdog: Watchdog
   readonly inForce: () => InForce | null
@@ -107,6 +110,10 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       issuer,
       proofs: new ProofMemory(clock()),
       policy,
+      measured: measuredBefore(
+        { read: () => state.note('policy.measured'), write: (text) => state.putNote('policy.measured', text) },
+        around.version,
+      ),
       watchdog: startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
       inForce,
       ...authority({ clock, newId, log, state, recorder, seal, issuer, signingKey, policy, inForce, killPath }),

@@ -36,7 +36,7 @@ const shipped = fileURLToPath(new URL('../rego/policy.tar.gz', import.meta.url))
  */
 export function openFeed(
   loaded: Loaded,
-  on: Pick<Foundation, 'clock' | 'log' | 'env' | 'policy' | 'watchdog'>,
+  on: Pick<Foundation, 'clock' | 'log' | 'env' | 'policy' | 'watchdog'> & Partial<Pick<Foundation, 'measured'>>,
   identity: () => UpstreamIdentity | null,
   previous: PolicyFeed | null,
 ): PolicyFeed {
@@ -122,9 +122,9 @@ export function tellUnjudged(host: Pick<Engine, 'answers' | 'revision'>, { confi
 /** What an engine is opened with: once for each bundle, for settings that depend on the time. */
 function hostOptions(
   { config: { decide } }: Loaded,
-  { clock, log, watchdog }: Pick<Foundation, 'clock' | 'log' | 'watchdog'>,
+  { clock, log, watchdog, measured }: Pick<Foundation, 'clock' | 'log' | 'watchdog'> & Partial<Pick<Foundation, 'measured'>>,
 ): PolicyOptions {
-  const evaluated = { budgetMs: decide.evaluation.budget, watch: watchdog.watch }
+  const evaluated = { budgetMs: decide.evaluation.budget, watch: watchdog.watch, ...(measured && { measured }) }
   return { clock, log, ...evaluated, ...(decide.settings === undefined ? {} : { settings: policyData(decide.settings, clock()) }) }
 }
 

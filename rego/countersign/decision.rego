@@ -14,9 +14,9 @@ import data.countersign.lib
 # title: The decision on one call
 # description: Takes input v1 of one call and gives decision v1.
 # entrypoint: true
-decision := _decision if not _more
-
-decision := object.union(_decision, _more)
+decision := object.union(_decision, _more) if {
+	_more
+} else := _decision
 
 _decision := lib.labelled(lib.obliging(_effect, _findings, call.obligations), _labels)
 
@@ -46,11 +46,13 @@ _denials := _standing | _unexplained
 
 _all_denials := agent.deny | call.deny
 
-_standing := _all_denials if not _excepted
+_standing := _all_denials - _weighed.lifted if {
+	_excepted
+} else := _all_denials
 
-_standing := _all_denials - _weighed.lifted if _excepted
+# No exception widens what a task is for. False is looked up, undefined is worked out again.
+default _excepted := false
 
-# No exception widens what a task is for.
 _excepted if {
 	count(call.excepting) > 0
 	_holds
@@ -96,9 +98,10 @@ _deferral := object.union(
 	{"ttl": min(ttls) | ttls := {finding.detail.ttl | some finding in _defers}; count(ttls) > 0},
 )
 
-_labels := call.labels if not _lifted
-
-_labels := object.union(call.labels, {"exception.lifted": substring(concat("; ", _lifted), 0, 128)})
+_labels := object.union(call.labels, {"exception.lifted": substring(concat("; ", _lifted), 0, 128)}) if {
+	_excepted
+	_lifted
+} else := call.labels
 
 _lifted := sort({why |
 	some denial in _weighed.lifted

@@ -121,7 +121,7 @@ export function makeDecide(options: DecideOptions): Decide {
     const { result, engine, revision, evalNs } = judge(options, 'countersign/decision', (policy) => {
       const input = buildInput(question, { facts, now, revision: policy, signals }, options)
       inputText = input.record
-      return input.engine
+      return input
     })
     const { effect, reasons, obligations, duties, approval, deferral, credential, labels, text } = result
     const left = effect === 'allow' ? none : refusingOf(options, question, reasons)

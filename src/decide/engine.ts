@@ -1,5 +1,7 @@
 /** What judges: one activated policy, whatever runs it. */
 
+import type { Framed } from './frame.ts'
+
 /** What may be asked of policy. A bundle answers the first two; the others are there or not, see `Engine.answers`. */
 export type Entrypoint =
   | 'countersign/decision'
@@ -26,10 +28,10 @@ export interface Engine {
   /** Whether the policy has this entrypoint. */
   answers(entrypoint: Entrypoint): boolean
   /**
-   * Evaluates one entrypoint on JSON text.
+   * Evaluates one entrypoint on JSON text, which may come in its parts too.
    * Answers the result document already parsed (`undefined` when policy gave none), or throws EngineFailure.
    */
-  evaluate(entrypoint: Entrypoint, inputText: string): unknown
+  evaluate(entrypoint: Entrypoint, inputText: string, framed?: Framed): unknown
 }
 
 /** The engine could not evaluate; the call ends as `decide.unavailable`. */

@@ -9,7 +9,6 @@ export const mostInputDepth = 256
 
 const quote = 0x22
 const backslash = 0x5c
-const comma = 0x2c
 const blank = 0x20
 /** Strings longer than this are searched for their end: that is faster than to read them, and slower for the many short ones. */
 const longWalk = 64
@@ -24,14 +23,9 @@ let pairs = new Uint16Array(room.buffer)
  * Gives its UTF-8, good until the next call.
  * Half a surrogate pair counts as ill-formed, also when it is spelled as an escape: the engine would abort on it.
  * The grammar of values is not checked: the text is written by Countersign, and the engine takes what it cannot parse as no input.
- *
- * With `top` it gives null, instead of throwing too, unless the text is short, ASCII and without a backslash, and that place is one between the
- * members of the whole: in no string, and in no object or list inside.
  */
-export function encodeInput(text: string): Uint8Array
-export function encodeInput(text: string, top: number): Uint8Array | null
-export function encodeInput(text: string, top = 0): Uint8Array | null {
-  if (text.length > mostInputText) throw new EngineFailure('the input is too long')
+export function encodeInput(text: string): Uint8Array {
+  checkLength(text)
   if (!text.isWellFormed()) throw new EngineFailure('the input is not well-formed')
   if (text.length * 3 > room.length) {
     room = Buffer.alloc(text.length * 6)
@@ -40,12 +34,14 @@ export function encodeInput(text: string, top = 0): Uint8Array | null {
   const bytes = room
   const last = bytes.write(text) - 1
   if (last < 0 || bytes[0] !== 0x7b) throw new EngineFailure('the input is not an object')
-  // places in the text are places in its bytes when each is one
-  if (top > 0 && last + 1 !== text.length) return null
-  const straight = last <= longStraight && !text.includes('\\') && isStraight(bytes, last, top)
-  if (!straight && top > 0) return null
+  const straight = last <= longStraight && !text.includes('\\') && isStraight(bytes, last)
   if (!straight) checkText(bytes, last)
   return bytes.subarray(0, last + 1)
+}
+
+/** Throws EngineFailure for a text that is longer than the engine is tried with. */
+export function checkLength(text: string): void {
+  if (text.length > mostInputText) throw new EngineFailure('the input is too long')
 }
 
 /** Texts up to this length, bytes, are read without looking for the ends of strings first. */
@@ -80,26 +76,23 @@ function nestingOf(pair: Uint8Array, begunOutside: boolean): number {
  * Whether a text without a backslash is whole and not too deep. A text that is not is read again, for the reason; so is one that comes
  * close to too deep, as no pair is looked into.
  */
-function isStraight(bytes: Buffer, last: number, top: number): boolean {
-  if (bytes[last] !== 0x7d || (top > 0 && bytes[top - 1] !== comma)) return false
+function isStraight(bytes: Buffer, last: number): boolean {
+  if (bytes[last] !== 0x7d) return false
   // the other half of a pair that the end is in the middle of
   bytes[last] = blank
-  // a comma more or less changes nothing
-  const level = top === 0 ? 0 : levelAt(0, top >> 1, 0)
-  const straight = (top === 0 || level === 1) && levelAt(top >> 1, (last + 1) >> 1, level) === 1
+  const straight = levelBefore((last + 1) >> 1) === 1
   bytes[last] = 0x7d
   return straight
 }
 
 /**
- * The nesting at the pair `end`, from what it is at `start`, outside of strings; 0 when `end` is in one, or when it was too deep or over in
- * between. Read without a branch that depends on what is in the text: an ordinary input is a hundred short strings, and to guess where each
- * ends costs more than to read it.
+ * The nesting at the pair `end`; 0 when that is in a string, or when it was too deep or over before. Read without a branch that depends on
+ * what is in the text: an ordinary input is a hundred short strings, and to guess where each ends costs more than to read it.
  */
-function levelAt(start: number, end: number, level: number): number {
-  let depth = level
+function levelBefore(end: number): number {
+  let depth = 0
   let inside = 0
-  for (let at = start; at < end; at++) {
+  for (let at = 0; at < end; at++) {
     const pair = pairs[at] ?? 0
     depth = (depth + (nesting[2 * pair + inside] ?? 0)) | 0
     inside ^= quoting[pair] ?? 0

@@ -1,6 +1,7 @@
 /** Builds what policy reads about a call: input v1, as JSON text assembled from quoted fragments. */
 
 import type { Target } from '../match/match.ts'
+import type { Route } from '../match/route.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
 import type { Facts, TaskRow } from '../state/state.ts'
@@ -10,11 +11,12 @@ import type { Caller } from '../identify/identify.ts'
 import type { Question } from './decide.ts'
 import { approvalText } from './approval-input.ts'
 import { delegationText } from './delegation.ts'
+import { framedText, type Frame, type Framed } from './frame.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
-import { bodyMembers, requestMembers } from './request.ts'
+import { bodyText, requestFrame, requestPieces } from './request.ts'
 import { signalsText } from './signal-input.ts'
-import { sequenceText } from './sequence-text.ts'
+import { sequenceFrame, sequencePieces, sequencePlaces } from './sequence-text.ts'
 import type { SumsOf } from './sums.ts'
 import { agentMembers, callerText, intentMembers } from './subject.ts'
 
@@ -38,8 +40,9 @@ export interface Seen {
 }
 
 export interface InputText {
-  /** What the engine gets. */
+  /** What the engine gets, whole and in its parts. */
   readonly engine: string
+  readonly framed: Framed
   /** The same without `request.body.parsed`, which the digest beside it stands for. */
   readonly record: string
 }
@@ -51,6 +54,8 @@ const caps = {
   classes: operator(64, 'a list of data classes'),
   meters: operator(64, 'the budget'),
   resource: { most: 4096, what: 'the resource', fault: 'agent' },
+  // of each call another: not among the texts that are remembered
+  digest: { most: 256, what: 'a digest', fault: 'agent' },
   subject: operator(512, 'the subject'),
   whole: operator(65_536, 'the input'),
 } as const satisfies Record<string, Cap>
@@ -60,17 +65,27 @@ const caps = {
  * caller and tool. Throws `listen.too-large` or `decide.unavailable` when a part passes its cap: policy judges all or nothing.
  */
 export function buildInput(question: Question, seen: Seen, setting: Setting): InputText {
-  const { call, caller, task, target } = question
-  const head = `{"v":1,"request":{${requestMembers(call, target.route)},"body":{${bodyMembers(target.body)}`
-  const standing = standingText(caller, task)
-  const tail =
-    `}},${whoText(standing, target, seen)},"delegation":${standing.delegation},"tool":${toolText(target)}` +
-    `,"sequence":${sequenceText(question, seen, setting.sums)},"approval":${approvalText(question.approval)},"signals":${signalsText(seen.signals, seen.now)},"context":${contextText(seen, settingOf(question, setting))}}`
-  const record = head + tail
+  const { target, approval } = question
+  const frame = frameOf(question, seen.revision, settingOf(question, setting))
+  const body = bodyText(target.body)
+  const own = [
+    ...requestPieces(question.call, target.route),
+    body,
+    ...taskPieces(target, seen),
+    textOrNull(target.resource, caps.resource),
+    argsText(target),
+    ...sequencePieces(question, seen, setting.sums),
+    approvalText(approval),
+    signalsText(seen.signals, seen.now),
+    number(seen.now, 'now'),
+  ]
+  const framed = { frame, own }
+  const record = framedText(framed)
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
-  if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, record }
-  return { engine: `${head},"parsed":${JSON.stringify(parsed)}${tail}`, record }
+  if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, framed, record }
+  const whole = { frame, own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`) }
+  return { engine: framedText(whole), framed: whole, record }
 }
 
 /** The setting with the mode that holds for this call. */
@@ -80,8 +95,9 @@ export function settingOf(question: Moded, setting: Setting): Setting {
 }
 
 /** `caller`, `agent` and `task` of a call. */
-export function whoText({ who }: Pick<Standing, 'who'>, target: Target, { facts, now }: Pick<Seen, 'facts' | 'now'>): string {
-  return `${who},"spent":${numbers(facts.task.spent, caps.meters, caps.name)},"debit":${numbers(target.debit, caps.meters, caps.name)}}${readText(facts, now)}`
+export function whoText({ who }: Pick<Standing, 'who'>, target: Target, seen: Pick<Seen, 'facts' | 'now'>): string {
+  const [spent, debit, read, inherited] = taskPieces(target, seen)
+  return `${who},"spent":${spent},"debit":${debit}},"sensitivity":${read},"inherited":${inherited}}`
 }
 
 /** The end of `task`: what was read. */
@@ -89,9 +105,23 @@ export function readText(facts: Facts, now: number): string {
   return `,"sensitivity":${texts(sensitivity(facts), caps.classes, caps.name)},"inherited":${inheritedText(facts, now)}}`
 }
 
+/** What changes in `task` from call to call: spent, debit, sensitivity, inherited. */
+function taskPieces({ debit }: Target, { facts, now }: Pick<Seen, 'facts' | 'now'>): readonly [string, string, string, string] {
+  return [
+    numbers(facts.task.spent, caps.meters, caps.name),
+    numbers(debit, caps.meters, caps.name),
+    texts(sensitivity(facts), caps.classes, caps.name),
+    inheritedText(facts, now),
+  ]
+}
+
 /** `context` of every entrypoint. */
-export function contextText(seen: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
-  return `{"now":${number(seen.now, 'now')},"mode":"${setting.mode}","policy_revision":${text(seen.revision, caps.name)},"environment":${text(setting.environment, caps.name)}}`
+export function contextText({ now, revision }: Pick<Seen, 'now' | 'revision'>, setting: Setting): string {
+  return `{"now":${number(now, 'now')}${contextEnd(revision, setting)}`
+}
+
+function contextEnd(revision: string, { mode, environment }: Setting): string {
+  return `,"mode":"${mode}","policy_revision":${text(revision, caps.name)},"environment":${text(environment, caps.name)}}`
 }
 
 /** What a task says of itself with every call, and for whom that was written down. */
@@ -101,7 +131,59 @@ interface Standing {
   /** From `caller` to the limits in `task.budget`. */
   readonly who: string
   readonly delegation: string
+  /** Of its calls lately. Written by `frameOf`. */
+  readonly frames: CallFrame[]
 }
+
+/** What its calls have in common besides. */
+interface CallFrame {
+  readonly frame: Frame
+  readonly tool: Tool
+  readonly route: Route
+  readonly method: string
+  readonly scheme: string
+  readonly host: string
+  readonly port: number
+  readonly revision: string
+  readonly mode: string
+  readonly environment: string
+}
+
+/** An agent chooses the method and the host. */
+const mostFrames = 16
+
+/** The frame of a call: the same object for calls that differ in nothing but their pieces. */
+function frameOf({ call, caller, task, target }: Question, revision: string, setting: Setting): Frame {
+  const standing = standingText(caller, task)
+  const { route, tool } = target
+  const { method, scheme, host, listener } = call
+  const { mode, environment } = setting
+  for (const one of standing.frames) {
+    if (one.tool === tool && one.route === route && one.method === method && one.host === host && one.scheme === scheme)
+      if (one.port === listener.port && one.revision === revision && one.mode === mode && one.environment === environment) return one.frame
+  }
+  const whole =
+    `{"v":1,"request":${requestFrame(call)},${standing.who},"spent":\0,"debit":\0},"sensitivity":\0,"inherited":\0}` +
+    `,"delegation":${standing.delegation},"tool":{${toolMembersOf(target)},"resource":\0,"args_sha256":\0}` +
+    `,"sequence":${sequenceFrame},"approval":\0,"signals":\0,"context":{"now":\0${contextEnd(revision, setting)}}`
+  // JSON text has no NUL in it: what is quoted has none, and what stands here has one for each piece
+  const frame = { texts: onePiece(whole).split('\0'), places }
+  if (standing.frames.length >= mostFrames) standing.frames.length = 0
+  standing.frames.push({ frame, tool, route, method, scheme, host, port: listener.port, revision, mode, environment })
+  return frame
+}
+
+const places: readonly (readonly string[])[] = [
+  'request.id request.path request.segments request.query request.headers request.body',
+  'task.budget.spent task.budget.debit task.sensitivity task.inherited tool.resource tool.args_sha256',
+  ...sequencePlaces.map((place) => `sequence.${place}`),
+  'approval signals context.now',
+]
+  .join(' ')
+  .split(' ')
+  .map((place) => place.split('.'))
+
+const bodyAt = 5
 
 /** Row of a task → its text. A row is replaced when anything in it changes. */
 const standings = new WeakMap<TaskRow, Standing>()
@@ -110,7 +192,7 @@ export function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
     const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
-    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)) }))
+    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)), frames: [] }))
   }
   return known
 }
@@ -151,7 +233,15 @@ function inheritedText({ task, caller }: Facts, now: number): string {
 /** Tool → its members that are the same for every call, with the route it stands on. */
 const toolMembers = new WeakMap<Tool, { readonly route: string; readonly members: string }>()
 
-export function toolText({ route, tool, resource, body }: Pick<Target, 'route' | 'tool' | 'resource' | 'body'>): string {
+export function toolText(target: Pick<Target, 'route' | 'tool' | 'resource' | 'body'>): string {
+  return `{${toolMembersOf(target)},"resource":${textOrNull(target.resource, caps.resource)},"args_sha256":${argsText(target)}}`
+}
+
+function argsText({ body }: Pick<Target, 'body'>): string {
+  return body.kind === 'json' && body.judged ? textOrNull(body.sha256, caps.digest) : 'null'
+}
+
+function toolMembersOf({ route, tool }: Pick<Target, 'route' | 'tool'>): string {
   let known = toolMembers.get(tool)
   if (known === undefined || known.route !== route.name) {
     const members =
@@ -160,6 +250,5 @@ export function toolText({ route, tool, resource, body }: Pick<Target, 'route' |
       `,"catalogued":${tool.catalogued},"prompt":${tool.prompt},"bound":${tool.bound},"route":${text(route.name, caps.name)}`
     toolMembers.set(tool, (known = { route: route.name, members: onePiece(members) }))
   }
-  const digest = body.kind === 'json' && body.judged ? body.sha256 : null
-  return `{${known.members},"resource":${textOrNull(resource, caps.resource)},"args_sha256":${textOrNull(digest, caps.name)}}`
+  return known.members
 }

@@ -4,7 +4,7 @@ import opa from '@open-policy-agent/opa-wasm'
 import { mostAnswer } from './answer.ts'
 import type { Builtin, Evaluation } from './builtins/builtin.ts'
 import { builtins } from './builtins/table.ts'
-import { KeptValues, type Kept } from './kept.ts'
+import { KeptFrames, type KeptFrame, type Keeping } from './kept.ts'
 import { jsonOf, readTerm } from './term.ts'
 
 const pageBytes = 65_536
@@ -38,15 +38,17 @@ export class PolicyInstance implements Evaluation {
   readonly #clock: () => number
   readonly #builtins = new Map<number, Builtin>()
   readonly #policy: InstanceType<typeof opa.LoadedPolicy>
-  /** What many inputs have in common; null when the module cannot put an input together. */
-  readonly kept: KeptValues | null
+  /** What many inputs have in common; null when the module cannot be given an input in parts. */
+  readonly frames: KeptFrames | null
   #bytes: Buffer<ArrayBuffer>
+  #view: DataView
   #now: number | null = null
 
   constructor(mould: Mould) {
     this.#clock = mould.clock
     this.#memory = new WebAssembly.Memory({ initial: mould.initialPages, maximum: mould.maxPages })
     this.#bytes = Buffer.from(this.#memory.buffer)
+    this.#view = new DataView(this.#memory.buffer)
     const imports = { env: { memory: this.#memory, ...this.#imports(mould.print) } }
     const instance = new WebAssembly.Instance(mould.module, imports)
     this.#exports = exportsOf(instance)
@@ -62,8 +64,13 @@ export class PolicyInstance implements Evaluation {
     const policy = new opa.LoadedPolicy(instance, this.#memory, this.minor)
     policy.setData(Uint8Array.from(mould.data).buffer)
     this.#policy = policy
-    const keeping = { parse: (text: string, at: number) => this.#parse(Buffer.from(text), at), end: () => this.#exports.opa_heap_ptr_get() }
-    this.kept = joining.every((name) => name in this.#exports) ? new KeptValues(policy.dataHeapPtr, keeping) : null
+    const keeping: Keeping = {
+      parse: (text, at) => this.#parse(Buffer.from(text), at),
+      end: () => this.#exports.opa_heap_ptr_get(),
+      dump: (value) => this.#text(this.#exports.opa_value_dump(value)),
+      view: () => this.#refresh(),
+    }
+    this.frames = stepwise.every((name) => name in this.#exports) ? new KeptFrames(policy.dataHeapPtr, keeping) : null
     this.entrypoints = this.#numbers(this.#exports.entrypoints())
   }
 
@@ -78,24 +85,25 @@ export class PolicyInstance implements Evaluation {
     return this.#now
   }
 
-  /**
-   * Evaluates on JSON that `encodeInput` passed. Gives the text of the result set.
-   * With `kept`, which is this instance's, the input has `rest` where its standing part was, and the values are put in their places.
-   */
-  evaluate(entrypoint: number, input: string | Uint8Array, kept: Kept | null = null): string {
+  /** Evaluates on JSON that `encodeInput` passed. Gives the text of the result set. */
+  evaluate(entrypoint: number, input: string | Uint8Array): string {
     this.#now = null
-    const bytes = typeof input === 'string' ? Buffer.from(input) : input
-    const floor = this.kept?.floor ?? this.#policy.dataHeapPtr
-    if (kept !== null) return this.#answer(this.#evaluateJoined(entrypoint, this.#parse(bytes, floor), kept))
-    return this.#answer(this.#evaluateText(entrypoint, bytes, floor, 0))
+    return this.#answer(this.#evaluateText(entrypoint, typeof input === 'string' ? Buffer.from(input) : input, 0))
+  }
+
+  /** The same on a frame of this instance: `others` is what the frame made of an input's own, passed by `encodeInput`. */
+  evaluateFramed(entrypoint: number, frame: KeptFrame, others: Uint8Array): string {
+    this.#now = null
+    // of `{"":[…]}` the list
+    const list = this.#parse(others.subarray(4, -1), this.#floor)
+    if (!frame.put(this.#refresh(), list)) throw new Error('the input is not in its parts')
+    return this.#answer(this.#evaluateValue(entrypoint, frame.root))
   }
 
   /** The same with sets as lists in the order of the policy language: the engine writes them in that of their hashes. */
   evaluateInOrder(entrypoint: number, input: string | Uint8Array): string {
     this.#now = null
-    const bytes = typeof input === 'string' ? Buffer.from(input) : input
-    const floor = this.kept?.floor ?? this.#policy.dataHeapPtr
-    return jsonOf(readTerm(this.#answer(this.#evaluateText(entrypoint, bytes, floor, 1))))
+    return jsonOf(readTerm(this.#answer(this.#evaluateText(entrypoint, typeof input === 'string' ? Buffer.from(input) : input, 1))))
   }
 
   /** The same through the SDK: slower, kept as the reference that the fast path is tested against. */
@@ -104,18 +112,22 @@ export class PolicyInstance implements Evaluation {
     return this.#policy.evaluate(input, entrypoint)
   }
 
+  /** Where an input is written. */
+  get #floor(): number {
+    return this.frames?.floor ?? this.#policy.dataHeapPtr
+  }
+
   /** `format`: 0 for JSON, 1 for what `readTerm` reads. */
-  #evaluateText(entrypoint: number, input: Uint8Array, floor: number, format: 0 | 1): number {
+  #evaluateText(entrypoint: number, input: Uint8Array, format: 0 | 1): number {
+    const floor = this.#floor
     this.#write(input, floor)
     const heap = floor + input.length
     return this.#exports.opa_eval(0, entrypoint, this.#policy.dataAddr, floor, input.length, heap, format)
   }
 
   /** Does what `opa_eval` does, step by step. */
-  #evaluateJoined(entrypoint: number, input: number, { values }: Kept): number {
+  #evaluateValue(entrypoint: number, input: number): number {
     const engine = this.#exports
-    for (const { path, value } of values)
-      if (engine.opa_value_add_path(input, path, value) !== 0) throw new Error('the input does not take what is kept of it')
     const context = engine.opa_eval_ctx_new()
     engine.opa_eval_ctx_set_input(context, input)
     engine.opa_eval_ctx_set_data(context, this.#policy.dataAddr)
@@ -154,8 +166,12 @@ export class PolicyInstance implements Evaluation {
   }
 
   /** Growth detaches the buffer, whoever asked for it, and what is detached has no length. Asking the memory costs more. */
-  #refresh(): void {
-    if (this.#bytes.length === 0) this.#bytes = Buffer.from(this.#memory.buffer)
+  #refresh(): DataView {
+    if (this.#bytes.length === 0) {
+      this.#bytes = Buffer.from(this.#memory.buffer)
+      this.#view = new DataView(this.#memory.buffer)
+    }
+    return this.#view
   }
 
   #text(address: number): string {
@@ -210,7 +226,6 @@ interface Exports {
   opa_value_dump(value: number): number
   opa_heap_ptr_get(): number
   opa_heap_ptr_set(address: number): void
-  opa_value_add_path(value: number, path: number, added: number): number
   opa_eval_ctx_new(): number
   opa_eval_ctx_set_input(context: number, value: number): void
   opa_eval_ctx_set_data(context: number, value: number): void
@@ -236,9 +251,8 @@ export const exported = {
   opa_eval: 'function',
 } as const
 
-/** Names that a module has besides when an input can be put together from values. */
-const joining = [
-  'opa_value_add_path',
+/** Names that a module has besides when it can be given an input as a value. */
+const stepwise = [
   'opa_eval_ctx_new',
   'opa_eval_ctx_set_input',
   'opa_eval_ctx_set_data',

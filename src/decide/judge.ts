@@ -2,6 +2,7 @@
 
 import { Refusal } from '../refusal.ts'
 import type { Engine, Entrypoint } from './engine.ts'
+import type { Framed } from './frame.ts'
 import { readResult, type Result } from './result.ts'
 import type { Slow } from './slow.ts'
 
@@ -23,17 +24,23 @@ export interface Judgement {
   readonly evalNs: number
 }
 
+/** What an engine is given: text, and where its writer has it in parts, those. */
+export interface Written {
+  readonly engine: string
+  readonly framed?: Framed
+}
+
 /**
  * Evaluates one entrypoint on the text that `input` writes for the revision in force.
  * Throws `decide.unavailable` when the engine throws, whatever it throws, `decide.malformed` when its answer is no decision,
  * and what `input` throws.
  */
-export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (revision: string) => string): Judgement {
+export function judge(options: JudgeOptions, entrypoint: Entrypoint, input: (revision: string) => string | Written): Judgement {
   const engine = inForce(options)
   const { revision } = engine
-  const text = input(revision)
+  const written = input(revision)
   const started = performance.now()
-  const document = evaluate(options, engine, entrypoint, text)
+  const document = evaluate(options, engine, entrypoint, written)
   const evalNs = Math.round((performance.now() - started) * 1e6)
   if (options.slow !== undefined && evalNs > options.slow.above) options.slow.found(entrypoint, revision, evalNs)
   try {
@@ -57,9 +64,9 @@ export function inForce({ engine, log }: JudgeOptions): Engine {
   }
 }
 
-function evaluate({ log }: JudgeOptions, engine: Engine, entrypoint: Entrypoint, text: string): unknown {
+function evaluate({ log }: JudgeOptions, engine: Engine, entrypoint: Entrypoint, written: string | Written): unknown {
   try {
-    return engine.evaluate(entrypoint, text)
+    return typeof written === 'string' ? engine.evaluate(entrypoint, written) : engine.evaluate(entrypoint, written.engine, written.framed)
   } catch (cause) {
     log.error({ entrypoint, revision: engine.revision, err: cause }, 'policy could not be evaluated')
     throw new Refusal('decide.unavailable', { detail: 'policy could not be evaluated', cause })

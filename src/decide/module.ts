@@ -6,10 +6,11 @@ import type { Bundle } from './bundle/bundle.ts'
 import { BundleFault } from './bundle/fault.ts'
 import { isUnder } from './bundle/manifest.ts'
 import { EngineFailure, type Engine, type Entrypoint } from './engine.ts'
-import { encodeInput } from './input-text.ts'
+import type { Framed } from './frame.ts'
+import { checkLength, encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
+import type { Measured } from './measured.ts'
 import { digestSettings, withSettings, type Settings } from './settings.ts'
-import { standingAt, standingPlace, withoutStanding } from './standing.ts'
 import { measureApart } from './trial.ts'
 import { Watch } from './watch.ts'
 
@@ -24,6 +25,8 @@ export interface PolicyOptions {
   readonly budgetMs?: number
   /** What the operator sets for the rules: `countersign.settings` of the data, each top-level key instead of the bundle's. */
   readonly settings?: Settings
+  /** What earlier processes measured; absent: nothing. */
+  readonly measured?: Measured
   /** Told of each evaluation, so that one that does not end is noticed. */
   readonly watch?: Watch
 }
@@ -80,7 +83,8 @@ export async function openPolicyApart(bundle: Bundle, options: PolicyOptions, tr
   await WebAssembly.compile(bundle.wasm).catch(() => null)
   const prepared = prepare(bundle, options)
   const { mould, budgetMs } = prepared
-  if (trial !== null && !isMeasured(prepared)) measured(prepared, await measureApart(bundle, mould, { budgetMs, signal: trial }), options)
+  if (trial !== null && !isMeasured(prepared, options))
+    measured(prepared, await measureApart(bundle, mould, { budgetMs, signal: trial }), options)
   return open(prepared, options)
 }
 
@@ -103,18 +107,19 @@ function prepare(bundle: Bundle, options: PolicyOptions): Prepared {
 function open(prepared: Prepared, options: PolicyOptions): PolicyHost {
   const { bundle, mould, budgetMs } = prepared
   const instance = makeTried(bundle, mould)
-  if (!isMeasured(prepared)) measured(prepared, checkCost(bundle, mould, budgetMs), options)
+  if (!isMeasured(prepared, options)) measured(prepared, checkCost(bundle, mould, budgetMs), options)
   return new PolicyHost({ ...prepared, instance }, options)
 }
 
-function isMeasured({ tried, budgetMs }: Prepared): boolean {
-  return (affordable.get(tried) ?? Infinity) <= budgetMs
+function isMeasured({ tried, budgetMs }: Prepared, { measured: before }: PolicyOptions): boolean {
+  return (affordable.get(tried) ?? Infinity) <= budgetMs || before?.known(tried, budgetMs) === true
 }
 
 /** Remembers that the longest evaluation, ms, was within the budget. */
-function measured({ bundle, tried, budgetMs }: Prepared, longest: number, { log }: PolicyOptions): void {
+function measured({ bundle, tried, budgetMs }: Prepared, longest: number, { log, measured: before }: PolicyOptions): void {
   log.info({ revision: bundle.revision, ms: Math.ceil(longest), budget: budgetMs }, 'the longest evaluation of policy was measured')
   affordable.set(tried, budgetMs)
+  before?.keep(tried, longest)
 }
 
 export class PolicyHost implements Engine {
@@ -159,21 +164,18 @@ export class PolicyHost implements Engine {
     return this.#entrypoints.has(entrypoint)
   }
 
-  evaluate(entrypoint: Entrypoint, inputText: string): unknown {
+  evaluate(entrypoint: Entrypoint, inputText: string, framed: Framed | null = null): unknown {
     const asked = this.#entrypoints.get(entrypoint)
     if (asked === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
-    const mark = standingPlace(inputText)
-    let kept = mark > 0 ? (this.#instance?.kept?.find(inputText, mark) ?? null) : null
-    const joined = kept === null ? null : encodeInput(withoutStanding(inputText, mark, kept.standing), mark)
-    if (joined === null) kept = null
-    const input = joined ?? encodeInput(inputText)
+    const frame = framed === null ? null : (this.#instance?.frames?.find(framed.frame) ?? null)
+    if (frame !== null) checkLength(inputText)
+    const input = encodeInput(frame === null || framed === null ? inputText : frame.others(framed.own))
     try {
       const instance = (this.#instance ??= this.#spares.pop() ?? new PolicyInstance(this.#mould))
       this.#watch.begin(asked.code)
-      // masks are done one after the other, in the order that OPA has them in
-      const inOrder = entrypoint === 'system/log/mask'
-      const results = inOrder ? instance.evaluateInOrder(asked.number, input) : instance.evaluate(asked.number, input, kept)
-      if (mark > 0 && kept === null) keepStanding(instance, inputText, mark)
+      const results =
+        frame === null ? evaluateWhole(instance, entrypoint, asked.number, input) : instance.evaluateFramed(asked.number, frame, input)
+      if (frame === null && framed !== null && instance.frames?.due(framed.frame) === true) instance.frames.keep(framed)
       this.#watch.end()
       if (instance.memoryBytes > retiredBytes) this.#drop()
       return this.#document(results)
@@ -221,11 +223,9 @@ export class PolicyHost implements Engine {
   }
 }
 
-/** An instance has the part of an input that others will have too, once it was seen often enough. */
-function keepStanding({ kept }: PolicyInstance, text: string, mark: number): void {
-  if (kept === null || !kept.due() || encodeInput(text, mark) === null) return
-  const standing = standingAt(text, mark)
-  if (standing !== null) kept.keep(standing)
+/** Masks are done one after the other, in the order that OPA has them in. */
+function evaluateWhole(instance: PolicyInstance, entrypoint: Entrypoint, number: number, input: Uint8Array): string {
+  return entrypoint === 'system/log/mask' ? instance.evaluateInOrder(number, input) : instance.evaluate(number, input)
 }
 
 /** All the way down: the same document is handed out again. */

@@ -11,6 +11,8 @@ const operator = (most: number, what: string): Cap => ({ most, what, fault: 'ope
 
 const caps = {
   name: operator(256, 'a name'),
+  // of each call another: not among the texts that are remembered
+  id: agent(256, 'a name'),
   method: agent(64, 'the method'),
   host: agent(512, 'the Host'),
   path: agent(2048, 'the path'),
@@ -22,20 +24,33 @@ const caps = {
   headers: operator(64, 'the headers of a route'),
 } as const
 
-/** The members of `request` but for `body`. */
-export function requestMembers(call: Call, route: Route): string {
-  const { path, segments, query } = call.address
+/** `request` with a NUL for each piece that a call has of its own. */
+export function requestFrame({ method, scheme, host, listener }: Call): string {
   return (
-    `"id":${text(call.id, caps.name)},"method":${text(call.method, caps.method)},"scheme":"${call.scheme}","host":${text(call.host, caps.host)}` +
-    `,"port":${number(call.listener.port, 'port')},"path":${text(path, caps.path)},"segments":${texts(segments, caps.segments, caps.path)}` +
-    `,"query":${query === null || query === '' ? '{}' : queryText(query)},"headers":${headersText(call, route)},"protocol":"http"`
+    `{"id":\0,"method":${text(method, caps.method)},"scheme":"${scheme}","host":${text(host, caps.host)},"port":${number(listener.port, 'port')}` +
+    ',"path":\0,"segments":\0,"query":\0,"headers":\0,"protocol":"http","body":\0}'
   )
 }
 
-/** The members of `request.body` but for `parsed`, which goes last. */
-export function bodyMembers(body: JudgedBody): string {
-  const size = body.size === null ? 'null' : number(body.size, 'size')
-  return `"kind":"${body.kind}","sha256":${textOrNull(body.sha256, caps.name)},"size":${size},"judged":${body.judged}`
+/** Those pieces but for the body. */
+export function requestPieces(call: Call, route: Route): readonly string[] {
+  const { path, segments, query } = call.address
+  return [
+    text(call.id, caps.id),
+    text(path, caps.path),
+    texts(segments, caps.segments, caps.path),
+    query === null || query === '' ? '{}' : queryText(query),
+    headersText(call, route),
+  ]
+}
+
+const noBodyText = '{"kind":"none","sha256":null,"size":0,"judged":true}'
+
+/** `request.body` but for `parsed`, which goes last. */
+export function bodyText({ kind, sha256, size, judged }: JudgedBody): string {
+  if (kind === 'none' && sha256 === null && size === 0 && judged) return noBodyText
+  const bytes = size === null ? 'null' : number(size, 'size')
+  return `{"kind":"${kind}","sha256":${textOrNull(sha256, caps.id)},"size":${bytes},"judged":${judged}}`
 }
 
 /** As forms are read (WHATWG URL §5.1): `&` separates, the first `=` splits, `+` is a blank. A name may have several values. */

@@ -2,6 +2,7 @@
 
 import type { DivergenceReason } from '../state/facts.ts'
 import type { Source, Span, Step, TaskFacts } from '../state/state.ts'
+import type { Tool } from '../match/tools.ts'
 import type { Question } from './decide.ts'
 import { number, numbers, onePiece, text, texts, Members, type Cap } from './fragment.ts'
 import { repeatDigest } from './repeat.ts'
@@ -22,27 +23,61 @@ const caps = {
 const mostSteps = 5
 const mostCounts = 64
 
-export function sequenceText(question: Question, seen: Pick<Seen, 'facts' | 'now'>, sums?: SumsOf): string {
+/** `sequence` with a NUL for each piece. */
+export const sequenceFrame =
+  '{"step":\0,"last":\0,"counts":\0,"steps":\0,"taint":\0,"sources":\0,"brought":\0,"hosts":\0' +
+  ',"seen":{"tool":\0,"host":\0,"resource":\0,"class":\0},"repeats":\0,"sums":\0,"failures":\0,"denials":\0,"diverged":\0,"divergence":\0}'
+
+/** Where the pieces belong, in that order. */
+export const sequencePlaces: readonly string[] = (
+  'step last counts steps taint sources brought hosts seen.tool seen.host seen.resource seen.class' +
+  ' repeats sums failures denials diverged divergence'
+).split(' ')
+
+export function sequencePieces(question: Question, seen: Pick<Seen, 'facts' | 'now'>, sums?: SumsOf): readonly string[] {
+  const { target } = question
   const { now } = seen
   const { task: facts } = seen.facts
-  let last = ''
-  for (const step of facts.last.slice(-mostSteps)) last += `${last === '' ? '' : ','}${stepText(step, now)}`
-  return (
-    `{"step":${number(facts.step, 'step')},"last":[${last}],${toolsText(facts, question.target.tool.name)}` +
-    `,"taint":${texts(facts.sensitivity, caps.classes, caps.name)},"sources":${sourcesText(facts.sources, now)},"brought":${texts(facts.brought, caps.classes, caps.name)}` +
-    `,"hosts":${facts.hosts.size},"seen":${seenText(question, facts)},"repeats":${facts.repeats[repeatDigest(question)] ?? 0},"sums":${sums === undefined ? '[]' : sumsText(sums(question.target, seen.facts), seen)}` +
-    `,"failures":${number(facts.failures, 'failures')},"denials":${numbers(facts.denials, caps.denials, caps.name)},"diverged":${facts.diverged}` +
-    `,"divergence":${divergenceText(facts.divergence)}}`
-  )
+  const [counts, steps] = toolsText(facts, target.tool.name)
+  const { tool, route, resource } = target
+  return [
+    number(facts.step, 'step'),
+    lastText(facts.last, now),
+    counts,
+    steps,
+    texts(facts.sensitivity, caps.classes, caps.name),
+    sourcesText(facts.sources, now),
+    texts(facts.brought, caps.classes, caps.name),
+    String(facts.hosts.size),
+    // how often this task has called what the call at hand calls
+    String(timesOf(facts.counts, tool.name)),
+    String(facts.hosts.times(route.to.authority)),
+    resource === null ? 'null' : String(timesOf(facts.resources, resource)),
+    String(leastRead(tool, facts)),
+    String(facts.repeats[repeatDigest(question)] ?? 0),
+    sums === undefined ? '[]' : sumsText(sums(target, seen.facts), seen),
+    number(facts.failures, 'failures'),
+    numbers(facts.denials, caps.denials, caps.name),
+    String(facts.diverged),
+    divergenceText(facts.divergence),
+  ]
 }
 
-/** How often this task has called what the call at hand calls. */
-function seenText({ target: { tool, route, resource } }: Question, { counts, hosts, resources, sources }: TaskFacts): string {
+function lastText(last: readonly Step[], now: number): string {
+  let steps = ''
+  for (let at = Math.max(0, last.length - mostSteps); at < last.length; at++) {
+    const step = last[at]
+    if (step !== undefined) steps += `${steps === '' ? '' : ','}${stepText(step, now)}`
+  }
+  return `[${steps}]`
+}
+
+/** How often the class that was read least, of those that the tool reads, was read before; null when it reads none. */
+function leastRead({ reads }: Tool, { sources }: TaskFacts): number | null {
   let least: number | null = null
-  for (const name of tool.reads)
+  for (const name of reads)
     if (name !== 'public') least = Math.min(least ?? Infinity, Object.hasOwn(sources, name) ? (sources[name]?.reads ?? 0) : 0)
-  const touched = resource === null ? null : timesOf(resources, resource)
-  return `{"tool":${timesOf(counts, tool.name)},"host":${hosts.times(route.to.authority)},"resource":${touched},"class":${least}}`
+  return least
 }
 
 function timesOf(record: Readonly<Record<string, number>>, name: string): number {
@@ -96,8 +131,8 @@ function rememberStep({ tool, effect, egress }: Step): { readonly effect: string
   return known
 }
 
-/** `counts` and `steps`. The tool at hand is always there; past the cap the rest stands together under `*`. */
-function toolsText(facts: TaskFacts, tool: string): string {
+/** Counts and steps. The tool at hand is always there; past the cap the rest stands together under `*`. */
+function toolsText(facts: TaskFacts, tool: string): readonly [counts: string, steps: string] {
   const counts = new Members(caps.counts)
   let steps = ''
   if (Object.hasOwn(facts.counts, tool)) steps = stepsText(facts, tool, counts)
@@ -119,7 +154,7 @@ function toolsText(facts: TaskFacts, tool: string): string {
     counts.add('*', number(rest, 'count'), caps.name)
     steps += `${steps === '' ? '' : ','}"*":[${first},${last}]`
   }
-  return `"counts":${counts.end()},"steps":{${steps}}`
+  return [counts.end(), `{${steps}}`]
 }
 
 /** Adds a tool to the counts, which refuse one that is there, and gives its member of `steps`. */

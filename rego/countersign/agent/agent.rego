@@ -13,9 +13,9 @@ _duties := ["business", "security", "incident"]
 default owned := false
 
 owned if {
-	every duty in _duties {
-		trim_space(input.agent.owners[duty]) != ""
-	}
+	trim_space(input.agent.owners.business) != ""
+	trim_space(input.agent.owners.security) != ""
+	trim_space(input.agent.owners.incident) != ""
 }
 
 default live := false

@@ -6,13 +6,13 @@ import data.countersign.lib
 # kind `stream`: what could not be read whole is `json` and not judged. A person can only be asked about what was judged.
 default body_judged := false
 
-body_judged if input.request.body.kind == "none"
-
-body_judged if input.request.body.size == 0
-
-body_judged if input.request.body.judged == true
-
 body_judged if {
+	input.request.body.kind == "none"
+} else if {
+	input.request.body.size == 0
+} else if {
+	input.request.body.judged == true
+} else if {
 	input.request.body.kind == "stream"
 	count(ask) == 0
 }

@@ -17,9 +17,8 @@ _within(meter, amount) if {
 	is_number(amount)
 	amount >= 0
 	object.get(input.task.budget.spent, meter, 0) + amount <= input.task.budget.limit[meter]
-}
-
-_within("calls", amount) if {
+} else if {
+	meter == "calls"
 	amount == 1
 	is_object(input.task.budget.limit)
 	not "calls" in object.keys(input.task.budget.limit)

@@ -5,9 +5,11 @@ import data.countersign.lib
 # A tool that does not say whether it asks for a bound caller asks for one.
 default caller_bound := false
 
-caller_bound if input.tool.bound == false
-
-caller_bound if lib.bound(input.caller)
+caller_bound if {
+	input.tool.bound == false
+} else if {
+	lib.bound(input.caller)
+}
 
 # METADATA
 # title: A sensitive tool needs a caller that holds a key

@@ -12,9 +12,11 @@ tool_intended if lib.any_matches(input.task.intent.tools, input.tool.name)
 
 default resource_intended := false
 
-resource_intended if input.tool.resource == null
-
-resource_intended if lib.any_matches(input.task.intent.resources, input.tool.resource)
+resource_intended if {
+	input.tool.resource == null
+} else if {
+	lib.any_matches(input.task.intent.resources, input.tool.resource)
+}
 
 default data_intended := false
 

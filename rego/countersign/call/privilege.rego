@@ -40,9 +40,11 @@ deny contains lib.finding(_discovery_then_privilege, {"tool": tool, "known": _fo
 	tool := object.get(input, ["tool", "name"], null)
 }
 
-_ordinary if input.tool.kind == "routine"
-
-_ordinary if input.tool.kind == "discovery"
+_ordinary if {
+	input.tool.kind == "routine"
+} else if {
+	input.tool.kind == "discovery"
+}
 
 _unaware if {
 	is_array(_tainting)

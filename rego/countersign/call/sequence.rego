@@ -2,12 +2,10 @@ package countersign.call
 
 import data.countersign.lib
 
-# The same tool, target and body this often in one task is a loop, not work.
-_most_repeats := 10
-
 default fresh := false
 
-fresh if input.sequence.repeats < _most_repeats
+# The same tool, target and body this often in one task is a loop, not work.
+fresh if input.sequence.repeats < 10
 
 # METADATA
 # title: The same call is not made for ever

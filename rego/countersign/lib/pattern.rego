@@ -5,9 +5,7 @@ package countersign.lib
 matches(pattern, name) if {
 	is_string(name)
 	pattern == name
-}
-
-matches(pattern, name) if {
+} else if {
 	endswith(pattern, "*")
 	startswith(name, trim_suffix(pattern, "*"))
 }

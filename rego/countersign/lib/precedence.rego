@@ -8,20 +8,19 @@ package countersign.lib
 #   without it there is no allow and no ask. Whatever is not in the table denies.
 default precedence(_, _) := "deny"
 
-precedence(found, _) := "defer" if {
-	count(found.defer) > 0
-	not _some_final(found.deny)
-}
-
-precedence(found, holds) := "ask" if {
-	holds == true
-	count(found.deny) + count(found.defer) == 0
-	count(found.ask) > 0
-}
-
 precedence(found, holds) := "allow" if {
 	holds == true
-	(count(found.deny) + count(found.defer)) + count(found.ask) == 0
+	count(found.deny) == 0
+	count(found.defer) == 0
+	count(found.ask) == 0
+} else := "ask" if {
+	holds == true
+	count(found.deny) == 0
+	count(found.defer) == 0
+	count(found.ask) > 0
+} else := "defer" if {
+	count(found.defer) > 0
+	not _some_final(found.deny)
 }
 
 _some_final(denials) if {

@@ -6,6 +6,7 @@ import { activate } from '../../../src/decide/activation.ts'
 import { readBundle, type Bundle } from '../../../src/decide/bundle/bundle.ts'
 import { BundleFault } from '../../../src/decide/bundle/fault.ts'
 import { openPolicy, openPolicyApart, type PolicyHost } from '../../../src/decide/module.ts'
+import { measuredBefore, type Note } from '../../../src/decide/measured.ts'
 import { measureApart, type TrialOptions } from '../../../src/decide/trial.ts'
 import { edition } from '../../support/bundle-server.ts'
 import { FeedRig } from '../../support/feed-rig.ts'
@@ -192,5 +193,63 @@ describe('a source whose bundle is on trial', () => {
     rig.release()
     while (rig.judge() === 'r1') await turn()
     expect(rig.judge()).toBe('r4')
+  })
+})
+
+describe('what was measured', () => {
+  const kept = (text: string | null = null): Note & { text: string | null } => ({
+    text,
+    read() {
+      return this.text
+    },
+    write(written) {
+      this.text = written
+    },
+  })
+
+  it('is known to the next process of the same release, for a budget that it was below', () => {
+    const note = kept()
+    measuredBefore(note, '1.0.0').keep('a b', 12)
+    const next = measuredBefore(note, '1.0.0')
+    expect([next.known('a b', 50), next.known('a b', 12.5)]).toEqual([true, true])
+    expect([next.known('a b', 12), next.known('a c', 50), next.known('a', 50)]).toEqual([false, false, false])
+    expect(measuredBefore(note, '1.0.1').known('a b', 50)).toBe(false)
+  })
+
+  it('is not known of a note that says nothing, something else, or comes from another machine', () => {
+    const note = kept()
+    measuredBefore(note, '1').keep('a', 1)
+    const own = note.text ?? ''
+    for (const text of [
+      null,
+      '',
+      '{',
+      'null',
+      '{}',
+      '[]',
+      '["a",1]',
+      '["a","1","1"]',
+      own.replace('"1"', '"2"'),
+      own.replace(process.arch, 'other'),
+    ])
+      expect(measuredBefore(kept(text), '1').known('a', 50), String(text)).toBe(false)
+    expect(measuredBefore(kept(own), '1').known('a', 50)).toBe(true)
+  })
+
+  it('is not measured again at the next start, and what was not is', () => {
+    const note = kept()
+    const log = quietLog()
+    const open = (name: string, known: Note): void =>
+      openPolicy(readBundle(slow(name)), { clock: () => 1, log, budgetMs, measured: measuredBefore(known, '1') }).close()
+    open('first-start', note)
+    expect(log.lines.filter(({ message }) => message.includes('was measured'))).toHaveLength(1)
+    const [tried] = JSON.parse(note.text ?? '[]') as string[]
+    expect(tried).toMatch(/^[0-9a-f]{64} /)
+    const other = readBundle(slow('second-start'))
+    const known = kept(note.text?.replace(/[0-9a-f]{64}/, other.digest) ?? null)
+    open('second-start', known)
+    expect(log.lines.filter(({ message }) => message.includes('was measured'))).toHaveLength(1)
+    open('third-start', known)
+    expect(log.lines.filter(({ message }) => message.includes('was measured'))).toHaveLength(2)
   })
 })
