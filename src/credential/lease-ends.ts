@@ -50,6 +50,8 @@ interface Pending extends Ending {
 const attemptTime = 5000
 const firstWait = 1000
 const longestWait = 60_000
+/** How long what nobody saw is tried: its issuer may let it live longer than was asked. */
+const unseenTime = 86_400_000
 /** Revocations under way at a time at one provider: an issuer that hangs holds up its own leases and nobody else's. */
 const mostAtOnce = 32
 
@@ -107,7 +109,7 @@ export class LeaseEnds {
     const within = this.#options.within()
     const work: Promise<void>[] = []
     for (const pending of this.#pending.values()) {
-      if (now >= pending.row.expires && (pending.row.digest !== null || tick - pending.begun >= within)) work.push(this.#over(pending))
+      if (now >= pending.row.expires && (pending.row.digest !== null || tick - pending.begun >= unseenTime)) work.push(this.#over(pending))
       else if (pending.revoke !== null) {
         if (!pending.overdue && tick - pending.begun >= within) work.push(this.#overdue(pending, within))
         if (tick >= pending.next) work.push(soonEnough(attemptTime, this.#attempt(pending, pending.revoke)))
