@@ -6,6 +6,7 @@ import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
+import { provenBy } from '../../support/proven.ts'
 import { calm, key, provider, providerServices, wanted } from '../../support/provider-rig.ts'
 
 const secrets = { client: clientSecret, standing: 'a-standing-secret', introspection: 'an-introspection-secret' }
@@ -86,6 +87,21 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
 
   it('says discard of a standing secret, and of nothing else', () =>
     each(type, (from, issued) => expect(issued.revocation === 'discard').toBe(from.standing)))
+
+  it('does what its lines in the matrix of providers say', async () => {
+    const lines = new Set<string>()
+    await each(type, async (from, issued) => lines.add(JSON.stringify(await provenBy(from, issued, calm))))
+    const proven: unknown[] = [...lines].map((line) => JSON.parse(line))
+    await expect(`${JSON.stringify(proven, null, 2)}\n`).toMatchFileSnapshot(`proven/${type}.json`)
+  })
+
+  it('can take back what it prepared although nothing was issued, twice', () =>
+    each(type, async (from) => {
+      const prepared = (await from.prepare?.(whole(from), calm)) ?? null
+      if (prepared === null) return
+      await from.revoke?.(prepared, calm)
+      await from.revoke?.(prepared, calm)
+    }))
 
   it('honours a signal that has aborted', () =>
     each(type, async (from) => {
