@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { jsonSchema } from '../src/config/schema.ts'
 import { configReference } from './config-reference.ts'
+import { providersPage } from './providers-page.ts'
 
-/** Writes what is generated from the configuration schema; `--check` only compares. */
+/** Writes what is generated from the configuration schema and the kinds of providers; `--check` only compares. */
 const made = {
   'deploy/countersign.schema.json': `${JSON.stringify(jsonSchema(), null, 2)}\n`,
   'docs/config.md': configReference(jsonSchema()),
+  'docs/providers.md': providersPage(),
 }
 const root = new URL('../', import.meta.url)
 let stale = 0

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configReference } from '../scripts/config-reference.ts'
+import { providersPage } from '../scripts/providers-page.ts'
 import { conformance } from '../scripts/conformance-table.ts'
 import { findingCodes } from '../src/config/findings.ts'
 import { jsonSchema } from '../src/config/schema.ts'
@@ -186,6 +187,10 @@ describe('what is generated', () => {
   test('the configuration reference is fresh', () => {
     expect(read('docs/config.md')).toBe(configReference(jsonSchema()))
     for (const code of Object.keys(findingCodes)) expect(read('docs/config.md')).toContain(code)
+  })
+
+  test('the matrix of providers is fresh, and has every kind', () => {
+    expect(read('docs/providers.md')).toBe(providersPage())
   })
 })
 

@@ -88,8 +88,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   const { notices, slow } = policyCounters(registers)
   const echoes = echoCounter(registers)
   gauges(options, registers)
-  const killed = killMetrics(options.kills, registers)
-  const lease = leaseMetrics(options.leases, registers)
+  const told = counting(options, events, registers)
   return {
     observe: (measure) => {
       const route = measure.route ?? 'none'
@@ -99,11 +98,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
       if (measure.evalSeconds !== null) evals.observe(measure.evalSeconds)
     },
     event: (kind) => events.inc({ kind }),
-    told: (event) => {
-      events.inc({ kind: event.kind })
-      if (event.kind === 'kill.engaged') killed({ scope: event.detail['scope'], by: event.by })
-      if (event.kind.startsWith('lease.')) lease(event)
-    },
+    told,
     notice: (notifier, result) => notices.inc({ notifier, result }),
     policy: policyMetrics(options.policy, registers),
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
@@ -120,6 +115,17 @@ function echoCounter(registers: Registry[]): Counter<'route' | 'where'> {
     labelNames: ['route', 'where'],
     registers,
   })
+}
+
+/** Counts what ledger events say of kills and leases. */
+function counting({ kills, leases }: MetricsOptions, events: Counter<'kind'>, registers: Registry[]): Metrics['told'] {
+  const killed = killMetrics(kills, registers)
+  const lease = leaseMetrics(leases, registers)
+  return (event) => {
+    events.inc({ kind: event.kind })
+    if (event.kind === 'kill.engaged') killed({ scope: event.detail['scope'], by: event.by })
+    if (event.kind.startsWith('lease.')) lease(event)
+  }
 }
 
 /** What policy brings about besides decisions. */

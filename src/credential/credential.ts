@@ -111,7 +111,8 @@ export interface CredentialProvider {
   readonly floor?: number
   /**
    * What could take back whatever the issuer is about to give, before it is asked: sealed in the `issuing` row, so that an answer that nobody saw can be
-   * revoked too. Null, or absent: there is no such thing. `revoke` takes it like any other handle. When `issue` then refuses without an
+   * revoked too. Null, or absent: there is no such thing. `revoke` takes it like any other handle, and once
+   * it confirmed, what the issuer was asked for cannot come into being any more, however late it gets to it. When `issue` then refuses without an
    * `Unanswered`, it says that nothing is left of what was prepared either; in every other case the handle is revoked.
    */
   prepare?(wanted: Wanted, signal: AbortSignal): Promise<Secret | null>

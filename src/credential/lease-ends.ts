@@ -41,6 +41,8 @@ interface Pending extends Ending {
   /** When it began, in ticks. */
   readonly begun: number
   attempts: number
+  /** Why the last attempt failed; null before one has. */
+  failure: string | null
   overdue: boolean
   /** Of the next attempt, in ticks: a wall clock put back must not put it off. Infinite while one is under way or waits for its turn. */
   next: number
@@ -50,6 +52,8 @@ interface Pending extends Ending {
 const attemptTime = 5000
 const firstWait = 1000
 const longestWait = 60_000
+/** How long what nobody saw is tried: its issuer may let it live longer than was asked. */
+const unseenTime = 86_400_000
 /** Revocations under way at a time at one provider: an issuer that hangs holds up its own leases and nobody else's. */
 const mostAtOnce = 32
 
@@ -87,7 +91,7 @@ export class LeaseEnds {
     // an earlier process may have begun
     const since = row.ending?.since ?? clock()
     const begun = ticks() - Math.max(0, clock() - since)
-    const pending: Pending = { ...ending, begun, attempts: 0, overdue: false, next: Number.POSITIVE_INFINITY }
+    const pending: Pending = { ...ending, begun, attempts: 0, failure: null, overdue: false, next: Number.POSITIVE_INFINITY }
     this.#pending.set(row.id, pending)
     await this.#write(row, { state: 'revoking', ending: { since, cause } })
     if (pending.revoke !== null) await soonEnough(attemptTime, this.#attempt(pending, pending.revoke))
@@ -107,7 +111,7 @@ export class LeaseEnds {
     const within = this.#options.within()
     const work: Promise<void>[] = []
     for (const pending of this.#pending.values()) {
-      if (now >= pending.row.expires && (pending.row.digest !== null || tick - pending.begun >= within)) work.push(this.#over(pending))
+      if (now >= pending.row.expires && (pending.row.digest !== null || tick - pending.begun >= unseenTime)) work.push(this.#over(pending))
       else if (pending.revoke !== null) {
         if (!pending.overdue && tick - pending.begun >= within) work.push(this.#overdue(pending, within))
         if (tick >= pending.next) work.push(soonEnough(attemptTime, this.#attempt(pending, pending.revoke)))
@@ -152,15 +156,16 @@ export class LeaseEnds {
     pending.next = this.#options.ticks() + Math.min(longestWait, firstWait * 2 ** (pending.attempts - 1))
     const { row, cause, attempts, why } = pending
     const failure = (error instanceof Refusal ? error.detail : null) ?? 'the issuer did not confirm'
+    pending.failure = failure
     this.#options.log.warn({ lease: row.id, provider: row.provider, attempts, why: failure }, 'a credential could not be revoked yet')
     if (attempts === 1) await this.#tell(failedEvent(row, { cause, failure, why }))
   }
 
   async #overdue(pending: Pending, within: number): Promise<void> {
     pending.overdue = true
-    const { row, cause, attempts, why } = pending
+    const { row, cause, attempts, failure, why } = pending
     this.#options.log.error({ lease: row.id, provider: row.provider, attempts, within }, 'the revocation of a credential is overdue')
-    await this.#tell(overdueEvent(row, { cause, attempts, within, why }))
+    await this.#tell(overdueEvent(row, { cause, failure, attempts, within, why }))
   }
 
   /** The time that its issuer gave it has passed. Of one that nobody saw, nobody knows how much that was. */

@@ -67,10 +67,22 @@ export function failedEvent(row: LeaseRow, { cause, failure, why }: About & { re
 /** A revocation that took longer than it may, ms; it is still tried again. */
 export function overdueEvent(
   row: LeaseRow,
-  { cause, attempts, within, why }: About & { readonly attempts: number; readonly within: number },
+  {
+    cause,
+    failure,
+    attempts,
+    within,
+    why,
+  }: About & { readonly failure: string | null; readonly attempts: number; readonly within: number },
 ): LeaseEvent {
   const { task, caller } = row
-  return { kind: 'lease.revocation-overdue', task, caller, by: 'clock', detail: { ...whichOf(row), ...why, cause, attempts, within } }
+  return {
+    kind: 'lease.revocation-overdue',
+    task,
+    caller,
+    by: 'clock',
+    detail: { ...whichOf(row), ...why, cause, why: failure, attempts, within },
+  }
 }
 
 function whichOf({ id, provider, digest, expires, revocation }: LeaseRow) {

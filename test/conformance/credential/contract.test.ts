@@ -10,6 +10,7 @@ import { application, EntraId, tenant, vault } from '../../support/entra-id.ts'
 import { GoogleCloud, pool, serviceAccount } from '../../support/google-cloud.ts'
 import { app, appKey, GithubApp, installation } from '../../support/github-app.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
+import { provenBy } from '../../support/proven.ts'
 import { calm, key, provider, providerServices, wanted } from '../../support/provider-rig.ts'
 import { account, namespace, ownToken, TokenApi } from '../../support/token-api.ts'
 
@@ -170,6 +171,21 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
     for (const config of samples[type]?.() ?? [])
       expect(standingOf(ProviderConfig.parse(config)).map(({ at }) => at.join('.'))).toEqual(secretsIn(config))
   })
+
+  it('does what its lines in the matrix of providers say', async () => {
+    const lines = new Set<string>()
+    await each(type, async (from, issued) => lines.add(JSON.stringify(await provenBy(from, issued, calm))))
+    const proven: unknown[] = [...lines].map((line) => JSON.parse(line))
+    await expect(`${JSON.stringify(proven, null, 2)}\n`).toMatchFileSnapshot(`proven/${type}.json`)
+  })
+
+  it('can take back what it prepared although nothing was issued, twice', () =>
+    each(type, async (from) => {
+      const prepared = (await from.prepare?.(whole(from), calm)) ?? null
+      if (prepared === null) return
+      await from.revoke?.(prepared, calm)
+      await from.revoke?.(prepared, calm)
+    }))
 
   it('honours a signal that has aborted', () =>
     each(type, async (from) => {

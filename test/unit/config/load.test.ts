@@ -127,6 +127,18 @@ describe('each problem is named with its place', () => {
     ['a variable that is not set', 'purpose: test', 'purpose: ${NOPE}', '10 CS1110 task.agents.0.purpose'],
     ['a credential that is nowhere', 'credential: crm\n', 'credential: crn\n', '22 CS1401 forward.routes.crm.credential'],
     [
+      'an alert about leases to nobody',
+      'credential:\n',
+      'credential:\n  revocation: { notify: [ledger, pager] }\n',
+      '15 CS1401 credential.revocation.notify.1',
+    ],
+    [
+      'no time at all for a revocation',
+      'credential:\n',
+      'credential:\n  revocation: { within: 0s }\n',
+      '15 CS1201 credential.revocation.within',
+    ],
+    [
       'a credential named like a member of Object',
       'credential: crm\n',
       'credential: constructor\n',

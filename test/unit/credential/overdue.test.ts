@@ -167,7 +167,9 @@ describe('the sweep at start', () => {
     rig.state.putLease({ ...rowOf(rig, 'l_4', 'gone', seal), expires: rig.clock.now() })
     await rig.stage.sweep()
     expect(rig.row('l_4').state).toBe('expired')
-    expect(['l_1', 'l_2', 'l_3'].map((id) => [rig.row(id).state, rig.row(id).revocation])).toEqual(Array(3).fill(['orphaned', 'expiry']))
+    expect(['l_1', 'l_2', 'l_3'].map((id) => [rig.row(id).state, rig.row(id).revocation])).toEqual(
+      [1, 2, 3].map(() => ['orphaned', 'expiry']),
+    )
     const orphaned = rig.events.filter(({ kind }) => kind === 'lease.orphaned')
     expect(orphaned.map(({ detail }) => detail['cause'])).toEqual(Array(3).fill('a crash, and its provider is gone from the configuration'))
     await rig.stage.close()

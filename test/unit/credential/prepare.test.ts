@@ -79,15 +79,18 @@ describe('what could take a credential back', () => {
     expect(rig.row(row.id).state).toBe('revoked')
   })
 
-  it('says orphaned, not expired, when the issuer never confirmed: nobody knows how long what came lives', async () => {
+  it('is tried for a day past what was asked, and then says orphaned, not expired: nobody knows how long what came lives', async () => {
     const { rig, call, row } = await asking()
     rig.issuer.revocations.push(...Array.from({ length: 99 }, () => () => Promise.reject(lost)))
     rig.issuer.asked[0]?.fail(lost)
     await call
-    rig.clock.move(60_000)
+    rig.clock.move(3_600_000)
+    await rig.stage.tick()
+    expect(rig.row(row.id)).toMatchObject({ state: 'revoking', revocation: 'issuer' })
+    rig.clock.move(86_400_000)
     await rig.stage.tick()
     expect(rig.row(row.id)).toMatchObject({ state: 'orphaned', revocation: 'expiry', sealed: null })
-    expect(rig.kinds()).toEqual(['lease.revocation-failed', 'lease.orphaned'])
+    expect(rig.kinds()).toEqual(['lease.revocation-failed', 'lease.revocation-overdue', 'lease.orphaned'])
     expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0, overdue: 0 })
   })
 
