@@ -105,7 +105,7 @@ async function asked(ask: Ask, first: LeaseRow, ttl: number, options: IssuingOpt
     if (prepared !== null) row = await preparedRow(row, prepared, options)
     if (signal.aborted) throw signal.reason
     asking = true
-    return { row, prepared, issued: await provider.issue(wanted, signal, prepared) }
+    return { row, prepared, issued: timed(await provider.issue(wanted, signal, prepared), row) }
   } catch (error) {
     const refusal = error instanceof Refusal ? error : unexpected(error)
     // what was prepared and never asked for may be something already
@@ -117,6 +117,13 @@ async function asked(ask: Ask, first: LeaseRow, ttl: number, options: IssuingOpt
     options.log.warn({ lease: row.id, provider: row.provider, why: refusal.detail }, 'no credential came')
     throw refusal
   }
+}
+
+/** One that ends at no time would never be seen to end: it counts as too wide, and as ending when it was asked to. */
+function timed(issued: Issued, { expires }: LeaseRow): Issued {
+  const told = Math.floor(issued.expires)
+  if (Number.isSafeInteger(told)) return { ...issued, expires: told }
+  return { ...issued, expires, excess: issued.excess ?? 'its expiry is not told' }
 }
 
 /** From here on a crash leaves a row that can be revoked. */

@@ -30,9 +30,9 @@ export async function provenBy(from: CredentialProvider, issued: Issued, signal:
   }
 }
 
-async function renews({ renew }: CredentialProvider, { handle }: Issued, signal: AbortSignal): Promise<boolean> {
-  if (renew === undefined || handle === null) return false
-  const { expires } = await renew(handle, 5000, signal)
+async function renews(from: CredentialProvider, { handle }: Issued, signal: AbortSignal): Promise<boolean> {
+  if (from.renew === undefined || handle === null) return false
+  const { expires } = await from.renew(handle, 5000, signal)
   if (!Number.isSafeInteger(expires) || expires <= Date.now()) throw new Error('a renewal does not say until when')
   return true
 }

@@ -247,6 +247,19 @@ describe('an issuer', () => {
     expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
   })
 
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, 1e300])(
+    'that gives one that ends at %s has it taken back, and the call is refused',
+    async (expires) => {
+      const rig = new CredentialRig()
+      rig.issuer.answer = { expires }
+      rig.issuer.revocations.push(() => Promise.reject(new Error('down')))
+      expect((await refusalOf(() => rig.lease()))?.code).toBe('credential.too-wide')
+      rig.clock.move(60_000)
+      await rig.stage.tick()
+      expect(rig.rows().map(({ state }) => state)).toEqual(['expired'])
+    },
+  )
+
   it('that gives what has expired is refused', async () => {
     const rig = new CredentialRig()
     rig.issuer.answer = { expires: rig.clock.now() }
