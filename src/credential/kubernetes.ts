@@ -89,7 +89,11 @@ async function issue(config: KubernetesConfig, server: ApiServer, wanted: Wanted
   if (uid === undefined) throw unreadable('the answer to the binding Secret cannot be read')
   const seconds = Math.max(floor / 1000, Math.ceil(wanted.ttl / 1000))
   const document = requestFor(wanted.audience, seconds, { name, uid })
-  const came = await server.ask({ what: 'TokenRequest', method: 'POST', path: `serviceaccounts/${account}/token`, document }, signal)
+  const request = { what: 'TokenRequest', method: 'POST', path: `serviceaccounts/${account}/token`, document }
+  // whatever it says, a Secret is there by now, which only what was prepared takes away
+  const came = await server.ask(request, signal).catch((error: unknown) => {
+    throw error instanceof Refusal && !(error.cause instanceof Unanswered) ? unreadable(error.detail ?? 'TokenRequest') : error
+  })
   const answer = Answered.safeParse(came).data?.status
   if (answer === undefined) throw unreadable('the answer to the TokenRequest holds no token')
   const claims = claimsOf(answer.token)

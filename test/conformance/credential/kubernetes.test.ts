@@ -108,6 +108,14 @@ describe('revocation', () => {
 })
 
 describe('a request that fails', () => {
+  it('after its Secret was made leaves none behind', async () => {
+    const rig = new CredentialRig({ providers: new Map([['crm', opened({ service_account: 'somebody-else' })]]) })
+    const before = api.secrets.size
+    expect((await refusalOf(() => rig.lease({ provider: 'crm' })))?.detail).toContain('404')
+    await rig.stage.revokeTask(sketchRow().id, 'completed')
+    expect(api.secrets.size).toBe(before)
+  })
+
   it('leaves nothing behind when the API server says no', async () => {
     const refusal = await refusalOf(() =>
       issue(
