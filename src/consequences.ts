@@ -57,7 +57,7 @@ export function askOf({ config }: Loaded, on: Foundation, { decide, again, refus
     register: (question) => revoke.hold(question),
     judge: decide,
     again,
-    chainOf: makeChainOf((id) => state.task(id)),
+    chainOf: makeChainOf((id) => state.ancestors(id)),
     clock,
     setting: config.approve,
     refused,

@@ -7,7 +7,7 @@ import type { Approvals } from './approvals.ts'
 import type { Chain, ChainOf } from './chain.ts'
 import { actionDigest } from './digest.ts'
 import type { Holds } from './hold.ts'
-import { waitOf } from './prefer.ts'
+import { deadlineOf } from './prefer.ts'
 import { declinedOrLate, required } from './refusals.ts'
 import { shownCall } from './shown.ts'
 
@@ -49,7 +49,7 @@ export class Ask {
 
   /** Until when a call is ready to wait, ms on the clock that nobody can set. */
   until(call: Call): number {
-    return performance.now() + waitOf(call, this.#options.setting.hold)
+    return deadlineOf(call, this.#options.setting.hold)
   }
 
   /**
@@ -68,7 +68,7 @@ export class Ask {
       if (settled !== null) return settled
       const row = await this.#asked(decision, wanted, chain)
       const woken = await this.#held(question, row, until - performance.now())
-      if (woken === null) throw required(question.call, decision, row)
+      if (woken === null) throw required(question.call, decision.refusedBy, row)
       this.#stop(woken, decision)
       question = again(question)
       decision = judge(question)

@@ -6,7 +6,7 @@ import { Refusal } from '../refusal.ts'
 
 /** Who waits for what. */
 export interface Waiting {
-  readonly call: Pick<Call, 'signal'>
+  readonly call: Pick<Call, 'signal' | 'preference'>
   readonly caller: string
   readonly approval: string
   /** ms. */
@@ -45,6 +45,7 @@ export class Holds {
     const before = this.#ofCaller.get(caller) ?? 0
     if (this.#closed || wait <= 0 || before >= this.#options.most()) return null
     this.#ofCaller.set(caller, before + 1)
+    call.preference ??= `wait=${Math.ceil(wait / 1000)}`
     try {
       return await this.#woken(call.signal, approval, wait)
     } finally {

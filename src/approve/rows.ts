@@ -1,10 +1,13 @@
 /** Approvals as they begin. */
-import type { ApprovalAnswer, ApprovalRow, OfferedObjective, Shown } from '../state/approvals.ts'
+import type { ApprovalAnswer, ApprovalRow, Matter, OfferedObjective, Shown } from '../state/approvals.ts'
 import type { TaskRow } from '../state/state.ts'
 
-/** What a call asks for. */
+/** What a call, or whoever wants a task, asks for. */
 export interface Asking {
-  readonly task: TaskRow
+  /** Absent: a call. */
+  readonly about?: AboutTask
+  /** Of a task that is to be opened, the one that it is handed on by. */
+  readonly task: TaskRow | null
   readonly call: string
   readonly digest: string
   readonly tool: string
@@ -19,14 +22,29 @@ export interface Asking {
   readonly revision: string
 }
 
+/** Of a task that is to be opened or gone on with. */
+export interface AboutTask {
+  readonly matter: Exclude<Matter, 'call'>
+  /** Who asks. */
+  readonly by: string
+  /** Who is to use the task. */
+  readonly worker: string
+  /** From the root to those who ask: none of them answers. */
+  readonly parties: readonly string[]
+}
+
 /** Nobody has answered. It never outlives its task. */
 export function pendingRow(id: string, asking: Asking, excluded: readonly string[], now: number): ApprovalRow {
-  const { task, ttl, call, digest, tool, route, shown, approvers, quorum, single, revision } = asking
+  const { about, task, ttl, call, digest, tool, route, shown, approvers, quorum, single, revision } = asking
+  const caller = about?.by ?? task?.caller ?? ''
+  const worker = about === undefined || about.worker === caller ? {} : { worker: about.worker }
   return {
     id,
     state: 'pending',
-    task: task.id,
-    caller: task.caller,
+    matter: about?.matter ?? 'call',
+    task: task?.id ?? null,
+    caller,
+    ...worker,
     call,
     digest,
     tool,
@@ -38,7 +56,7 @@ export function pendingRow(id: string, asking: Asking, excluded: readonly string
     excluded,
     revision,
     opened: now,
-    expires: Math.min(now + ttl, task.limit),
+    expires: Math.min(now + ttl, task?.limit ?? Number.POSITIVE_INFINITY),
     objective: null,
     used: 0,
     answers: [],

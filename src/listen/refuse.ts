@@ -7,6 +7,8 @@ import type { RefusalShape } from './call.ts'
 export interface RefusedCall {
   readonly call: string
   readonly task: string | null
+  /** What of `Prefer` was honoured. */
+  readonly preference?: string | undefined
 }
 
 interface Document {
@@ -22,6 +24,7 @@ export function sendRefusal(outgoing: ServerResponse, refusal: Refusal, about: R
   const document = shaped(refusal, about, shape)
   const headers = common(refusal, document)
   headers.push('Countersign-Call', about.call)
+  if (about.preference !== undefined) headers.push('Preference-Applied', about.preference)
   if (last) headers.push('Connection', 'close')
   outgoing.writeHead(refusal.status, headers)
   outgoing.end(document.text)

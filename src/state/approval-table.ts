@@ -13,7 +13,7 @@ const mostListed = 500
 export class ApprovalTable implements ApprovalBook {
   /** Open ones by id and by task. Written by `#keep` and `#forget`; a row that was used up stays until it is written. */
   readonly #open = new Map<string, ApprovalRow>()
-  readonly #byTask = new Map<string, Set<string>>()
+  readonly #byTask = new Map<string | null, Set<string>>()
   /** Caller → how many are pending. Written by `#count`. */
   readonly #pending = new Map<string, number>()
   /** Used since the last flush. */
@@ -30,7 +30,7 @@ export class ApprovalTable implements ApprovalBook {
     )
     this.#get = db.prepare('SELECT row FROM approvals WHERE id = ?')
     this.#list = db.prepare('SELECT row FROM approvals WHERE (?1 IS NULL OR task = ?1) ORDER BY rowid DESC')
-    this.#latest = db.prepare("SELECT row FROM approvals WHERE row ->> '$.digest' = ?2 AND task = ?1 ORDER BY rowid DESC LIMIT 1")
+    this.#latest = db.prepare("SELECT row FROM approvals WHERE row ->> '$.digest' = ?2 AND task IS ?1 ORDER BY rowid DESC LIMIT 1")
     for (const { row } of db.prepare("SELECT row FROM approvals WHERE state IN ('pending', 'approved')").all()) {
       const open = decode(row)
       if (open !== null) this.#keep(open)
@@ -112,7 +112,7 @@ export class ApprovalTable implements ApprovalBook {
       if (!isUsable(row, now)) continue
       if (row.objective === null) {
         if (row.digest === digest) exact.push(row)
-      } else if (row.objective.tools.some((pattern) => fits(pattern, tool))) objectives.push(row)
+      } else if (tool !== null && row.objective.tools.some((pattern) => fits(pattern, tool))) objectives.push(row)
     }
     // newest first: an older answer was given before people knew better
     return [...exact.reverse(), ...objectives.reverse()]
@@ -132,6 +132,13 @@ export class ApprovalTable implements ApprovalBook {
     this.#keep({ ...row, used, state: last ? 'redeemed' : 'approved', closed })
     this.#dirty.add(id)
     return true
+  }
+
+  spend(id: string, now: number, opens: string | null): ApprovalRow | null {
+    const row = this.#open.get(id)
+    if (row === undefined || row.objective !== null || !isUsable(row, now)) return null
+    const closed = { at: now, by: row.caller, reason: 'it was used' }
+    return this.#change({ ...row, used: 1, state: 'redeemed', closed, ...(opens !== null && { opens }) })
   }
 
   get dirty(): number {
@@ -168,7 +175,7 @@ export class ApprovalTable implements ApprovalBook {
     this.#put.run(row.id, row.task, row.state, row.expires, JSON.stringify(row))
   }
 
-  *#ofTask(task: string): Iterable<ApprovalRow> {
+  *#ofTask(task: string | null): Iterable<ApprovalRow> {
     for (const id of this.#byTask.get(task) ?? []) {
       const row = this.#open.get(id)
       if (row !== undefined) yield row

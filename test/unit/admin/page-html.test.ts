@@ -57,6 +57,7 @@ function rowOf(text: string): ApprovalRow {
   return {
     id: 'a_1',
     state: 'pending',
+    matter: 'call',
     task: text,
     caller: text,
     call: text,

@@ -45,6 +45,7 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
     const api = makeAgentApi({
       tasks: rig.tasks,
       delegation: rig.delegation,
+      held: async (_by, act) => act(),
       clock: rig.clock,
       state: rig.state,
       agents: () => rig.registry,

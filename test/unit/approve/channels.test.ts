@@ -11,6 +11,7 @@ import { shown } from '../../support/asked.ts'
 const row: ApprovalRow = {
   id: 'a_01JD0000000000000000000000',
   state: 'pending',
+  matter: 'call',
   task: 't_1',
   caller: shown.caller,
   call: 'c_1',

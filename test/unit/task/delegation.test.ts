@@ -29,7 +29,11 @@ function open(rig: TaskRig, change: Partial<Intent> = {}, id = agentId): Promise
 }
 
 function redeem(rig: TaskRig, { grant, token }: Offered, by = otherId): Promise<TaskRow> {
-  return rig.delegation.redeem(sketchCaller(by), rig.registry.find(by) ?? sketchAgent({ id: by }), grant.id, token.reveal())
+  return rig.delegation.redeem(
+    { caller: sketchCaller(by), agent: rig.registry.find(by) ?? sketchAgent({ id: by }) },
+    grant.id,
+    token.reveal(),
+  )
 }
 
 async function handOn(rig: TaskRig, task: TaskRow, to = otherId, asked: Readonly<Record<string, unknown>> = {}): Promise<TaskRow> {
@@ -237,10 +241,10 @@ describe('what a task does happens to what it handed on', () => {
     await rig.tasks.pause(child, { kind: 'agent', name: otherId }, 'waiting')
     await rig.tasks.pause(task, person, 'look')
     const own = rig.state.task(child.id) ?? child
-    expect(await codeOf(rig.tasks.resume(own, sketchCaller(otherId), sketchAgent({ id: otherId })))).toBe('task.paused')
+    expect(await codeOf(rig.tasks.resume(own, { caller: sketchCaller(otherId), agent: sketchAgent({ id: otherId }) }))).toBe('task.paused')
     await rig.tasks.resumeByPerson(task, 'person:x')
     expect(rig.state.task(child.id)?.paused).toMatchObject({ by: 'agent', reason: 'waiting' })
-    await rig.tasks.resume(own, sketchCaller(otherId), sketchAgent({ id: otherId }))
+    await rig.tasks.resume(own, { caller: sketchCaller(otherId), agent: sketchAgent({ id: otherId }) })
     await rig.tasks.pause(task, person, 'look')
     expect(await codeOf(rig.tasks.resumeByPerson(child, 'person:x'))).toBe('task.paused')
     await rig.tasks.pause(rig.state.task(child.id) ?? child, person, 'this one too')

@@ -104,7 +104,7 @@ describe('an agent', () => {
   it('resumes its own pause, judged again, in its present session', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
-    const resumed = await rig.tasks.resume(row, { ...sketchCaller(), proof: 'sha256:11' }, agent)
+    const resumed = await rig.tasks.resume(row, { caller: { ...sketchCaller(), proof: 'sha256:11' }, agent: agent })
     expect(resumed).toMatchObject({ state: 'active', paused: null, session: 'sha256:11' })
     expect(rig.questions.map(({ action, id }) => [action, id])).toEqual([
       ['open', undefined],
@@ -116,7 +116,7 @@ describe('an agent', () => {
   it('that asks twice at once is resumed once, and both times told that it runs', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
-    const both = await Promise.all([1, 2].map(() => rig.tasks.resume(row, sketchCaller(), agent)))
+    const both = await Promise.all([1, 2].map(() => rig.tasks.resume(row, { caller: sketchCaller(), agent: agent })))
     expect(both.map(({ state }) => state)).toEqual(['active', 'active'])
     expect(rig.events.map(({ kind }) => kind)).toEqual(['task.opened', 'task.paused', 'task.resumed'])
   })
@@ -125,16 +125,18 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.verdict = { effect: 'ask', reasons: [] }
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('approve.required')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('approve.required')
     rig.verdict = { effect: 'allow', reasons: [] }
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), sketchAgent({ lifecycle: 'suspended' })))).toBe('task.agent-not-live')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: sketchAgent({ lifecycle: 'suspended' }) }))).toBe(
+      'task.agent-not-live',
+    )
     expect(rig.state.task(row.id)?.state).toBe('paused')
   })
 
   it.each(['person', 'rule'] as const)('neither resumes nor ends a task that a %s paused', async (kind) => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), { kind, name: `${kind}:x` }, 'look into it')
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('task.paused')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('task.paused')
     expect(await codeOf(rig.tasks.complete(row, byAgent, 'done'))).toBe('task.paused')
     expect(rig.state.task(row.id)?.state).toBe('paused')
     expect(rig.events.map(({ kind: event }) => event)).toEqual(['task.opened', 'task.paused'])
@@ -153,7 +155,8 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     const taken = await rig.tasks.pause(row, byPerson, 'look into it')
-    for (const seen of [row, taken]) expect(await codeOf(rig.tasks.resume(seen, sketchCaller(), agent))).toBe('task.paused')
+    for (const seen of [row, taken])
+      expect(await codeOf(rig.tasks.resume(seen, { caller: sketchCaller(), agent: agent }))).toBe('task.paused')
     expect(rig.state.task(row.id)?.paused?.by).toBe('person')
   })
 
@@ -161,7 +164,7 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.now = row.expires
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('task.ended')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('task.ended')
     expect(await codeOf(rig.tasks.resumeByPerson(row, 'person:oncall'))).toBe('task.ended')
   })
 })
@@ -197,7 +200,7 @@ describe('ending a task', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.ledger = 'full'
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toContain('the ledger is full')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toContain('the ledger is full')
     expect(rig.state.task(row.id)?.state).toBe('paused')
   })
 
