@@ -19,7 +19,7 @@ export interface ApprovingParts extends Pick<Authority, 'revoke' | 'credential' 
 }
 
 export function openApprovals(parts: AuthorityParts, more: ApprovingParts): Pick<Authority, 'approvals' | 'holds'> {
-  const { state, clock, newId, log, inForce } = parts
+  const { state, clock, newId, log, inForce, policy } = parts
   const approvals = new Approvals({
     book: state.approvals,
     clock,
@@ -27,7 +27,8 @@ export function openApprovals(parts: AuthorityParts, more: ApprovingParts): Pick
     turns: new Turns(),
     task: (id) => state.task(id),
     chainOf: makeChainOf((id) => state.ancestors(id)),
-    owners: (caller) => ({ ...inForce()?.standing.agent(caller)?.owners }),
+    agent: (caller) => inForce()?.standing.agent(caller) ?? null,
+    revision: () => policy.revision,
     event: more.event,
     revoke: (row) => (row.matter === 'call' ? revoke(row, more) : undo(row, parts, more)),
     gone: (row) => (row.task !== null && state.task(row.task)?.ended !== null ? new Refusal('task.ended') : more.killed(row)),
@@ -53,10 +54,12 @@ export function askTasks(
 
 /** What was allowed by it is cut at once; then every lease is taken back that a call under it may have used. */
 async function revoke(row: ApprovalRow, { revoke: open, credential }: ApprovingParts): Promise<void> {
-  const { id, task, tool, objective } = row
+  const { id, task, caller, tool, objective } = row
   open.approvalWithdrawn(id)
   const used = (lent: string): boolean => (objective === null ? lent === tool : covers(objective, lent))
-  const lent = task === null ? [] : credential.book.ofTask(task).filter((held) => used(held.row.tool))
+  // without a task it was an objective for every one of its caller
+  const book = task === null ? credential.book.all().filter((held) => held.row.caller === caller) : credential.book.ofTask(task)
+  const lent = book.filter((held) => used(held.row.tool))
   await Promise.all(lent.map((held) => credential.takeBack(held.row.id, 'approval', {})))
 }
 

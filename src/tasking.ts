@@ -1,6 +1,7 @@
 /** What of tasks follows from one configuration: on whose behalf they are, when they are judged again, and what is told of their calls. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { HeldCall } from './agent-api/view.ts'
 import { makeHeld, type Held } from './approve/held.ts'
 import type { Loaded } from './config/load.ts'
 import type { Stages } from './countersign.ts'
@@ -44,6 +45,15 @@ function modelCall(call: string, { body }: Target, { bodySha256, answerSha256 }:
 /** Waits for people who let a task be opened or go on. */
 export function heldOf({ config }: Loaded, { holds }: Foundation): Held {
   return makeHeld({ holds, hold: config.approve.hold })
+}
+
+/** Calls of a task that wait for a fact, another call or a person. */
+export function waitingOf({ line, holds }: Pick<Foundation, 'line' | 'holds'>, task: string): readonly HeldCall[] {
+  return line.heldOf(task).map(({ deferred, question: { call, target } }) => {
+    const approval = holds.approvalOf(call.id)
+    const code = deferred ? 'approve.deferred' : 'approve.required'
+    return { call: call.id, tool: target.tool.name, code, ...(approval !== null && { approval }) }
+  })
 }
 
 /** The task stage. What a person must answer first is waited for, where the call is ready to wait. */

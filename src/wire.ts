@@ -49,7 +49,7 @@ import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
 import type { ReadTransaction } from './task/transaction.ts'
 import { authorities, introspectOf, notifiersOf } from './services.ts'
-import { countRefusal, dueOf, heldOf, observed, subjectsOf, taskOf, transactionsOf } from './tasking.ts'
+import { countRefusal, dueOf, heldOf, observed, subjectsOf, taskOf, transactionsOf, waitingOf } from './tasking.ts'
 import { openTrust, ownToken, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -230,6 +230,7 @@ function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['ha
     tokens: on.tokens,
     delegation: on.delegation,
     held: heldOf(loaded, on),
+    waiting: (task) => waitingOf(on, task),
     clock: on.clock,
   })
 }

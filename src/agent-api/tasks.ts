@@ -18,7 +18,7 @@ import type { TaskTokens } from '../task/token.ts'
 import type { ReadTransaction } from '../task/transaction.ts'
 import { readObject, type ParseJson } from './body.ts'
 import { HandOffs } from './delegation.ts'
-import { taskView } from './view.ts'
+import { approvalsView, taskView, type HeldCall } from './view.ts'
 
 /** What an act answers. */
 export interface Answer {
@@ -39,6 +39,8 @@ export interface TaskActsOptions {
   readonly delegation: Delegation
   /** Looks whether a task has to be judged before it goes on. Absent: none ever has. */
   readonly due?: (row: TaskRow, caller: Caller, now: number) => Cause | 'unused' | null
+  /** Calls of a task that wait now. */
+  readonly waiting: (task: string) => readonly HeldCall[]
   /** Waits for people, where a request is ready to. */
   readonly held: Held
   /** Epoch ms. */
@@ -124,7 +126,10 @@ export class TaskActs {
   }
 
   async #read(caller: Caller, id: string): Promise<Answer> {
-    return { status: 200, body: this.#view(await this.#options.tasks.own(id, caller.id)) }
+    const { tasks, state, waiting } = this.#options
+    const row = await tasks.own(id, caller.id)
+    const open = await state.approvals.approvals({ task: id, states: ['pending', 'approved'] })
+    return { status: 200, body: { ...this.#view(row), held: waiting(id), approvals: approvalsView(open) } }
   }
 
   async #pause(call: Call, caller: Caller, id: string): Promise<Answer> {

@@ -7,8 +7,9 @@ import { checkAnswer, checkChain, keptGroups, type Answering, type Approver } fr
 import type { ChainOf } from './chain.ts'
 import { ApprovalFault } from './fault.ts'
 import { granted, offered } from './objective.ts'
-import { grantedRow, pendingRow, type Asking } from './rows.ts'
-import { shownGrant } from './shown.ts'
+import { receiverOf, type GrantTo } from './receiver.ts'
+import { grantedRow, pendingRow, sameTerms, type Asking } from './rows.ts'
+import type { Agent } from '../task/agents.ts'
 import type { Turns } from '../task/turns.ts'
 
 /** An event of an approval, as the ledger takes it. */
@@ -30,8 +31,10 @@ export interface ApprovalsOptions {
   readonly turns: Turns
   readonly task: (id: string) => Awaitable<TaskRow | null>
   readonly chainOf: ChainOf
-  /** Who answers for a workload, by role. */
-  readonly owners: (caller: string) => Readonly<Record<string, string>>
+  /** The registration of a workload; null when there is none. */
+  readonly agent: (caller: string) => Agent | null
+  /** Of the policy in force. */
+  readonly revision: () => string
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */
   readonly event: (event: ApprovalEvent) => Promise<void>
   /** Takes back what it allowed: open work is cut at once, then leases are taken back; a task is ended or paused. */
@@ -148,19 +151,20 @@ export class Approvals {
     return row
   }
 
-  /** A person grants an objective to a live task before any call asked. Throws ApprovalFault, or `record.failed`. */
-  async grant(task: string, objective: OfferedObjective, by: Approver, reason: string): Promise<ApprovalRow> {
+  /**
+   * A person grants an objective before any call asked: to a live task, or to a workload for every task of it. Throws ApprovalFault, or
+   * `record.failed`, or why nobody need grant it.
+   */
+  async grant(to: GrantTo, objective: OfferedObjective, by: Approver, reason: string): Promise<ApprovalRow> {
     this.#checkReason(reason)
-    const { clock, newId, chainOf, owners } = this.#options
-    const row = await this.#options.task(task)
-    if (row === null || row.ended !== null) throw new ApprovalFault('unknown', 'there is no such live task')
-    const chain = chainOf(row)
-    checkChain(chain.parties, by)
-    const asked = offered(objective, { tool: '', single: false }, row.intent.tools)
+    const { clock, newId } = this.#options
+    const receiver = await receiverOf(to, this.#options)
+    checkChain(receiver.parties, by)
+    const asked = offered(objective, { tool: '', single: false }, receiver.tools)
     const { name, method } = by
     const groups = keptGroups([], by.groups)
     const answer = { by: name, method, groups, verdict: 'approve', reason, at: clock(), breakGlass: false, objective: asked } as const
-    const open = grantedRow(newId('a'), row, shownGrant(row, asked, chain.parties, owners(row.caller)), chain.parties, answer)
+    const open = grantedRow(newId('a'), receiver, answer, [name, ...(by.also ?? [])])
     await this.#tell('approval.granted', open, name, { reason, method, groups, objective: open.objective })
     return this.#begun(open)
   }
@@ -285,13 +289,6 @@ export class Approvals {
 /** Who said yes. */
 export function approversOf({ answers }: Pick<ApprovalRow, 'answers'>): readonly string[] {
   return answers.filter(({ verdict }) => verdict === 'approve').map(({ by }) => by)
-}
-
-function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
-  const named = row.approvers
-  return (
-    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
-  )
 }
 
 function unknown(): ApprovalFault {

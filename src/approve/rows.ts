@@ -1,6 +1,8 @@
 /** Approvals as they begin. */
 import type { ApprovalAnswer, ApprovalRow, Matter, OfferedObjective, Shown } from '../state/approvals.ts'
 import type { TaskRow } from '../state/state.ts'
+import type { Receiver } from './receiver.ts'
+import { shownGrant } from './shown.ts'
 
 /** What a call, or whoever wants a task, asks for. */
 export interface Asking {
@@ -65,14 +67,17 @@ export function pendingRow(id: string, asking: Asking, excluded: readonly string
   }
 }
 
-/** A person granted an objective before any call asked. */
-export function grantedRow(id: string, task: TaskRow, shown: Shown, excluded: readonly string[], given: GivenAhead): ApprovalRow {
+/** A person granted an objective before any call asked. `names`: all that the sign-in of that person proved. */
+export function grantedRow(id: string, to: Receiver, given: GivenAhead, names: readonly string[]): ApprovalRow {
+  const { task, caller, parties, revision } = to
   const { objective, at } = given
-  const until = Math.min(at + objective.ttl, task.limit)
+  const until = Math.min(at + objective.ttl, task?.limit ?? Number.POSITIVE_INFINITY)
   const nobodyAsked = { call: '', digest: '', tool: '', route: '', approvers: [], quorum: 1, ttl: objective.ttl, single: false }
-  const row = pendingRow(id, { ...nobodyAsked, task, shown, revision: task.revision }, excluded, at)
+  const row = pendingRow(id, { ...nobodyAsked, task, shown: shownGrant(to, objective), revision }, parties, at)
   return {
     ...row,
+    caller,
+    ...(task === null && { grantedBy: names }),
     state: 'approved',
     expires: until,
     objective: { tools: objective.tools, calls: objective.calls, until },
@@ -82,3 +87,11 @@ export function grantedRow(id: string, task: TaskRow, shown: Shown, excluded: re
 }
 
 export type GivenAhead = ApprovalAnswer & { readonly objective: OfferedObjective }
+
+/** Whether as many of the same people are asked. */
+export function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
+  const named = row.approvers
+  return (
+    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
+  )
+}

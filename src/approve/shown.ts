@@ -5,6 +5,7 @@ import type { Route } from '../match/route.ts'
 import type { OfferedObjective, Shown } from '../state/approvals.ts'
 import type { Facts, OnBehalfOf, Step, TaskRow } from '../state/state.ts'
 import type { TaskQuestion, TaskReason } from '../task/question.ts'
+import type { Receiver } from './receiver.ts'
 import { visible } from './visible.ts'
 
 /** `parties`: who stands behind the task, from its root. */
@@ -98,14 +99,18 @@ const nothing = {
 } as const
 
 /** Of an objective that a person grants unasked: there is no call yet. */
-export function shownGrant(row: TaskRow, { tools, calls }: OfferedObjective, parties: readonly string[], owners: Shown['owners']): Shown {
+export function shownGrant({ task, caller, agent, intent, owners, human, parties }: Receiver, { tools, calls }: OfferedObjective): Shown {
   return {
     ...nothing,
-    title: `an objective: ${calls} calls of ${tools.join(', ')}`,
-    ...whose(row, row.agent, parties),
+    title: `an objective${task === null ? ' for every task' : ''}: ${calls} calls of ${tools.join(', ')}`,
+    purpose: task === null ? '' : visible(intent.purpose),
+    agent,
+    caller,
+    human: human && visible(human),
+    chain: parties.map((party) => visible(party)),
     tool: tools.join(', '),
-    data: row.intent.data,
-    egress: row.intent.egress.join(', '),
+    data: intent.data,
+    egress: intent.egress.join(', '),
     owners,
   }
 }

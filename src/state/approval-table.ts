@@ -105,7 +105,7 @@ export class ApprovalTable implements ApprovalBook {
     return late
   }
 
-  usable({ task, digest, tool }: Wanted, now: number): readonly ApprovalRow[] {
+  usable({ task, caller, digest, tool }: Wanted, now: number): readonly ApprovalRow[] {
     const exact: ApprovalRow[] = []
     const objectives: ApprovalRow[] = []
     for (const row of this.#ofTask(task)) {
@@ -114,13 +114,15 @@ export class ApprovalTable implements ApprovalBook {
         if (row.digest === digest) exact.push(row)
       } else if (tool !== null && row.objective.tools.some((pattern) => fits(pattern, tool))) objectives.push(row)
     }
+    const wide = tool === null || caller === undefined ? [] : this.#wide(caller, tool, now)
     // newest first: an older answer was given before people knew better
-    return [...exact.reverse(), ...objectives.reverse()]
+    return [...exact.reverse(), ...objectives.reverse(), ...wide.reverse()]
   }
 
-  redeemable(id: string, task: string, now: number): boolean {
+  redeemable(id: string, { task, caller }: { readonly task: string; readonly caller: string }, now: number): boolean {
     const row = this.#open.get(id)
-    return row !== undefined && row.task === task && isUsable(row, now)
+    if (row === undefined || row.matter !== 'call' || !isUsable(row, now)) return false
+    return row.task === task || (row.task === null && row.objective !== null && row.caller === caller)
   }
 
   redeem(id: string, now: number): boolean {
@@ -159,6 +161,12 @@ export class ApprovalTable implements ApprovalBook {
       if (row !== undefined && !openStates.has(row.state)) this.#forget(row)
     }
     this.#dirty.clear()
+  }
+
+  /** Objectives for every task of a caller. */
+  #wide(caller: string, tool: string, now: number): ApprovalRow[] {
+    const covering = ({ objective }: ApprovalRow): boolean => objective?.tools.some((pattern) => fits(pattern, tool)) === true
+    return [...this.#ofTask(null)].filter((row) => row.caller === caller && row.matter === 'call' && isUsable(row, now) && covering(row))
   }
 
   /** Writes through, then keeps. */

@@ -96,12 +96,17 @@ export interface ApprovalRow {
   readonly id: string
   readonly state: ApprovalState
   readonly matter: Matter
-  /** The task that it is about; of one that is to be opened, the one that it is handed on by, and null when it is handed on by none. */
+  /**
+   * The task that it is about; of one that is to be opened, the one that it is handed on by, and null when it is handed on by none. Null too
+   * for an objective that holds for every task of its caller.
+   */
   readonly task: string | null
   /** Who asks: a SPIFFE ID, or `person:<name>` who opens a task. */
   readonly caller: string
   /** The workload that a task is opened for, when it is another than who asks. */
   readonly worker?: string
+  /** Of an objective that was granted for every task of its caller: all that the sign-in of whoever granted it proved. Nobody's own tasks use it. */
+  readonly grantedBy?: readonly string[]
   /** The task that was opened under it. */
   readonly opens?: string
   /** The call that asked first; the decision's id. Empty, like `digest`, when a person granted an objective unasked. `tool` and `route` are empty but for calls. */
@@ -135,6 +140,8 @@ export interface ApprovalRow {
 /** What needs an approval. */
 export interface Wanted {
   readonly task: string | null
+  /** Whose objectives count besides those of the task; absent: nobody's. */
+  readonly caller?: string
   readonly digest: string
   /** Null: it is no call, and no objective covers it. */
   readonly tool: string | null
@@ -169,10 +176,10 @@ export interface ApprovalBook {
   close(id: string, to: 'expired' | 'withdrawn', closed: NonNullable<ApprovalRow['closed']>): Awaitable<ApprovalRow | null>
   /** Pending and approved ones whose time has passed. */
   overdue(now: number): readonly ApprovalRow[]
-  /** The approved, unexpired ones that may cover this action: by digest first, then objectives of the task with this tool. In one tick. */
+  /** The approved, unexpired ones that may cover this action: by digest first, then objectives of the task, and of its caller, with this tool. In one tick. */
   usable(about: Wanted, now: number): readonly ApprovalRow[]
-  /** Whether a call of this task may use it now. */
-  redeemable(id: string, task: string, now: number): boolean
+  /** Whether a call of this task of a caller may use it now. */
+  redeemable(id: string, by: { readonly task: string; readonly caller: string }, now: number): boolean
   /** Uses it once, in the tick of the mint; false when another call was faster. Written with the next flush, before anything leaves. */
   redeem(id: string, now: number): boolean
   /** Uses one that is about a task, and `opens` this one: written when it answers. Null when it is not usable any more. In one tick. */

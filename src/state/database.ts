@@ -43,6 +43,7 @@ const steps: readonly string[] = [
   CREATE INDEX approvals_by_task ON approvals (task);
   CREATE INDEX approvals_by_state ON approvals (state);
   CREATE INDEX approvals_by_digest ON approvals (row ->> '$.digest', task);
+  CREATE TABLE counted (rule TEXT NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;
   `,
 ]
 

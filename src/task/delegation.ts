@@ -100,6 +100,15 @@ export class Delegation {
     return grant
   }
 
+  /** Nobody redeemed it in time. Rejects with `record.failed`. */
+  async expire({ id }: GrantRow): Promise<void> {
+    const { state, event } = this.#options
+    const grant = await state.grants.expire(id)
+    if (grant === null) return
+    const detail = { grant: id, to: grant.to, cause: 'nobody redeemed it in time' }
+    await event({ kind: 'grant.expired', task: grant.task, caller: grant.from, by: 'clock', detail })
+  }
+
   /**
    * Opens the child that a grant is for: only for the workload it names, once, within its parent and the receiver's own registration, and
    * judged first. Throws decide.denied, what `ask` of the tasks throws, task.ended, task.paused, task.agent-not-live, listen.overloaded, record.failed.

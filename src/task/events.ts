@@ -5,7 +5,7 @@ import type { PausedBy } from '../state/state.ts'
 export interface TaskEvent {
   readonly kind:
     | `task.${'opened' | 'handed-on' | 'paused' | 'resumed' | 'reauthorised' | 'completed' | 'revoked' | 'expired'}`
-    | 'grant.withdrawn'
+    | `grant.${'withdrawn' | 'expired'}`
   readonly task: string
   readonly caller: string
   /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */

@@ -359,7 +359,7 @@ describe('an objective', () => {
     await using rig = await started()
     const { running, approvals } = rig
     const task = await openTask(running)
-    await approvals().grant(task, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
+    await approvals().grant({ task }, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
     expect((await refund(running, { task })).status).toBe(200)
     const large = await refund(running, { task, path: '/pay/refunds/large' })
     expect(large.json['code']).toBe('approve.required')
@@ -375,7 +375,7 @@ describe('an objective', () => {
   test('is gone when it is withdrawn', async () => {
     await using rig = await started()
     const task = await openTask(rig.running)
-    const { id } = await rig.approvals().grant(task, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
+    const { id } = await rig.approvals().grant({ task }, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
     expect((await refund(rig.running, { task })).status).toBe(200)
     await rig.approvals().withdraw(id, ben, 'enough')
     expect((await refund(rig.running, { task })).json['code']).toBe('approve.required')

@@ -46,6 +46,7 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
       tasks: rig.tasks,
       delegation: rig.delegation,
       held: async (_by, act) => act(),
+      waiting: () => [],
       clock: rig.clock,
       state: rig.state,
       agents: () => rig.registry,

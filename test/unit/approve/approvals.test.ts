@@ -6,12 +6,12 @@ import { isParty, makeChainOf } from '../../../src/approve/chain.ts'
 import type { Asking } from '../../../src/approve/rows.ts'
 import { idSource } from '../../../src/id.ts'
 import type { ApprovalRow } from '../../../src/state/approvals.ts'
-import type { Refusal } from '../../../src/refusal.ts'
+import { Refusal } from '../../../src/refusal.ts'
 import { openSqlite } from '../../../src/state/sqlite.ts'
 import type { TaskRow } from '../../../src/state/state.ts'
 import { readLine } from '../../../src/task/intent.ts'
 import { sketchShown } from '../../support/approvals.ts'
-import { agentId, minute, noon, otherId, sketchIntent, sketchRow } from '../../support/task-rig.ts'
+import { agentId, minute, noon, otherId, sketchAgent, sketchIntent, sketchRow } from '../../support/task-rig.ts'
 
 const ada: Approver = { name: 'person:ada', method: 'oidc', groups: ['finance'] }
 const ben: Approver = { name: 'person:ben', method: 'oidc', groups: ['group:finance'] }
@@ -33,7 +33,8 @@ function rig(tasks: readonly TaskRow[] = [sketchRow({ intent: { ...sketchIntent(
     newId: idSource(clock),
     task: (id) => state.task(id),
     chainOf: makeChainOf((id) => state.ancestors(id)),
-    owners: () => ({ business: 'b@acme.example' }),
+    agent: (caller) => (caller === agentId ? sketchAgent({ intent: { ...sketchIntent(), tools: ['pay.*'] } }) : null),
+    revision: () => 'r1',
     event: async (event) => {
       if (ledger.full) throw new Error('full')
       told.push(event)
@@ -220,21 +221,62 @@ describe('a withdrawal', () => {
   })
 })
 
+describe('an approval that nobody need answer by the time that it is written', () => {
+  it('is closed, and whoever asked hears why: it waits for no time to pass', async () => {
+    const { approvals, asking, ledger, kinds } = rig()
+    ledger.gone = new Refusal('kill.engaged')
+    await expect(approvals.ask(asking())).rejects.toMatchObject({ code: 'kill.engaged' })
+    expect(approvals.pending(agentId)).toBe(0)
+    expect(await approvals.list({})).toMatchObject([{ state: 'withdrawn', closed: { by: 'countersign' } }])
+    expect(kinds()).toEqual(['approval.opened', 'approval.withdrawn'])
+    ledger.gone = null
+    expect((await approvals.ask(asking())).state).toBe('pending')
+  })
+
+  it('is no objective either', async () => {
+    const { approvals, ledger } = rig()
+    ledger.gone = new Refusal('task.ended')
+    const objective = { tools: ['pay.refund'], calls: 2, ttl: minute }
+    await expect(approvals.grant({ task: sketchRow().id }, objective, ada, 'returns')).rejects.toMatchObject({ code: 'task.ended' })
+    expect(await approvals.list({ states: ['approved'] })).toEqual([])
+  })
+})
+
 describe('a grant ahead', () => {
+  it('to a workload is for whoever is registered and live, by nobody else than another person', async () => {
+    const { approvals, kinds } = rig()
+    const objective = { tools: ['pay.*'], calls: 2, ttl: minute }
+    const row = await approvals.grant({ agent: agentId }, objective, { ...ada, also: ['ada@acme.example'] }, 'returns')
+    expect(row).toMatchObject({ task: null, caller: agentId, grantedBy: ['person:ada', 'ada@acme.example'], expires: noon + minute })
+    for (const agent of ['spiffe://acme.example/nobody', `${agentId}*`])
+      await expect(approvals.grant({ agent }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
+    await expect(approvals.grant({ agent: agentId }, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({
+      why: 'objective',
+    })
+    await expect(approvals.grant({ agent: agentId }, objective, { ...ada, also: [agentId] }, 'x')).rejects.toMatchObject({
+      why: 'in-chain',
+    })
+    expect(kinds()).toEqual(['approval.granted'])
+  })
+
   const objective = { tools: ['pay.refund'], calls: 2, ttl: 60 * minute }
 
   it('lives no longer than its task and covers no tool that the task has not', async () => {
     const { approvals, kinds } = rig()
     const { id } = sketchRow()
-    expect(await approvals.grant(id, objective, ada, 'returns')).toMatchObject({
+    expect(await approvals.grant({ task: id }, objective, ada, 'returns')).toMatchObject({
       state: 'approved',
       expires: sketchRow().limit,
       digest: '',
     })
-    await expect(approvals.grant(id, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({ why: 'objective' })
-    await expect(approvals.grant(id, objective, { ...ada, also: [agentId] }, 'returns')).rejects.toMatchObject({ why: 'in-chain' })
-    await expect(approvals.grant('t_none', objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
-    await expect(approvals.grant(id, objective, ada, '')).rejects.toMatchObject({ why: 'reason' })
+    await expect(approvals.grant({ task: id }, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({
+      why: 'objective',
+    })
+    await expect(approvals.grant({ task: id }, objective, { ...ada, also: [agentId] }, 'returns')).rejects.toMatchObject({
+      why: 'in-chain',
+    })
+    await expect(approvals.grant({ task: 't_none' }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
+    await expect(approvals.grant({ task: id }, objective, ada, '')).rejects.toMatchObject({ why: 'reason' })
     expect(kinds()).toEqual(['approval.granted'])
   })
 })

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { makeSeal } from '../../../src/state/seal.ts'
+import type { GrantRow } from '../../../src/state/grants.ts'
 import type { TaskRow } from '../../../src/state/state.ts'
 import { watchExpiry } from '../../../src/task/clock.ts'
 import type { Actor } from '../../../src/task/events.ts'
@@ -224,6 +225,7 @@ describe('the expiry sweep', () => {
       clock: rig.clock,
       every: 3_600_000,
       expire: (row) => rig.tasks.expire(row),
+      expireGrant: (grant) => rig.delegation.expire(grant),
       failed: (error) => failures.push(error),
     })
     await watch.sweep()
@@ -246,7 +248,9 @@ describe('the expiry sweep', () => {
       if (row.id === 't_a') throw new Error('no')
       await rig.tasks.expire(row)
     }
-    const watch = watchExpiry({ state: rig.state, clock: rig.clock, every: 3_600_000, expire, failed: (_, task) => failures.push(task) })
+    const expireGrant = (grant: GrantRow): Promise<void> => rig.delegation.expire(grant)
+    const failed = (_: unknown, task: string): number => failures.push(task)
+    const watch = watchExpiry({ state: rig.state, clock: rig.clock, every: 3_600_000, expire, expireGrant, failed })
     await watch.sweep()
     watch.stop()
     expect(failures).toEqual(['t_a'])
