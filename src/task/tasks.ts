@@ -100,6 +100,7 @@ export class Tasks {
     const row = taskRow(opening, { id, now: clock(), revision: revision(), session, subjectToken, chain })
     await event(openedEvent(row, opening, approval))
     await state.openTask(row)
+    if (approval !== null) await this.#checkApproval(row, approval)
     if (subject && subjectToken === null) this.#subjects.keep(id, subject.token)
     return row
   }
@@ -151,13 +152,11 @@ export class Tasks {
    */
   resumeByPerson(given: TaskRow, name: string): Promise<TaskRow> {
     return this.#inTurn(given.id, async (row) => {
-      const held = this.sessions.heldOf(row.id)
+      const held = row.state === 'active' ? this.sessions.heldOf(row.id) : null
       if (row.state === 'active' && held === null) return row
-      if (row.state !== 'active') this.#checkPaused(row)
-      const after =
-        row.state === 'active' && held !== null
-          ? await this.#goOn(row, name, held, null)
-          : await this.#lift(row, name, ['agent', 'person', 'rule'], this.#now(), null)
+      if (held === null) this.#checkPaused(row)
+      const lift = (): Promise<TaskRow> => this.#lift(row, name, ['agent', 'person', 'rule'], this.#now(), null)
+      const after = await (held === null ? lift() : this.#goOn(row, name, held, null))
       await this.#options.wentOn?.(row.id)
       return after
     })
@@ -227,6 +226,14 @@ export class Tasks {
   /** What a judgement of this moment leaves in the row. */
   #now(): Pick<TaskRow, 'revision'> & { readonly judged: number } {
     return { revision: this.#options.revision(), judged: this.#options.clock() }
+  }
+
+  /** Whoever took the approval back while the opening was written down found no task to end. */
+  async #checkApproval(row: TaskRow, { id }: ApprovalRow): Promise<void> {
+    const now = await this.#options.state.approvals.approval(id)
+    if (now?.state !== 'withdrawn') return
+    await this.#end(row, 'revoked', now.closed?.by ?? 'countersign', `the approval ${id} was withdrawn`)
+    throw new Refusal('approve.declined', { reasons: ['a person took the approval back'] })
   }
 
   /** Each on the row as it is then. */

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ada, ben, handleOf, no, turned, yes } from '../support/approval-rig.ts'
 import { agentId, ask, freeAgent, routeTo, Running, TestUpstream, type Answered, type Settings } from '../support/running.ts'
@@ -233,6 +235,21 @@ describe('a task that policy asks a person about', () => {
     expect(await rig.approvals.read(left)).toMatchObject({ state: 'withdrawn', closed: { reason: 'the task was completed' } })
   })
 
+  test('that a person opens is answered by another person', async () => {
+    await using rig = await started({ settings: { opening: [{ openers: ['person'] }] } })
+    const key = readFileSync(join(rig.running.folder, 'admin.key'), 'utf8').trim()
+    const body = JSON.stringify({ agent: agentId, purpose: 'look into order 7', reason: 'case 4711', by: 'ada' })
+    const open = () =>
+      fetch(`http://127.0.0.1:${rig.running.port('admin')}/v1/tasks`, { method: 'POST', headers: { authorization: `Bearer ${key}` }, body })
+    const asked = await open()
+    const [row] = await rig.approvals.list({ states: ['pending'] })
+    expect([asked.status, ((await asked.json()) as Settings)['title']]).toEqual([409, expect.stringContaining(`asked as ${row?.id}`)])
+    expect(row).toMatchObject({ caller: 'person:ada', worker: agentId, matter: 'task-open' })
+    await expect(rig.approvals.answer(row?.id ?? '', ada, yes())).rejects.toMatchObject({ why: 'in-chain' })
+    await rig.approvals.answer(row?.id ?? '', ben, yes())
+    expect((await open()).status).toBe(201)
+  })
+
   test('is asked about no more often than a caller may', async () => {
     await using rig = await started({ approve: { pending_per_caller: 2 } })
     await rig.open({ purpose: 'one' })
@@ -296,6 +313,25 @@ describe('a task that goes on only when a person says so', () => {
     await rig.approvals.withdraw(id, ben, 'it was a mistake')
     expect((await rig.call()).json['code']).toBe('task.paused')
     expect((await rig.send(`${tasks}/${rig.task}/resume`)).json['code']).toBe('task.paused')
+  })
+
+  test('goes on in the session that was asked about, and in no other', async () => {
+    await using rig = await started({
+      settings: { reauthorise: [{ causes: ['session'], effect: 'ask' }] },
+      task: { session: { by: 'proof' } },
+    })
+    const opened = await rig.open({ ttl: '1h' })
+    const path = `/t/${String(opened.json['id'])}/api/orders/1`
+    const [one, two] = [await rig.running.svid(agentId, 1801), await rig.running.svid(agentId, 1802)]
+    const use = (token: string) => ask(rig.running.port(), path, { headers: { authorization: `Bearer ${token}` } })
+    const { id } = handleOf(await use(one))
+    await rig.approvals.answer(id, ada, yes())
+    const other = await use(two)
+    expect(other.json['code']).toBe('approve.required')
+    expect(handleOf(other).id).not.toBe(id)
+    expect((await use(one)).status).toBe(200)
+    expect((await use(one)).status).toBe(200)
+    expect((await use(two)).json['code']).toBe('approve.required')
   })
 
   test('waits for the answer, and ends the wait when its task ends', async () => {

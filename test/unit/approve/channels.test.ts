@@ -66,6 +66,7 @@ describe('a webhook as json', () => {
       type: 'countersign.approval.asked',
       subject: row.id,
       data: {
+        matter: 'call',
         approval: row.id,
         tool: row.tool,
         quorum: 2,

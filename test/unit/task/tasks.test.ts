@@ -19,6 +19,7 @@ import {
   taskRig,
   type TaskRig,
 } from '../../support/task-rig.ts'
+import { answerOf, sketchApproval } from '../../support/approvals.ts'
 
 const agent = sketchAgent()
 const byAgent: Actor = { kind: 'agent', name: agentId }
@@ -45,6 +46,50 @@ async function codeOf(attempt: Promise<unknown>): Promise<string> {
     return error instanceof Refusal ? error.code : String(error)
   }
 }
+
+describe('a task that was opened under an approval', () => {
+  const opening = {
+    caller: sketchCaller(),
+    agent: sketchAgent(),
+    intent: sketchIntent(),
+    ttl: minute,
+    subject: null,
+    implicit: false,
+  } as const
+
+  it('is no task when the approval is taken back while its opening is written', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async (_question, _verdict, asker) => {
+      rig.state.approvals.open(sketchApproval({ matter: 'task-open', task: null, state: 'approved', granted: noon }))
+      const used = rig.state.approvals.spend('a_1', noon, asker.opens)
+      if (used === null) throw new Error('not used')
+      rig.state.approvals.close('a_1', 'withdrawn', { at: noon, by: 'person:ben', reason: 'no' })
+      return used
+    }
+    expect(await codeOf(rig.tasks.open(opening))).toBe('approve.declined')
+    expect(rig.state.tasks({ state: 'active' })).toEqual([])
+    expect(rig.events.map(({ kind, by }) => [kind, by])).toEqual([
+      ['task.opened', agentId],
+      ['task.revoked', 'person:ben'],
+    ])
+  })
+
+  it('says in the ledger who let it be opened', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async () => sketchApproval({ answers: [answerOf({ by: 'person:ada', breakGlass: true })] })
+    await rig.tasks.open(opening)
+    expect(rig.events[0]?.detail).toMatchObject({ approval: 'a_1', approved_by: ['person:ada'], break_glass: true })
+  })
+
+  it('is not asked about for an agent that is not live', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async () => Promise.reject(new Error('somebody was asked'))
+    expect(await codeOf(rig.tasks.open({ ...opening, agent: sketchAgent({ lifecycle: 'suspended' }) }))).toBe('task.agent-not-live')
+  })
+})
 
 describe('opening a task', () => {
   it('binds it to its caller and says in the ledger for whom and for what', async () => {
