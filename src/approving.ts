@@ -7,6 +7,7 @@ import { makeTaskAsk, type TaskAskOptions } from './approve/task-ask.ts'
 import type { AuthorityParts, Authority } from './authority.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { Refusal } from './refusal.ts'
+import { notLive } from './task/agents.ts'
 import { readLine } from './task/intent.ts'
 import type { AskPeople } from './task/question.ts'
 import { Turns } from './task/turns.ts'
@@ -28,6 +29,7 @@ export function openApprovals(parts: AuthorityParts, more: ApprovingParts): Pick
     task: (id) => state.task(id),
     chainOf: makeChainOf((id) => state.ancestors(id)),
     agent: (caller) => inForce()?.standing.agent(caller) ?? null,
+    notLive: (agent) => notLive(agent, clock()),
     revision: () => policy.revision,
     event: more.event,
     revoke: (row) => (row.matter === 'call' ? revoke(row, more) : undo(row, parts, more)),

@@ -33,6 +33,8 @@ export interface ApprovalsOptions {
   readonly chainOf: ChainOf
   /** The registration of a workload; null when there is none. */
   readonly agent: (caller: string) => Agent | null
+  /** Why an agent may do nothing at present; null: it may. */
+  readonly notLive: (agent: Agent) => string | null
   /** Of the policy in force. */
   readonly revision: () => string
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */

@@ -1,7 +1,7 @@
 /** Who is granted an objective before any call asked. */
 import type { Shown } from '../state/approvals.ts'
 import type { Awaitable, Intent, TaskRow } from '../state/state.ts'
-import { notLive, type Agent } from '../task/agents.ts'
+import type { Agent } from '../task/agents.ts'
 import type { ChainOf } from './chain.ts'
 import { ApprovalFault } from './fault.ts'
 
@@ -30,13 +30,13 @@ export interface ReceiverOptions {
   readonly agent: (caller: string) => Agent | null
   readonly chainOf: ChainOf
   readonly revision: () => string
-  /** Epoch ms. */
-  readonly clock: () => number
+  /** Why an agent may do nothing at present; null: it may. */
+  readonly notLive: (agent: Agent) => string | null
 }
 
 /** Throws ApprovalFault for a task that is not live, and for a workload without a live registration of its own. */
 export async function receiverOf(to: GrantTo, options: ReceiverOptions): Promise<Receiver> {
-  const { agent: find, chainOf, revision, clock } = options
+  const { agent: find, chainOf, revision, notLive } = options
   if ('task' in to) {
     const task = await options.task(to.task)
     if (task === null || task.ended !== null) throw new ApprovalFault('unknown', 'there is no such live task')
@@ -58,7 +58,7 @@ export async function receiverOf(to: GrantTo, options: ReceiverOptions): Promise
   const { agent: caller } = to
   const agent = caller.includes('*') ? null : find(caller)
   if (agent === null) throw new ApprovalFault('unknown', 'no agent is registered for that SPIFFE ID')
-  if (notLive(agent, clock()) !== null) throw new ApprovalFault('unknown', 'the agent is not live')
+  if (notLive(agent) !== null) throw new ApprovalFault('unknown', 'the agent is not live')
   const { id, intent, owners } = agent
   const parties = [`agent:${caller}`]
   return { task: null, caller, agent: id, intent, tools: intent.tools, owners: { ...owners }, human: null, parties, revision: revision() }

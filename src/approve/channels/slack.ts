@@ -150,6 +150,6 @@ function no(why: string): ChatAnswer {
 }
 
 /** What is known of a call, and of no task. */
-function called({ tool, route, shown: { risk, effect } }: ApprovalNotice['row']): readonly string[] {
-  return [`tool: ${tool}`, `route: ${route}`, `risk: ${risk}`, `effect: ${effect}`]
+function called({ tool, route, shown }: ApprovalNotice['row']): readonly string[] {
+  return [`tool: ${tool}`, `route: ${route}`, `risk: ${shown.risk}`, `effect: ${shown.effect}`]
 }

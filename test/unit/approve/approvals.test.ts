@@ -25,7 +25,7 @@ function rig(tasks: readonly TaskRow[] = [sketchRow({ intent: { ...sketchIntent(
   for (const row of tasks) state.openTask(row)
   const told: ApprovalEvent[] = []
   const revoked: string[] = []
-  const ledger: { full: boolean; gone: Refusal | null } = { full: false, gone: null }
+  const ledger: { full: boolean; gone: Refusal | null; notLive: string | null } = { full: false, gone: null, notLive: null }
   const approvals = new Approvals({
     turns: new Turns(),
     book: state.approvals,
@@ -34,6 +34,7 @@ function rig(tasks: readonly TaskRow[] = [sketchRow({ intent: { ...sketchIntent(
     task: (id) => state.task(id),
     chainOf: makeChainOf((id) => state.ancestors(id)),
     agent: (caller) => (caller === agentId ? sketchAgent({ intent: { ...sketchIntent(), tools: ['pay.*'] } }) : null),
+    notLive: () => ledger.notLive,
     revision: () => 'r1',
     event: async (event) => {
       if (ledger.full) throw new Error('full')
@@ -244,7 +245,7 @@ describe('an approval that nobody need answer by the time that it is written', (
 
 describe('a grant ahead', () => {
   it('to a workload is for whoever is registered and live, by nobody else than another person', async () => {
-    const { approvals, kinds } = rig()
+    const { approvals, kinds, ledger } = rig()
     const objective = { tools: ['pay.*'], calls: 2, ttl: minute }
     const row = await approvals.grant({ agent: agentId }, objective, { ...ada, also: ['ada@acme.example'] }, 'returns')
     expect(row).toMatchObject({ task: null, caller: agentId, grantedBy: ['person:ada', 'ada@acme.example'], expires: noon + minute })
@@ -256,6 +257,8 @@ describe('a grant ahead', () => {
     await expect(approvals.grant({ agent: agentId }, objective, { ...ada, also: [agentId] }, 'x')).rejects.toMatchObject({
       why: 'in-chain',
     })
+    ledger.notLive = 'suspended'
+    await expect(approvals.grant({ agent: agentId }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
     expect(kinds()).toEqual(['approval.granted'])
   })
 
