@@ -1,7 +1,7 @@
 /** Tasks, leases and open work, wired to each other: they outlive a configuration. */
 import type { Approvals } from './approve/approvals.ts'
 import type { Holds } from './approve/hold.ts'
-import { openApprovals } from './approving.ts'
+import { askTasks, openApprovals } from './approving.ts'
 import type { CredentialStage } from './credential/lend.ts'
 import { digestOf } from './config/agents-from.ts'
 import { declaredAgents, readRegistration } from './config/registration.ts'
@@ -21,9 +21,10 @@ import { stoppingOf, type Stopping } from './stopping.ts'
 import type { SqliteState } from './state/sqlite.ts'
 import type { Seal } from './state/state.ts'
 import { Delegation } from './task/delegation.ts'
+import type { TaskQuestion, TaskVerdict } from './task/question.ts'
 import { Registrations } from './task/registrations.ts'
 import { sessionOf } from './task/session.ts'
-import { Tasks } from './task/tasks.ts'
+import { Tasks, type TasksOptions } from './task/tasks.ts'
 import { TaskTokens } from './task/token.ts'
 import type { SigningKey } from './credential/keys.ts'
 
@@ -66,24 +67,21 @@ export interface Authority extends Stopping, Deferring {
 
 /** Tasks, their leases and their open work: parts that end each other; and what policy tells of them. */
 export function authority(parts: AuthorityParts): Authority {
-  const { clock, newId, state, recorder, seal, policy, inForce } = parts
+  const { recorder, policy, inForce } = parts
   const event = (told: LedgerEvent): Promise<void> => {
     inForce()?.told(told)
     return recorder.event(told)
   }
   const revoke: Revoke = new Revoke((task, cause) => credential.revokeTask(task, cause))
   const revision = (): string => policy.revision
-  const tasks = new Tasks({
-    state,
-    clock,
-    newId,
-    seal,
-    revision,
-    session: (caller) => sessionOf(caller, (inForce() ?? unwired()).loaded.config.task.session),
-    judge: (question) => {
-      stopping.covering.admit(question)
-      return (inForce() ?? unwired()).judgeTask(question)
-    },
+  const judge = (question: TaskQuestion): TaskVerdict => {
+    stopping.covering.admit(question)
+    return (inForce() ?? unwired()).judgeTask(question)
+  }
+  const tasks: Tasks = tasksOf(parts, {
+    judge,
+    ask: (...asked) => ask(...asked),
+    wentOn: (task) => approvals.taskWentOn(task),
     event,
     ended: (task, cause, caller) => both(revoke.taskEnded(task, cause, caller), approvals.taskEnded(task, cause)),
     paused: ({ id, caller }) => void rejudge({ cause: 'pause', task: id, caller }),
@@ -96,7 +94,8 @@ export function authority(parts: AuthorityParts): Authority {
     event,
     notify: (notice) => people.notices.notify(notice),
   })
-  const { approvals, holds } = openApprovals(parts, { revoke, credential, event })
+  const { approvals, holds } = openApprovals(parts, { revoke, credential, tasks, event, killed: (row) => stopping.covering.asked(row) })
+  const ask = askTasks(parts, { approvals, judge, setting: () => (inForce() ?? unwired()).loaded.config.approve })
   const stopping = stoppingOf(parts, { revoke, credential, tasks, approvals, event })
   const judged = rejudgeOf(parts, { revoke, credential, covering: stopping.covering, revision, event })
   const { rejudge, ...deferring } = deferringOf(parts, judged, event)
@@ -104,6 +103,15 @@ export function authority(parts: AuthorityParts): Authority {
   const ending = { revoke, rejudge, ...deferring, credential, ...stopping }
   const people = peopled(parts, { rejudge, approvals, event })
   return { ...ending, tasks, delegation, approvals, holds, ...people }
+}
+
+/** The verbs of tasks, by the sessions that the configuration in force tells apart. */
+function tasksOf(
+  { state, clock, newId, seal, policy, inForce }: AuthorityParts,
+  acting: Required<Pick<TasksOptions, 'judge' | 'ask' | 'wentOn' | 'event' | 'ended' | 'paused'>>,
+): Tasks {
+  const session: TasksOptions['session'] = (caller) => sessionOf(caller, (inForce() ?? unwired()).loaded.config.task.session)
+  return new Tasks({ state, clock, newId, seal, revision: () => policy.revision, session, ...acting })
 }
 
 /** What people register and are told; and the tokens of tasks. */

@@ -58,7 +58,7 @@ export function askOf({ config }: Loaded, on: Foundation, { decide, again, refus
     register: (question) => revoke.hold(question),
     judge: decide,
     again,
-    chainOf: makeChainOf((id) => state.task(id)),
+    chainOf: makeChainOf((id) => state.ancestors(id)),
     clock,
     setting: config.approve,
     refused,
@@ -169,13 +169,14 @@ export function answersOf(loaded: Loaded, on: Foundation, setting: Omit<DecideOp
   }
 }
 
-/** What is counted for rules that stop by themselves; a reload that changes no such rule forgets nothing. */
+/** Rules that stop by themselves; what they count is in the state. */
 export function stopsOf({ config }: Loaded, on: Foundation, previous: { readonly loaded: Loaded; readonly stops: Stops } | null): Stops {
   if (previous !== null && same(config.task.stops, previous.loaded.config.task.stops)) return previous.stops
   const { clock, log, kills, state, credential, notices } = on
   return new Stops({
     rules: config.task.stops,
     kills,
+    counts: state.counted,
     facts: (task, caller) => state.facts(task, caller).task,
     lent: (digest) => {
       const held = credential.book.find(digest, clock(), performance.now())

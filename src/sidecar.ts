@@ -120,7 +120,9 @@ class House implements Sidecar {
       clock,
       every: 1000,
       expire: (row) => tasks.expire(row),
-      failed: (error, task) => log.error({ task, cause: error instanceof Error ? error.message : 'unknown' }, 'a task could not be ended'),
+      expireGrant: (grant) => foundation.delegation.expire(grant),
+      failed: (error, task) =>
+        log.error({ task, cause: error instanceof Error ? error.message : 'unknown' }, 'a task or grant could not be ended'),
     })
   }
 
@@ -231,8 +233,7 @@ class House implements Sidecar {
     await this.wiring.forward.close()
     await this.foundation.credential.close() // upstreams may still ask about leases while they are taken back
     await this.#judged
-    await this.#admin?.close()
-    await this.#health?.close()
+    for (const port of [this.#admin, this.#health]) await port?.close()
     this.wiring.close(null)
     await this.#feeds.close()
     await this.foundation.notices.close()

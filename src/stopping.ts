@@ -32,7 +32,7 @@ export function stoppingOf(on: AuthorityParts, parts: Parts): Stopping {
   // what is stopped, nobody need answer for; what was answered is good again once the kill is lifted
   kills.watch((kill, covered) => {
     parts.approvals
-      .stopped(`killed by ${kill.id}: ${kill.reason}`, (row) => covered(covering.ofAsk(row)))
+      .stopped(`killed by ${kill.id}: ${kill.reason}`, (row) => covering.ofAsk(row).some(covered))
       .catch((error: unknown) =>
         on.log.error({ kill: kill.id, err: error }, 'a kill is in force, and not all that people were asked for it is closed'),
       )

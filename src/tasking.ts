@@ -1,6 +1,8 @@
 /** What of tasks follows from one configuration: on whose behalf they are, when they are judged again, and what is told of their calls. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import type { HeldCall } from './agent-api/view.ts'
+import { makeHeld, type Held } from './approve/held.ts'
 import type { Loaded } from './config/load.ts'
 import type { Stages } from './countersign.ts'
 import type { Forward, Outcome } from './forward/forward.ts'
@@ -8,9 +10,11 @@ import type { Decision } from './decide/decide.ts'
 import type { Foundation } from './foundation.ts'
 import type { Target } from './match/match.ts'
 import type { ModelCall, State } from './state/state.ts'
+import type { AgentRegistry } from './task/agents.ts'
 import { makeDue } from './task/going-on.ts'
 import { readActing } from './identify/jwt/act.ts'
 import { makeVerifySubject, type SubjectIssuer } from './task/subject.ts'
+import { makeTask } from './task/task.ts'
 import { makeReadTransaction, type ReadTransaction } from './task/transaction.ts'
 
 /** Forwards, and tells the task's facts whether the upstream was content. */
@@ -36,6 +40,43 @@ export function observed(forward: Forward, state: State): Stages['forward'] {
 /** What a model was asked, as the agent sent it, and what the agent was given for it. */
 function modelCall(call: string, { body }: Target, { bodySha256, answerSha256 }: Outcome): ModelCall {
   return { call, request: body.sha256 ?? bodySha256, answer: answerSha256 ?? null }
+}
+
+/** Waits for people who let a task be opened or go on. */
+export function heldOf({ config }: Loaded, { holds }: Foundation): Held {
+  return makeHeld({ holds, hold: config.approve.hold })
+}
+
+/** Calls of a task that wait for a fact, another call or a person. */
+export function waitingOf({ line, holds }: Pick<Foundation, 'line' | 'holds'>, task: string): readonly HeldCall[] {
+  return line.heldOf(task).map(({ deferred, question: { call, target } }) => {
+    const approval = holds.approvalOf(call.id)
+    const code = deferred ? 'approve.deferred' : 'approve.required'
+    return { call: call.id, tool: target.tool.name, code, ...(approval !== null && { approval }) }
+  })
+}
+
+/** The task stage. What a person must answer first is waited for, where the call is ready to wait. */
+export function taskOf(
+  loaded: Loaded,
+  on: Foundation,
+  { agents, transaction }: { readonly agents: AgentRegistry; readonly transaction: ReadTransaction },
+): Stages['task'] {
+  const held = heldOf(loaded, on)
+  const task = makeTask({
+    state: on.state,
+    agents: () => agents,
+    tasks: on.tasks,
+    killed: (caller, agent, row) => on.covering.party(caller, agent, row),
+    clock: on.clock,
+    due: dueOf(loaded, on),
+    tokens: on.tokens,
+    transaction,
+  })
+  return (call, caller) => {
+    if (call.header('prefer') === undefined) return task(call, caller)
+    return held({ call, caller: caller.id }, () => task(call, caller))
+  }
 }
 
 /** When an active task is judged before it goes on, as this configuration says. */

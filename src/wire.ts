@@ -47,10 +47,9 @@ import {
 import type { AgentRegistry } from './task/agents.ts'
 import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
-import { makeTask } from './task/task.ts'
 import type { ReadTransaction } from './task/transaction.ts'
 import { authorities, introspectOf, notifiersOf, providerServices } from './services.ts'
-import { countRefusal, dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
+import { countRefusal, dueOf, heldOf, observed, subjectsOf, taskOf, transactionsOf, waitingOf } from './tasking.ts'
 import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
@@ -186,16 +185,7 @@ function stagesOf(
   return {
     record: (call) => on.recorder.call(call),
     identify: watched(makeIdentify({ sources, clock, dpop: config.identify.dpop, proofs: on.proofs }), stops),
-    task: makeTask({
-      state,
-      agents: () => agents,
-      tasks: on.tasks,
-      killed: (caller, agent, row) => covering.party(caller, agent, row),
-      clock,
-      due: dueOf(loaded, on),
-      tokens: on.tokens,
-      transaction,
-    }),
+    task: taskOf(loaded, on, { agents, transaction }),
     match: makeMatch({ routes, judgedBody: config.listen.limits.judged_body, stopped: (...about) => covering.refuseMatched(...about) }),
     decide,
     approve: approveOf(loaded, on, { oblige, decide, agents, stops }),
@@ -241,6 +231,8 @@ function agentApiOf(loaded: Loaded, on: Foundation, parts: ApiParts): Wiring['ha
     transaction,
     tokens: on.tokens,
     delegation: on.delegation,
+    held: heldOf(loaded, on),
+    waiting: (task) => waitingOf(on, task),
     clock: on.clock,
   })
 }

@@ -8,9 +8,32 @@ import data.countersign.opening
 # title: The decision on a task
 # description: Takes the input of a task that is opened or resumed and gives decision v1.
 # entrypoint: true
-task := lib.decision(_task_effect, _task_denials | opening.ask)
+task := object.union(
+	lib.decision(_task_effect, _task_denials | _task_asks),
+	{"approval": approval | approval := _task_approval},
+)
 
-_task_effect := lib.effect(_task_denials, opening.ask, _task_holds)
+_task_effect := lib.effect(_task_denials, _task_asks, _task_holds)
+
+# What a person still has to answer. An answer never stands against a denial.
+_task_asks := opening.ask if opening.approved == false
+
+_task_asks := set() if opening.approved == true
+
+# Who must answer, and what the answer is bound to. A change of any of it is another question.
+_task_approval := object.union(opening.demand, {"objective": false, "bind": _task_bound}) if _task_effect == "ask"
+
+_task_bound := [
+	"/action",
+	"/agent/id",
+	"/caller/spiffe_id",
+	"/cause",
+	"/delegation/chain",
+	"/delegation/root",
+	"/opener",
+	"/task/id",
+	"/task/intent",
+]
 
 default _task_holds := false
 

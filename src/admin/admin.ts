@@ -76,9 +76,14 @@ async function answer({ path: [name = '', ...path], ...call }: AdminCall, { noun
   return (await noun?.({ ...call, path })) ?? problem(404, 'nothing is here')
 }
 
+/** Whoever is told that another person must answer is told what. */
+function said({ title, reasons, approval }: Refusal): string {
+  return [title, ...reasons, ...(approval === null ? [] : [`it is asked as ${approval.id}`])].join(': ')
+}
+
 function failure(error: unknown): Answer {
   if (error instanceof URIError) return problem(400, 'the path is malformed')
   if (error instanceof ApprovalFault) return problem(statusOf(error), error.message)
-  if (error instanceof Refusal) return problem(error.code === 'task.unknown' ? 404 : 409, [error.title, ...error.reasons].join(': '))
+  if (error instanceof Refusal) return problem(error.code === 'task.unknown' ? 404 : 409, said(error))
   return problem(500, 'Countersign failed')
 }

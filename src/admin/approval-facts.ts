@@ -1,5 +1,5 @@
 /** An approval as whoever answers it must see it: everything that is known, in one order, for the terminal and for the page. */
-import type { ApprovalRow, Shown } from '../state/approvals.ts'
+import type { ApprovalRow, Shown, ShownTask } from '../state/approvals.ts'
 import { visible } from '../approve/visible.ts'
 
 /** A label and what stands beside it; a `block` keeps its lines. */
@@ -17,6 +17,10 @@ export function factsOf(row: ApprovalRow): readonly Fact[] {
 
 /** What is asked, by whom and why. */
 export function askedFacts(shown: Shown): Fact[] {
+  return shown.opening === undefined ? askedCall(shown) : askedTask(shown, shown.opening)
+}
+
+function askedCall(shown: Shown): Fact[] {
   return [
     line('asks', shown.title),
     line('agent', shown.agent),
@@ -37,6 +41,13 @@ export function askedFacts(shown: Shown): Fact[] {
     list('data', shown.data),
     line('egress', shown.egress),
     block(`body ${shown.bodySha256 ?? ''}`.trim(), shown.body),
+    ...because(shown),
+  ]
+}
+
+/** Why policy asks, and what happened before. */
+function because(shown: Shown): Fact[] {
+  return [
     list(
       'reasons',
       shown.reasons.map(({ rule, severity, controls, message }) => `${message} (${[rule, severity, ...controls].join(', ')})`),
@@ -50,10 +61,34 @@ export function askedFacts(shown: Shown): Fact[] {
   ]
 }
 
+/** A task as it would be opened, or go on. */
+function askedTask(shown: Shown, { cause, opener, tools, resources, budget, prompt, ttl }: ShownTask): Fact[] {
+  return [
+    line('asks', shown.title),
+    line('agent', shown.agent),
+    line('caller', shown.caller),
+    ...(opener === null ? [line('because of', cause ?? 'the agent asks to resume it')] : [line('opened by', opener)]),
+    line('on behalf of', shown.human ?? 'nobody'),
+    list('chain', shown.chain),
+    line('purpose', shown.purpose),
+    list('tools', tools),
+    list('resources', resources),
+    list('data', shown.data),
+    line('egress', shown.egress || 'none'),
+    list(
+      'budget',
+      Object.entries(budget).map(([meter, most]) => `${meter}: ${most}`),
+    ),
+    line('prompt', prompt ?? 'none declared'),
+    line('lives for', `${Math.ceil(ttl / 1000)} s`),
+    ...because(shown),
+  ]
+}
+
 /** How it stands, and what it is bound to. */
 export function standingFacts(row: ApprovalRow): Fact[] {
   return [
-    line('task', row.task),
+    line('task', row.opens ?? row.task ?? 'none yet'),
     line('call', row.call),
     line('digest', row.digest),
     line('policy', row.revision),

@@ -3,7 +3,7 @@ import { parseDuration } from '../duration.ts'
 import type { ApprovalState, OfferedObjective } from '../state/approvals.ts'
 import { problem, type Answer } from './answer.ts'
 import { verbs, type Desk } from './desk.ts'
-import type { Noun } from './noun.ts'
+import type { Noun, SignedIn } from './noun.ts'
 
 const states: readonly ApprovalState[] = ['pending', 'approved', 'declined', 'expired', 'redeemed', 'withdrawn']
 
@@ -12,6 +12,7 @@ export function approvalNoun(desk: Desk): Noun {
   return async ({ method, path: [id, verb, ...rest], query, who, body }) => {
     if (rest.length > 0) return null
     if (method === 'GET' && id === undefined) return list(query, desk)
+    if (method === 'POST' && id === undefined) return grant(who, (await body()) ?? {}, desk)
     if (method === 'GET' && id !== undefined && verb === undefined) return { status: 200, json: await desk.read(id) }
     const act = verbs.find((one) => one === verb)
     if (method !== 'POST' || id === undefined || act === undefined) return null
@@ -25,6 +26,16 @@ export function approvalNoun(desk: Desk): Noun {
       json: await desk.act(id, who, { verb: act, reason: reason.trim(), as: typeof by === 'string' ? by : null, objective }),
     }
   }
+}
+
+/** `{"task": …}` or `{"agent": …}`, with an objective, `reason` and, with the local key, `by`. */
+async function grant(who: SignedIn, body: Readonly<Record<string, unknown>>, desk: Desk): Promise<Answer> {
+  const { task, agent, reason, by, ...more } = body
+  const to = typeof task === 'string' ? { task } : typeof agent === 'string' ? { agent } : null
+  const objective = objectiveIn(more)
+  if (to === null || (task === undefined) === (agent === undefined) || !objective || typeof reason !== 'string' || reason.trim() === '')
+    return problem(400, 'the body must be {"task" or "agent": "…", "tools": ["…"], "calls": 3, "for": "10m", "reason": "…"}')
+  return { status: 201, json: await desk.grant(to, who, { reason: reason.trim(), as: typeof by === 'string' ? by : null, objective }) }
 }
 
 async function list(query: URLSearchParams, desk: Desk): Promise<Answer> {

@@ -3,6 +3,7 @@ import { ApprovalFault } from '../approve/fault.ts'
 import type { Approver } from '../approve/answering.ts'
 import type { Approvals } from '../approve/approvals.ts'
 import type { Chat, ChatPerson } from '../approve/channel.ts'
+import type { GrantTo } from '../approve/receiver.ts'
 import type { ApprovalRow, OfferedObjective } from '../state/approvals.ts'
 import type { SignedIn } from './noun.ts'
 import { isNamed } from './person.ts'
@@ -27,8 +28,13 @@ export interface Act {
   readonly objective: OfferedObjective | null
 }
 
+/** An objective that a person grants unasked. */
+export interface Granting extends Pick<Act, 'reason' | 'as'> {
+  readonly objective: OfferedObjective
+}
+
 export interface DeskOptions {
-  readonly approvals: Pick<Approvals, 'list' | 'read' | 'answer' | 'withdraw'>
+  readonly approvals: Pick<Approvals, 'list' | 'read' | 'answer' | 'withdraw' | 'grant'>
   readonly rules: () => DeskRules
 }
 
@@ -54,7 +60,7 @@ export class Desk {
   /** Throws ApprovalFault, or `record.failed`. */
   async act(id: string, who: SignedIn, { verb, reason, as, objective }: Act): Promise<ApprovalRow> {
     const row = await this.read(id)
-    const by = this.#approver(row, who, as, verb)
+    const by = this.#approver(row.approvers, who, as, verb)
     const { approvals } = this.#options
     if (verb === 'withdraw') return approvals.withdraw(id, by, reason)
     if (verb === 'decline') return approvals.answer(id, by, { verdict: 'decline', reason })
@@ -64,11 +70,19 @@ export class Desk {
     return approvals.answer(id, by, { verdict: 'approve', reason, breakGlass: true })
   }
 
+  /** Grants an objective before any call asked. Throws ApprovalFault, or `record.failed`. */
+  async grant(to: GrantTo, who: SignedIn, { reason, as, objective }: Granting): Promise<ApprovalRow> {
+    return this.#options.approvals.grant(to, objective, this.#approver([], who, as, 'approve'), reason)
+  }
+
   /** Takes an answer from a chat, whose sender the channel has verified: only for the risks that may be answered there. */
   async fromChat(id: string, chat: Chat, person: ChatPerson, answer: { readonly verdict: 'approve' | 'decline'; readonly reason: string }) {
     const row = await this.read(id)
     if (!chat.risks.includes(row.shown.risk))
-      throw new ApprovalFault('not-approver', `a call of risk ${row.shown.risk} is not answered in a chat: use the page`)
+      throw new ApprovalFault(
+        'not-approver',
+        `${row.matter === 'call' ? `a call of risk ${row.shown.risk}` : 'whether a task goes on'} is not answered in a chat: use the page`,
+      )
     return this.#options.approvals.answer(id, { name: `person:${person.name}`, method: 'chat', groups: person.groups }, answer)
   }
 
@@ -76,7 +90,7 @@ export class Desk {
     return who.name !== null && isNamed(who, this.#options.rules().breakGlass)
   }
 
-  #approver(row: ApprovalRow, { method, name, groups, aliases = [] }: SignedIn, as: string | null, verb: Verb): Approver {
+  #approver(approvers: readonly string[], { method, name, groups, aliases = [] }: SignedIn, as: string | null, verb: Verb): Approver {
     if (method !== 'local-key' && name !== null) return { name: `person:${name}`, method, groups, also: aliases }
     const { people, unsafeLocalKey } = this.#options.rules()
     // taking back narrows: whoever runs this Countersign may
@@ -87,7 +101,7 @@ export class Desk {
       )
     if (as === null || as.trim() === '') throw new ApprovalFault('reason', 'say who you are (--as NAME)')
     // whoever holds the key of the operator stands in for every group that is asked
-    return { name: `person:${as.slice(0, 200)}`, method: 'local-key', groups: row.approvers.filter((one) => one.startsWith('group:')) }
+    return { name: `person:${as.slice(0, 200)}`, method: 'local-key', groups: approvers.filter((one) => one.startsWith('group:')) }
   }
 }
 

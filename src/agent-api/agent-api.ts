@@ -72,6 +72,7 @@ function send(call: Call, { status, body }: Answer): void {
     'X-Content-Type-Options': 'nosniff',
     'Countersign-Call': call.id,
     'Countersign-Decision': 'allow',
+    ...(call.preference !== undefined && { 'Preference-Applied': call.preference }),
   })
   call.outgoing.end(text)
 }

@@ -35,13 +35,16 @@ export function approvalNoun({ read, holds, hold }: ApprovalNounOptions): AgentN
   }
 }
 
-function view({ id, task, tool, state, opened, expires, objective, used }: ApprovalRow): Answer['body'] {
+function view(row: ApprovalRow): Answer['body'] {
+  const { id, matter, tool, state, opened, expires, objective, used } = row
   return {
     id,
-    task,
+    matter,
+    // of the task that hands on nothing is told to whom it is handed
+    task: matter === 'task-open' ? (row.opens ?? null) : row.task,
     state,
     reason: sentences[state],
-    tool,
+    tool: matter === 'call' ? tool : null,
     opened: time(opened),
     expires: time(expires),
     objective: objective && { tools: objective.tools, calls: objective.calls, left: objective.calls - used, until: time(objective.until) },

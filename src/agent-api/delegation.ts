@@ -8,7 +8,7 @@ import type { Tasks } from '../task/tasks.ts'
 import { readObject, type ParseJson } from './body.ts'
 import type { Answer, TaskActsOptions } from './tasks.ts'
 
-export interface HandOffsOptions extends Pick<TaskActsOptions, 'agents' | 'due'> {
+export interface HandOffsOptions extends Pick<TaskActsOptions, 'agents' | 'due' | 'held'> {
   readonly tasks: Pick<Tasks, 'own' | 'goOn'>
   readonly delegation: Delegation
   readonly state: Pick<State, 'grants' | 'children'>
@@ -37,19 +37,19 @@ export class HandOffs {
   }
 
   async #offer(call: Call, caller: Caller, id: string): Promise<Answer> {
-    const { tasks, delegation, parseJson } = this.#options
-    const task = await this.#goingOn(await tasks.own(id, caller.id), caller)
+    const { tasks, delegation, parseJson, held } = this.#options
+    const task = await held({ call, caller: caller.id }, async () => this.#goingOn(await tasks.own(id, caller.id), call, caller))
     const { grant, token } = await delegation.offer(task, await readObject(call, parseJson))
     return { status: 201, body: { id: grant.id, token: token.reveal(), to: grant.to, intent: grant.intent, expires: time(grant.expires) } }
   }
 
   /** What has to be judged before it goes on does not go on elsewhere either. */
-  async #goingOn(row: TaskRow, caller: Caller): Promise<TaskRow> {
+  async #goingOn(row: TaskRow, call: Call, caller: Caller): Promise<TaskRow> {
     const { tasks, agents, due, clock } = this.#options
     const agent = agents().find(caller.id)
     if (row.state !== 'active' || row.expires <= clock() || agent === null) return row
     if (due === undefined || due(row, caller, clock()) === null) return row
-    return tasks.goOn(row, { caller, agent, due: (now) => due(now, caller, clock()) })
+    return tasks.goOn(row, { caller, agent, call, due: (now) => due(now, caller, clock()) })
   }
 
   async #grants(caller: Caller, id: string): Promise<Answer> {

@@ -1,4 +1,5 @@
 /** Tasks as the agent sees them: open, read, pause, resume, complete. */
+import type { Held } from '../approve/held.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
@@ -17,7 +18,7 @@ import type { TaskTokens } from '../task/token.ts'
 import type { ReadTransaction } from '../task/transaction.ts'
 import { readObject, type ParseJson } from './body.ts'
 import { HandOffs } from './delegation.ts'
-import { taskView } from './view.ts'
+import { approvalsView, taskView, type HeldCall } from './view.ts'
 
 /** What an act answers. */
 export interface Answer {
@@ -38,6 +39,10 @@ export interface TaskActsOptions {
   readonly delegation: Delegation
   /** Looks whether a task has to be judged before it goes on. Absent: none ever has. */
   readonly due?: (row: TaskRow, caller: Caller, now: number) => Cause | 'unused' | null
+  /** Calls of a task that wait now. */
+  readonly waiting: (task: string) => readonly HeldCall[]
+  /** Waits for people, where a request is ready to. */
+  readonly held: Held
   /** Epoch ms. */
   readonly clock: () => number
 }
@@ -72,17 +77,24 @@ export class TaskActs {
   }
 
   async #open(call: Call, caller: Caller): Promise<Answer> {
-    const { tasks, tokens, parseJson, clock } = this.#options
-    const own = this.#agent(caller)
+    const { held, tokens, parseJson, clock } = this.#options
+    this.#agent(caller)
     const body = await readObject(call, parseJson)
-    if (body['grant'] !== undefined) return this.#redeem(caller, own, body)
+    if (body['grant'] !== undefined) return this.#redeem(call, caller, body)
+    const row = await held({ call, caller: caller.id }, () => this.#opened(call, caller, body))
+    return { status: 201, body: { ...this.#view(row), token: await tokens.issue(row, clock()) } }
+  }
+
+  /** Everything is looked at anew when the request has waited for a person. */
+  async #opened(call: Call, caller: Caller, body: Readonly<Record<string, unknown>>): Promise<TaskRow> {
+    const { tasks } = this.#options
+    const own = this.#agent(caller)
     const { on_behalf_of: token, caller: other, ...asked } = body
     const { agent, ...who } = other === undefined || other === caller.id ? { caller, agent: own } : this.#other(other, caller, own)
     const { intent, ttl } = tasks.narrowed(asked, agent)
     const subject = await this.#subject(token, caller)
     const correlation = await this.#correlation(call)
-    const row = await tasks.open({ ...who, agent, intent, ttl, subject, implicit: false, correlation })
-    return { status: 201, body: { ...this.#view(row), token: await tokens.issue(row, clock()) } }
+    return tasks.open({ ...who, agent, intent, ttl, subject, implicit: false, correlation, call })
   }
 
   /** Who else the task is for. One answer for whoever it may not open tasks for: an orchestrator learns nothing of others by asking. */
@@ -105,13 +117,19 @@ export class TaskActs {
   }
 
   /** The other end of a hand-off: what the task is for, its grant says. */
-  async #redeem(caller: Caller, agent: Agent, { grant, token, ...rest }: Readonly<Record<string, unknown>>): Promise<Answer> {
+  async #redeem(call: Call, caller: Caller, { grant, token, ...rest }: Readonly<Record<string, unknown>>): Promise<Answer> {
     refuseKeys(rest)
-    return { status: 201, body: this.#view(await this.#options.delegation.redeem(caller, agent, grant, token)) }
+    const { held, delegation } = this.#options
+    const redeem = (): Promise<TaskRow> => delegation.redeem({ caller, agent: this.#agent(caller), call }, grant, token)
+    const row = await held({ call, caller: caller.id }, redeem)
+    return { status: 201, body: this.#view(row) }
   }
 
   async #read(caller: Caller, id: string): Promise<Answer> {
-    return { status: 200, body: this.#view(await this.#options.tasks.own(id, caller.id)) }
+    const { tasks, state, waiting } = this.#options
+    const row = await tasks.own(id, caller.id)
+    const open = await state.approvals.approvals({ task: id, states: ['pending', 'approved'] })
+    return { status: 200, body: { ...this.#view(row), held: waiting(id), approvals: approvalsView(open) } }
   }
 
   async #pause(call: Call, caller: Caller, id: string): Promise<Answer> {
@@ -124,10 +142,12 @@ export class TaskActs {
 
   async #resume(call: Call, caller: Caller, id: string): Promise<Answer> {
     refuseKeys(await readObject(call, this.#options.parseJson))
-    const agent = this.#agent(caller)
-    const row = await this.#live(id, caller)
-    const { tasks, due, clock } = this.#options
-    const after = await tasks.resume(row, caller, agent, due && ((now) => due(now, caller, clock())))
+    const { tasks, due, clock, held } = this.#options
+    const after = await held({ call, caller: caller.id }, async () => {
+      const agent = this.#agent(caller)
+      const row = await this.#live(id, caller)
+      return tasks.resume(row, { caller, agent, call, ...(due && { due: (now: TaskRow) => due(now, caller, clock()) }) })
+    })
     return { status: 200, body: this.#view(after) }
   }
 

@@ -1,5 +1,6 @@
 /** A task as its agent sees it. */
 import { left } from '../task/budget.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { TaskFacts, TaskRow } from '../state/state.ts'
 
 /** What its agent may know of a task. The reason of a pause is told only when the agent gave it. */
@@ -35,6 +36,21 @@ export function belonging({ intent, correlation }: TaskRow, { model }: TaskFacts
     },
     correlation: { trace_id: correlation?.traceId ?? null, txn: correlation?.transaction?.id ?? null },
   }
+}
+
+/** A call of the task that waits, as its agent sees it: `Countersign-Depends-On` may name it before its answer is there. */
+export interface HeldCall {
+  readonly call: string
+  readonly tool: string
+  readonly code: 'approve.required' | 'approve.deferred'
+  /** The approval that it waits for. */
+  readonly approval?: string
+}
+
+/** Approvals of the task that people owe an answer to, or that wait to be used. */
+export function approvalsView(rows: readonly ApprovalRow[]): readonly Readonly<Record<string, unknown>>[] {
+  const own = rows.filter(({ matter }) => matter !== 'task-open')
+  return own.map(({ id, matter, state, tool, expires }) => ({ id, matter, state, tool: tool || null, expires: time(expires) }))
 }
 
 /** RFC 3339. */

@@ -2,18 +2,21 @@
 import type { NewId } from '../id.ts'
 import type { ApprovalBook, ApprovalRow, OfferedObjective, Wanted } from '../state/approvals.ts'
 import type { Awaitable, TaskRow } from '../state/state.ts'
+import type { Refusal } from '../refusal.ts'
 import { checkAnswer, checkChain, keptGroups, type Answering, type Approver } from './answering.ts'
 import type { ChainOf } from './chain.ts'
 import { ApprovalFault } from './fault.ts'
 import { granted, offered } from './objective.ts'
-import { grantedRow, pendingRow, type Asking } from './rows.ts'
-import { shownGrant } from './shown.ts'
+import { receiverOf, type GrantTo } from './receiver.ts'
+import { grantedRow, pendingRow, sameTerms, type Asking } from './rows.ts'
+import type { Agent } from '../task/agents.ts'
 import type { Turns } from '../task/turns.ts'
 
 /** An event of an approval, as the ledger takes it. */
 export interface ApprovalEvent {
   readonly kind: `approval.${'opened' | 'answered' | 'approved' | 'declined' | 'expired' | 'withdrawn' | 'granted' | 'break-glass'}`
-  readonly task: string
+  /** Absent: it is about a task that is to be opened. */
+  readonly task?: string
   readonly caller: string
   readonly by: string
   readonly detail: Readonly<Record<string, unknown>>
@@ -28,12 +31,18 @@ export interface ApprovalsOptions {
   readonly turns: Turns
   readonly task: (id: string) => Awaitable<TaskRow | null>
   readonly chainOf: ChainOf
-  /** Who answers for a workload, by role. */
-  readonly owners: (caller: string) => Readonly<Record<string, string>>
+  /** The registration of a workload; null when there is none. */
+  readonly agent: (caller: string) => Agent | null
+  /** Why an agent may do nothing at present; null: it may. */
+  readonly notLive: (agent: Agent) => string | null
+  /** Of the policy in force. */
+  readonly revision: () => string
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */
   readonly event: (event: ApprovalEvent) => Promise<void>
-  /** Takes back what it allowed: open work is cut at once, then leases are taken back. */
+  /** Takes back what it allowed: open work is cut at once, then leases are taken back; a task is ended or paused. */
   readonly revoke: (row: ApprovalRow) => Promise<void>
+  /** Why nobody need answer it: its task has ended, or what it asks for is killed. Null: somebody must. */
+  readonly gone: (row: ApprovalRow) => Refusal | null
   /** The text, when it is one line that is safe to show; else null. */
   readonly readLine: (value: unknown, longest: number) => string | null
   readonly log: { error(fields: object, message: string): void }
@@ -72,6 +81,13 @@ export class Approvals {
     return this.#options.book.usable(about, this.#options.clock())
   }
 
+  /** Uses one that is about a task, which it `opens` if it names one; null when another request was faster. Written when it answers. */
+  spend(id: string, opens: string | null): ApprovalRow | null {
+    const row = this.#options.book.spend(id, this.#options.clock(), opens)
+    if (row !== null) this.#changed(row)
+    return row
+  }
+
   /** How many of a caller wait for people. */
   pending(caller: string): number {
     return this.#options.book.pending(caller)
@@ -85,12 +101,13 @@ export class Approvals {
 
   /**
    * Asks, or gives what is asked already by the same terms; one asked by other terms is given up. Gives it closed when its time has just
-   * passed. The event is in the ledger when it resolves.
+   * passed. The event is in the ledger when it resolves. Rejects with `record.failed`, or, with the approval closed, with why nobody need
+   * answer it: what happened while it was written down did not find it.
    */
   ask(asking: Asking): Promise<ApprovalRow> {
     const { task, digest } = asking
-    return this.#options.turns.take(`${task.id} ${digest}`, async () => {
-      const before = await this.latest({ task: task.id, digest })
+    return this.#options.turns.take(`${task?.id ?? ''} ${digest}`, async () => {
+      const before = await this.latest({ task: task?.id ?? null, digest })
       if (before?.state === 'pending') {
         if (before.expires <= this.#options.clock()) return (await this.#expire(before)) ?? before
         if (sameTerms(before, asking)) return before
@@ -104,7 +121,7 @@ export class Approvals {
   answer(id: string, by: Approver, answer: Answering): Promise<ApprovalRow> {
     return this.#options.turns.take(id, async () => {
       const row = await this.#answerable(id, by, answer)
-      const tools = answer.objective === undefined ? [] : ((await this.#options.task(row.task))?.intent.tools ?? [])
+      const tools = answer.objective === undefined || row.task === null ? [] : ((await this.#options.task(row.task))?.intent.tools ?? [])
       const objective = answer.objective === undefined ? null : offered(answer.objective, row, tools)
       const { verdict, reason, breakGlass = false } = answer
       const at = this.#options.clock()
@@ -136,28 +153,33 @@ export class Approvals {
     return row
   }
 
-  /** A person grants an objective to a live task before any call asked. Throws ApprovalFault, or `record.failed`. */
-  async grant(task: string, objective: OfferedObjective, by: Approver, reason: string): Promise<ApprovalRow> {
+  /**
+   * A person grants an objective before any call asked: to a live task, or to a workload for every task of it. Throws ApprovalFault, or
+   * `record.failed`, or why nobody need grant it.
+   */
+  async grant(to: GrantTo, objective: OfferedObjective, by: Approver, reason: string): Promise<ApprovalRow> {
     this.#checkReason(reason)
-    const { book, clock, newId, chainOf, owners } = this.#options
-    const row = await this.#options.task(task)
-    if (row === null || row.ended !== null) throw new ApprovalFault('unknown', 'there is no such live task')
-    const chain = chainOf(row)
-    checkChain(chain.parties, by)
-    const asked = offered(objective, { tool: '', single: false }, row.intent.tools)
+    const { clock, newId } = this.#options
+    const receiver = await receiverOf(to, this.#options)
+    checkChain(receiver.parties, by)
+    const asked = offered(objective, { tool: '', single: false }, receiver.tools)
     const { name, method } = by
     const groups = keptGroups([], by.groups)
     const answer = { by: name, method, groups, verdict: 'approve', reason, at: clock(), breakGlass: false, objective: asked } as const
-    const open = grantedRow(newId('a'), row, shownGrant(row, asked, chain.parties, owners(row.caller)), chain.parties, answer)
+    const open = grantedRow(newId('a'), receiver, answer, [name, ...(by.also ?? [])])
     await this.#tell('approval.granted', open, name, { reason, method, groups, objective: open.objective })
-    const opened = await book.open(open)
-    this.#changed(opened)
-    return opened
+    return this.#begun(open)
   }
 
   /** The task ended: nobody answers for it any more, and nothing of what was granted is left. */
   async taskEnded(task: string, cause: string): Promise<void> {
     for (const row of await this.list({ task, states: ['pending', 'approved'] })) await this.#give(row, `the task was ${cause}`)
+  }
+
+  /** A person let a task go on: what others were asked about that is asked no more. */
+  async taskWentOn(task: string): Promise<void> {
+    const pending = await this.list({ task, states: ['pending'] })
+    for (const row of pending) if (row.matter === 'task-resume') await this.#give(row, 'a person let the task go on')
   }
 
   /** Something was stopped: nobody is asked any more for what `covered` says yes to. */
@@ -186,13 +208,27 @@ export class Approvals {
   }
 
   async #open(asking: Asking): Promise<ApprovalRow> {
-    const { book, clock, newId, chainOf } = this.#options
-    const { call, digest, tool, route, approvers, quorum, revision, task } = asking
-    const row = pendingRow(newId('a'), asking, chainOf(task).parties, clock())
-    await this.#tell('approval.opened', row, row.caller, { call, digest, tool, route, approvers, quorum, expires: row.expires, revision })
+    const { clock, newId, chainOf } = this.#options
+    const { call, digest, tool, route, approvers, quorum, revision, task, about } = asking
+    const parties = about?.parties ?? (task === null ? [] : chainOf(task).parties)
+    const row = pendingRow(newId('a'), asking, parties, clock())
+    const { matter, worker, expires } = row
+    const what = matter === 'call' ? { tool, route } : { matter, ...(worker !== undefined && { worker }) }
+    await this.#tell('approval.opened', row, row.caller, { call, digest, ...what, approvers, quorum, expires, revision })
+    return this.#begun(row)
+  }
+
+  /** It is in the ledger. Whatever ended its task, or killed what it asks for, while it was written did not find it yet. */
+  async #begun(row: ApprovalRow): Promise<ApprovalRow> {
+    const { book, gone } = this.#options
     const open = await book.open(row)
-    this.#changed(open)
-    return open
+    const why = gone(open)
+    if (why === null) {
+      this.#changed(open)
+      return open
+    }
+    await this.#give(open, why.message)
+    throw why
   }
 
   async #answerable(id: string, by: Approver, answer: Answering): Promise<ApprovalRow> {
@@ -237,7 +273,8 @@ export class Approvals {
   }
 
   #tell(kind: ApprovalEvent['kind'], row: ApprovalRow, by: string, detail: ApprovalEvent['detail']): Promise<void> {
-    return this.#options.event({ kind, task: row.task, caller: row.caller, by, detail: { approval: row.id, ...detail } })
+    const { id, task, caller } = row
+    return this.#options.event({ kind, ...(task !== null && { task }), caller, by, detail: { approval: id, ...detail } })
   }
 
   #changed(row: ApprovalRow): void {
@@ -254,13 +291,6 @@ export class Approvals {
 /** Who said yes. */
 export function approversOf({ answers }: Pick<ApprovalRow, 'answers'>): readonly string[] {
   return answers.filter(({ verdict }) => verdict === 'approve').map(({ by }) => by)
-}
-
-function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
-  const named = row.approvers
-  return (
-    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
-  )
 }
 
 function unknown(): ApprovalFault {

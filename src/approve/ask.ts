@@ -4,10 +4,10 @@ import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import type { ApprovalRow, Wanted } from '../state/approvals.ts'
 import type { Approvals } from './approvals.ts'
-import type { Chain, ChainOf } from './chain.ts'
+import { isParty, type Chain, type ChainOf } from './chain.ts'
 import { actionDigest } from './digest.ts'
 import type { Holds } from './hold.ts'
-import { waitOf } from './prefer.ts'
+import { deadlineOf } from './prefer.ts'
 import { declinedOrLate, required } from './refusals.ts'
 import { shownCall } from './shown.ts'
 
@@ -49,7 +49,7 @@ export class Ask {
 
   /** Until when a call is ready to wait, ms on the clock that nobody can set. */
   until(call: Call): number {
-    return performance.now() + waitOf(call, this.#options.setting.hold)
+    return deadlineOf(call, this.#options.setting.hold)
   }
 
   /**
@@ -63,12 +63,13 @@ export class Ask {
     let question = unanswered(first.question)
     for (;;) {
       const chain = chainOf(question.task.row)
-      const wanted = { task: question.task.row.id, digest: actionDigest(question, chain.root), tool: question.target.tool.name }
-      const settled = this.#settled(question, wanted)
+      const { id: task, caller } = question.task.row
+      const wanted = { task, caller, digest: actionDigest(question, chain.root), tool: question.target.tool.name }
+      const settled = this.#settled(question, wanted, chain)
       if (settled !== null) return settled
       const row = await this.#asked(decision, wanted, chain)
       const woken = await this.#held(question, row, until - performance.now())
-      if (woken === null) throw required(question.call, decision, row)
+      if (woken === null) throw required(question.call, decision.refusedBy, row)
       this.#stop(woken, decision)
       question = again(question)
       decision = judge(question)
@@ -78,9 +79,11 @@ export class Ask {
   }
 
   /** What policy says when it sees an approval that may cover the call; null: none does. */
-  #settled(question: Question, wanted: Wanted): Decision | null {
+  #settled(question: Question, wanted: Wanted, { parties }: Chain): Decision | null {
     const { approvals, judge } = this.#options
-    for (const approval of approvals.usable(wanted).slice(0, mostTried)) {
+    // whoever granted an objective to an agent answers for no task of his own by it
+    const foreign = approvals.usable(wanted).filter(({ grantedBy }) => grantedBy === undefined || !isParty(parties, grantedBy))
+    for (const approval of foreign.slice(0, mostTried)) {
       const decision = judge({ ...question, approval })
       if (decision.effect !== 'ask') return decision
     }

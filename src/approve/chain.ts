@@ -10,23 +10,26 @@ export interface Chain {
 
 export type ChainOf = (row: TaskRow) => Chain
 
-/** Deeper than any hand-off may go; a row that names itself as its parent ends here. */
-const deepest = 64
-
-/** Makes the look up the tree: each task names whom it acts for, who opened it, who acted through its caller, and which workload it is bound to. */
-export function makeChainOf(task: (id: string) => TaskRow | null): ChainOf {
+/**
+ * Makes the look up the tree: each task names whom it acts for, who opened it, who acted through its caller, and which workload it is bound
+ * to. `ancestors`: the tasks that a task came from, its parent first.
+ */
+export function makeChainOf(ancestors: (id: string) => readonly TaskRow[]): ChainOf {
   return (row) => {
     const parties: string[] = []
-    let at: TaskRow | null = row
-    for (let depth = 0; at !== null && depth < deepest; depth++) {
+    for (const at of [row, ...ancestors(row.id)]) {
       parties.unshift(`agent:${at.caller}`)
-      for (const { party } of at.chain ?? []) parties.unshift(party.startsWith('spiffe:') ? `agent:${party}` : party)
+      for (const { party } of at.chain ?? []) parties.unshift(linked(party))
       if (at.openedBy !== undefined && at.openedBy !== at.caller) parties.unshift(at.openedBy)
       if (at.onBehalfOf !== null) parties.unshift(`user:${at.onBehalfOf.subject}`)
-      at = at.parent === null ? null : task(at.parent)
     }
     return { root: row.onBehalfOf === null ? row.root : `user:${row.onBehalfOf.subject}`, parties: [...new Set(parties)] }
   }
+}
+
+/** A party of a link, as a chain names it. */
+export function linked(party: string): string {
+  return party.startsWith('spiffe:') ? `agent:${party}` : party
 }
 
 /** Whether one of the names is a party. Names are compared without their kinds, however many, and as they look: too many are excluded rather than too few. */

@@ -6,7 +6,7 @@ import { Refusal } from '../refusal.ts'
 
 /** Who waits for what. */
 export interface Waiting {
-  readonly call: Pick<Call, 'signal'>
+  readonly call: Pick<Call, 'id' | 'signal' | 'preference'>
   readonly caller: string
   readonly approval: string
   /** ms. */
@@ -25,6 +25,8 @@ export class Holds {
   readonly #options: HoldsOptions
   /** Approval → who waits for it. Written by `wait`. */
   readonly #waiting = new Map<string, Set<(row: ApprovalRow | null) => void>>()
+  /** Call → the approval that it waits for. Written by `wait`. */
+  readonly #ofCall = new Map<string, string>()
   /** Caller → how many wait. Written by `wait`. */
   readonly #ofCaller = new Map<string, number>()
   readonly #unwatch: () => void
@@ -45,13 +47,21 @@ export class Holds {
     const before = this.#ofCaller.get(caller) ?? 0
     if (this.#closed || wait <= 0 || before >= this.#options.most()) return null
     this.#ofCaller.set(caller, before + 1)
+    this.#ofCall.set(call.id, approval)
+    call.preference ??= `wait=${Math.ceil(wait / 1000)}`
     try {
       return await this.#woken(call.signal, approval, wait)
     } finally {
+      this.#ofCall.delete(call.id)
       const left = (this.#ofCaller.get(caller) ?? 1) - 1
       if (left > 0) this.#ofCaller.set(caller, left)
       else this.#ofCaller.delete(caller)
     }
+  }
+
+  /** The approval that a call waits for; null when it waits for none. */
+  approvalOf(call: string): string | null {
+    return this.#ofCall.get(call) ?? null
   }
 
   get size(): number {

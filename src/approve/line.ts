@@ -84,6 +84,11 @@ export class Line {
     return count
   }
 
+  /** Calls of a task that wait, in their order: for a fact or another call, else for a person. */
+  heldOf(task: string): readonly Place[] {
+    return [...(this.#ofTask.get(task) ?? [])].filter(({ permitted }) => !permitted)
+  }
+
   /** Whether a call may have to wait behind another. */
   concerns({ call, task, target: { tool, resource } }: Question): boolean {
     if ((call.carried?.dependsOn ?? null) !== null) return true

@@ -17,7 +17,7 @@ export function offered(
   taskTools: readonly string[],
 ): OfferedObjective {
   const { tools, calls, ttl } = objective
-  if (asked.single) throw fault('this call needs an answer of its own: approve it without an objective')
+  if (asked.single) throw fault('this needs an answer of its own: approve it without an objective')
   if (tools.length === 0 || tools.length > mostTools) throw fault(`name 1 to ${mostTools} tools`)
   const strange = tools.find((tool) => !within(tool, taskTools))
   if (strange !== undefined) throw fault('an objective names no tool that its task has not')

@@ -1,12 +1,11 @@
 /** What an agent is told of its approvals: a handle and what to do, never who may answer nor what they said. */
-import type { Decision } from '../decide/decide.ts'
 import type { Call } from '../listen/call.ts'
 import { Refusal, type ApprovalHandle } from '../refusal.ts'
 import type { ApprovalRow } from '../state/approvals.ts'
 
-/** Nobody has answered yet. */
-export function required(call: Call, { refusedBy }: Decision, row: ApprovalRow): Refusal {
-  const reasons = [...new Set(refusedBy.map(({ message_agent }) => message_agent))]
+/** Nobody has answered yet. `why`: what policy asks for. `call` is null where a person asks, by the admin port. */
+export function required(call: Call | null, why: readonly { readonly message_agent: string }[], row: ApprovalRow): Refusal {
+  const reasons = [...new Set(why.map(({ message_agent }) => message_agent))]
   return new Refusal('approve.required', { reasons, retry: 'after-approval', approval: handle(call, row) })
 }
 
@@ -17,7 +16,7 @@ export interface Decay {
 }
 
 /** The refusal of a call that people said no to, or nothing, a short while ago; null: it may be asked. `now` in epoch ms. */
-export function declinedOrLate(call: Call, row: ApprovalRow, now: number, { declined, unanswered }: Decay): Refusal | null {
+export function declinedOrLate(call: Call | null, row: ApprovalRow, now: number, { declined, unanswered }: Decay): Refusal | null {
   const { state, closed, granted } = row
   if (closed === null) return null
   const approval = handle(call, row)
@@ -41,10 +40,13 @@ export const sentences: Readonly<Record<ApprovalRow['state'], string>> = {
   withdrawn: 'it was taken back',
 }
 
-/** Where the agent asks how it stands: on the shared port. */
-function handle({ scheme, host, address }: Call, { id, expires }: ApprovalRow): ApprovalHandle {
+/** Where the agent asks how it stands: on the shared port. A person asks on the admin port. */
+function handle(call: Call | null, { id, expires }: ApprovalRow): ApprovalHandle {
+  return { id, status: call === null ? `/v1/approvals/${id}` : statusOf(call, id), expires: new Date(expires).toISOString() }
+}
+
+function statusOf({ scheme, host, address }: Call, id: string): string {
   const path = `/.countersign/v1/approvals/${id}`
   // a route of its own port or Host is all that is served there
-  const status = address.prefix === '' ? path : `${scheme}://${host}${path}`
-  return { id, status, expires: new Date(expires).toISOString() }
+  return address.prefix === '' ? path : `${scheme}://${host}${path}`
 }

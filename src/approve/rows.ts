@@ -1,10 +1,15 @@
 /** Approvals as they begin. */
-import type { ApprovalAnswer, ApprovalRow, OfferedObjective, Shown } from '../state/approvals.ts'
+import type { ApprovalAnswer, ApprovalRow, Matter, OfferedObjective, Shown } from '../state/approvals.ts'
 import type { TaskRow } from '../state/state.ts'
+import type { Receiver } from './receiver.ts'
+import { shownGrant } from './shown.ts'
 
-/** What a call asks for. */
+/** What a call, or whoever wants a task, asks for. */
 export interface Asking {
-  readonly task: TaskRow
+  /** Absent: a call. */
+  readonly about?: AboutTask
+  /** Of a task that is to be opened, the one that it is handed on by. */
+  readonly task: TaskRow | null
   readonly call: string
   readonly digest: string
   readonly tool: string
@@ -19,14 +24,29 @@ export interface Asking {
   readonly revision: string
 }
 
+/** Of a task that is to be opened or gone on with. */
+export interface AboutTask {
+  readonly matter: Exclude<Matter, 'call'>
+  /** Who asks. */
+  readonly by: string
+  /** Who is to use the task. */
+  readonly worker: string
+  /** From the root to those who ask: none of them answers. */
+  readonly parties: readonly string[]
+}
+
 /** Nobody has answered. It never outlives its task. */
 export function pendingRow(id: string, asking: Asking, excluded: readonly string[], now: number): ApprovalRow {
-  const { task, ttl, call, digest, tool, route, shown, approvers, quorum, single, revision } = asking
+  const { about, task, ttl, call, digest, tool, route, shown, approvers, quorum, single, revision } = asking
+  const caller = about?.by ?? task?.caller ?? ''
+  const worker = about === undefined || about.worker === caller ? {} : { worker: about.worker }
   return {
     id,
     state: 'pending',
-    task: task.id,
-    caller: task.caller,
+    matter: about?.matter ?? 'call',
+    task: task?.id ?? null,
+    caller,
+    ...worker,
     call,
     digest,
     tool,
@@ -38,7 +58,7 @@ export function pendingRow(id: string, asking: Asking, excluded: readonly string
     excluded,
     revision,
     opened: now,
-    expires: Math.min(now + ttl, task.limit),
+    expires: Math.min(now + ttl, task?.limit ?? Number.POSITIVE_INFINITY),
     objective: null,
     used: 0,
     answers: [],
@@ -47,14 +67,17 @@ export function pendingRow(id: string, asking: Asking, excluded: readonly string
   }
 }
 
-/** A person granted an objective before any call asked. */
-export function grantedRow(id: string, task: TaskRow, shown: Shown, excluded: readonly string[], given: GivenAhead): ApprovalRow {
+/** A person granted an objective before any call asked. `names`: all that the sign-in of that person proved. */
+export function grantedRow(id: string, to: Receiver, given: GivenAhead, names: readonly string[]): ApprovalRow {
+  const { task, caller, parties, revision } = to
   const { objective, at } = given
-  const until = Math.min(at + objective.ttl, task.limit)
+  const until = Math.min(at + objective.ttl, task?.limit ?? Number.POSITIVE_INFINITY)
   const nobodyAsked = { call: '', digest: '', tool: '', route: '', approvers: [], quorum: 1, ttl: objective.ttl, single: false }
-  const row = pendingRow(id, { ...nobodyAsked, task, shown, revision: task.revision }, excluded, at)
+  const row = pendingRow(id, { ...nobodyAsked, task, shown: shownGrant(to, objective), revision }, parties, at)
   return {
     ...row,
+    caller,
+    ...(task === null && { grantedBy: names }),
     state: 'approved',
     expires: until,
     objective: { tools: objective.tools, calls: objective.calls, until },
@@ -64,3 +87,11 @@ export function grantedRow(id: string, task: TaskRow, shown: Shown, excluded: re
 }
 
 export type GivenAhead = ApprovalAnswer & { readonly objective: OfferedObjective }
+
+/** Whether as many of the same people are asked. */
+export function sameTerms(row: ApprovalRow, { approvers, quorum, single }: Asking): boolean {
+  const named = row.approvers
+  return (
+    row.quorum === quorum && row.single === single && named.length === approvers.length && named.every((one) => approvers.includes(one))
+  )
+}

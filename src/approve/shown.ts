@@ -3,7 +3,9 @@ import type { Decision } from '../decide/decide.ts'
 import type { Call } from '../listen/call.ts'
 import type { Route } from '../match/route.ts'
 import type { OfferedObjective, Shown } from '../state/approvals.ts'
-import type { Facts, Step, TaskRow } from '../state/state.ts'
+import type { Facts, OnBehalfOf, Step, TaskRow } from '../state/state.ts'
+import type { TaskQuestion, TaskReason } from '../task/question.ts'
+import type { Receiver } from './receiver.ts'
 import { visible } from './visible.ts'
 
 /** `parties`: who stands behind the task, from its root. */
@@ -34,27 +36,81 @@ export function shownCall({ question, facts, refusedBy }: Decision, parties: rea
   }
 }
 
-/** Of an objective that a person grants unasked: there is no call yet. */
-export function shownGrant(row: TaskRow, { tools, calls }: OfferedObjective, parties: readonly string[], owners: Shown['owners']): Shown {
+/** What of a task is not in the question. */
+export interface AboutTask {
+  readonly reasons: readonly TaskReason[]
+  readonly human: OnBehalfOf | null
+  /** Who stands behind it, from its root. */
+  readonly parties: readonly string[]
+  readonly facts: Facts
+}
+
+/** Of a task as it would be opened, or as it would go on. */
+export function shownTask(question: TaskQuestion, { reasons, human, parties, facts }: AboutTask): Shown {
+  const { action, agent, caller, intent, ttl, cause, opener } = question
+  const { tools, resources, data, egress, budget, prompt } = intent
   return {
-    title: `an objective: ${calls} calls of ${tools.join(', ')}`,
-    ...whose(row, row.agent, parties),
+    ...nothing,
+    title: `${titleOf(question)}: ${tools.length} tool patterns, for ${Math.ceil(ttl / 1000)} s`,
+    purpose: visible(intent.purpose),
+    agent: agent.id,
+    caller: caller.id,
+    human: human && visible(human.subject),
+    chain: parties.map((party) => visible(party)),
+    data,
+    egress: egress.join(', '),
+    steps: action === 'open' ? [] : facts.task.last.map(stepLine),
+    sensitivity: read(facts),
+    reasons: reasons.map(({ rule, severity, controls, message_agent: message }) => ({ rule, severity, controls, message })),
+    owners: { ...agent.owners },
+    opening: {
+      cause: cause ?? null,
+      opener: opener === undefined ? null : visible(opener.name),
+      tools: tools.map((tool) => visible(tool)),
+      resources: resources.map((resource) => visible(resource)),
+      budget,
+      prompt,
+      ttl,
+    },
+  }
+}
+
+function titleOf({ action, cause, caller }: TaskQuestion): string {
+  if (action === 'open') return `open a task for ${caller.id}`
+  return cause === undefined ? `resume a paused task of ${caller.id}` : `let a task of ${caller.id} go on (${cause})`
+}
+
+/** Of what no call asks. */
+const nothing = {
+  tool: '',
+  route: '',
+  destination: '',
+  method: '',
+  target: '',
+  parameters: [],
+  resource: null,
+  risk: '',
+  effect: '',
+  body: null,
+  bodySha256: null,
+  steps: [],
+  sensitivity: [],
+  reasons: [],
+} as const
+
+/** Of an objective that a person grants unasked: there is no call yet. */
+export function shownGrant({ task, caller, agent, intent, owners, human, parties }: Receiver, { tools, calls }: OfferedObjective): Shown {
+  return {
+    ...nothing,
+    title: `an objective${task === null ? ' for every task' : ''}: ${calls} calls of ${tools.join(', ')}`,
+    purpose: task === null ? '' : visible(intent.purpose),
+    agent,
+    caller,
+    human: human && visible(human),
+    chain: parties.map((party) => visible(party)),
     tool: tools.join(', '),
-    route: '',
-    destination: '',
-    method: '',
-    target: '',
-    parameters: [],
-    resource: null,
-    risk: '',
-    effect: '',
-    data: row.intent.data,
-    egress: row.intent.egress.join(', '),
-    body: null,
-    bodySha256: null,
-    steps: [],
-    sensitivity: [],
-    reasons: [],
+    data: intent.data,
+    egress: intent.egress.join(', '),
     owners,
   }
 }

@@ -28,7 +28,10 @@ export function approvalLine(row: ApprovalRow, colour: boolean): string {
   const yes = row.answers.filter(({ verdict }) => verdict === 'approve').length
   const mark = painter(colour)(broken ? 'red' : row.state === 'pending' ? 'yellow' : 'gray', broken ? 'BREAK-GLASS' : row.state)
   const parts = [row.id, mark, `${yes}/${row.quorum}`, shown.risk, shown.agent, shown.title, `until ${new Date(row.expires).toISOString()}`]
-  return parts.map((part) => (part === mark ? part : visible(part))).join('  ')
+  return parts
+    .filter((part) => part !== '')
+    .map((part) => (part === mark ? part : visible(part)))
+    .join('  ')
 }
 
 function linesOf({ label, form, values }: Fact): string[] {

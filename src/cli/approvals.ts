@@ -11,6 +11,7 @@ const options = {
   ...adminOptions,
   state: { type: 'string' },
   task: { type: 'string' },
+  agent: { type: 'string' },
   reason: { type: 'string' },
   as: { type: 'string' },
   tools: { type: 'string' },
@@ -39,11 +40,16 @@ export const approvals: Command = {
        countersign approvals approve ID --reason TEXT --break-glass
        countersign approvals decline ID --reason TEXT
        countersign approvals withdraw ID --reason TEXT
+       countersign approvals grant --task TASK --tools A,B --calls N --for 10m --reason TEXT
+       countersign approvals grant --agent SPIFFE-ID --tools A,B --calls N --for 10m --reason TEXT
 
 What is shown was written by Countersign from the request. Characters that cannot be seen stand there as ⟨U+202E⟩.
 An approval covers this one call, once, unless --tools, --calls and --for say more. Withdrawing ends what it allowed.
+Granting says the same before anybody asked: for a live task, or for every task of an agent. It is withdrawn like every approval.
 
   --state STATE    pending, approved, declined, expired, redeemed or withdrawn
+  --task TASK      ls: of this task alone; grant: for this task
+  --agent ID       grant: for every task of this workload, until the time is over
   --reason TEXT    why; it stands in the ledger
   --as NAME        who you are: with the local key alone, which names nobody (default: the USER variable)
   --tools A,B      tools that are approved for the task; the one that was asked for is among them
@@ -61,12 +67,14 @@ exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 
     if (rest.length > 0) throw new UsageFault('too many arguments')
     if (values.output !== 'text' && values.output !== 'json') throw new UsageFault('-o is text or json')
     const act = verbs.find((one) => one === verb)
-    if (act === undefined && verb !== 'ls' && verb !== 'show' && verb !== 'watch') throw new UsageFault(`no verb "${verb}"`)
-    if ((verb === 'ls' || verb === 'watch') !== (id === undefined))
-      throw new UsageFault(id === undefined ? `${verb} needs an approval id` : 'too many arguments')
-    const body = act === undefined ? null : bodyOf(act, values, invocation)
+    const all = verb === 'ls' || verb === 'watch' || verb === 'grant'
+    if (act === undefined && !all && verb !== 'show') throw new UsageFault(`no verb "${verb}"`)
+    if (values.agent !== undefined && verb !== 'grant') throw new UsageFault('--agent is for grant')
+    if (all !== (id === undefined)) throw new UsageFault(id === undefined ? `${verb} needs an approval id` : 'too many arguments')
+    const body = verb === 'grant' ? grantOf(values, invocation) : act === undefined ? null : bodyOf(act, values, invocation)
     const context: Context = { access: await findAdmin(values, invocation.env), values, json: values.output === 'json', invocation }
     if (verb === 'watch') return watch(context)
+    if (verb === 'grant') return print(await askJson(context.access, 'POST', '/v1/approvals', body ?? {}), context)
     if (id === undefined) return list(context)
     const path = `/v1/approvals/${encodeURIComponent(id)}`
     if (act === undefined) return print(await askJson(context.access, 'GET', path), context)
@@ -88,6 +96,14 @@ function bodyOf(verb: (typeof verbs)[number], values: Values, { env }: Invocatio
   if (!/^[1-9]\d{0,4}$/.test(calls)) throw new UsageFault('--calls is a whole number')
   if (parseDuration(time) === null) throw new UsageFault('--for is a time such as 30s, 10m or 2h')
   return { ...words, tools: tools.split(',').map((tool) => tool.trim()), calls: Number(calls), for: time }
+}
+
+/** An objective that nobody asked for yet. */
+function grantOf(values: Values, invocation: Invocation): object {
+  const { task, agent, tools, 'break-glass': broken } = values
+  if ((task === undefined) === (agent === undefined)) throw new UsageFault('grant needs either --task or --agent')
+  if (tools === undefined || broken === true) throw new UsageFault('grant needs --tools, --calls and --for')
+  return { ...bodyOf('approve', values, invocation), ...(task === undefined ? { agent } : { task }) }
 }
 
 async function list({ access, values, json, invocation }: Context): Promise<number> {

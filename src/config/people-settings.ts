@@ -17,6 +17,11 @@ export const approvals = z
           quorum: z.int().min(1).max(16).default(1).describe('How many different people of them must say yes.'),
           ttl: durationBetween(10_000, 604_800_000).optional().describe('How long they may answer; absent: `approve.ttl`.'),
           autonomy,
+          tasks: z
+            .array(z.enum(['open', 'resume']))
+            .min(1)
+            .optional()
+            .describe('It says who lets a task be opened, or go on, and is about no call.'),
           risks,
           effects,
           egress,
@@ -26,7 +31,9 @@ export const approvals = z
       )
       .max(mostRows)
       .default([])
-      .describe('Who answers which calls: the first row that fits counts. Absent, or none fits: one approver, whoever that is.'),
+      .describe(
+        'Who answers which calls, and with `tasks` which tasks: the first row that fits counts. Absent, or none fits: one approver, whoever that is.',
+      ),
     single: z
       .array(z.string().max(128))
       .max(64)
@@ -51,3 +58,22 @@ export const reauthorise = z
   .max(mostRows)
   .optional()
   .describe('Rule `task.reauthorised`: active tasks that go on only after a person has said so.')
+
+export const opening = z
+  .array(
+    z.strictObject({
+      openers: z
+        .array(z.enum(['self', 'implicit', 'orchestrator', 'person', 'hand-off']))
+        .min(1)
+        .optional()
+        .describe(
+          'Who opens it: its caller, a call without a task, an orchestrator, a person, or another task that hands it on; absent: all.',
+        ),
+      autonomy,
+      environments,
+      effect: askOr,
+    }),
+  )
+  .max(mostRows)
+  .optional()
+  .describe('Rule `task.opened`: tasks that are opened only after a person has said so.')

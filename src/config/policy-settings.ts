@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { duration, size } from '../units.ts'
 import { exceptions, requires } from './defer-settings.ts'
-import { approvals, reauthorise } from './people-settings.ts'
+import { approvals, opening, reauthorise } from './people-settings.ts'
 import {
   askOr,
   autonomy,
@@ -239,6 +239,7 @@ export const policySettings = z
     split,
     budgets,
     reauthorise,
+    opening,
     requires,
     exceptions,
   })

@@ -134,6 +134,7 @@ function openedTask(): object {
     agent: { ...agent, intent: { ...intent, budget: meters('limit') } },
     task: { intent: { ...intent, ...asked }, ttl: 2 },
     delegation,
+    approval,
     context,
   }
 }

@@ -4,9 +4,11 @@ import type { Head } from './respond.ts'
 
 /** False when Node refuses a field of it; nothing was written then. */
 export function writeHead(call: Call, head: Head): boolean {
+  // RFC 7240 §3: a client may ask for more than is honoured
+  const list = call.preference === undefined ? head.list : [...head.list, 'Preference-Applied', call.preference]
   try {
-    if (head.phrase === null) call.outgoing.writeHead(head.status, head.list)
-    else call.outgoing.writeHead(head.status, head.phrase, head.list)
+    if (head.phrase === null) call.outgoing.writeHead(head.status, list)
+    else call.outgoing.writeHead(head.status, head.phrase, list)
     return true
   } catch {
     return false

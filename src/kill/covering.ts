@@ -28,7 +28,7 @@ export interface Matched extends Pick<Question, 'task'> {
 }
 
 /** As much of an approval as is stopped by name. */
-export type Asked = Pick<ApprovalRow, 'caller' | 'task' | 'tool' | 'route'>
+export type Asked = Pick<ApprovalRow, 'caller' | 'worker' | 'task' | 'tool' | 'route' | 'matter'>
 
 /** While nothing is killed each look is one comparison. Every answer is the refusal, or null. */
 export class Covering {
@@ -86,10 +86,20 @@ export class Covering {
     return this.#about(row.caller, this.#options.agent(row.caller), row, null)
   }
 
-  /** What people are asked. */
-  ofAsk({ caller, task: id, tool, route: name }: Asked): Killable {
+  /** What people are asked: by each that it is asked for. */
+  ofAsk({ caller, worker, task: id, tool, route: name, matter }: Asked): readonly Killable[] {
     const { task, agent, route } = this.#options
-    return { ...this.#about(caller, agent(caller), task(id), route(name)), tool, route: name }
+    const row = id === null ? null : task(id)
+    const called = matter === 'call' ? { tool, route: name } : {}
+    const parties = worker === undefined ? [caller] : [caller, worker]
+    return parties.map((party) => ({ ...this.#about(party, agent(party), row, route(name)), ...called }))
+  }
+
+  /** The same for an approval that was opened in this tick. */
+  asked(row: Asked): Refusal | null {
+    const { kills } = this.#options
+    if (kills.engaged === 0) return null
+    return this.ofAsk(row).reduce<Refusal | null>((found, one) => found ?? refusalOf(kills.covering(one)), null)
   }
 
   #about(caller: string, agent: Agent | null, row: TaskRow | null, route: Route | null): Killable {

@@ -3,11 +3,11 @@ import type { CallNotice } from '../approve/oblige.ts'
 import type { Decision } from '../decide/decide.ts'
 import type { Call } from '../listen/call.ts'
 import type { LeaseRow } from '../state/leases.ts'
+import type { CountBook } from '../state/counted.ts'
 import type { TaskFacts } from '../state/state.ts'
 import type { Agent } from '../task/agents.ts'
 import type { Kills } from './kills.ts'
 import { presentedSecrets } from './presented.ts'
-import { Tally } from './tally.ts'
 
 /** One rule of `task.stops`; times in ms. */
 export interface StopRule {
@@ -24,6 +24,8 @@ export interface StopRule {
 export interface StopsOptions {
   readonly rules: readonly StopRule[]
   readonly kills: Pick<Kills, 'engage'>
+  /** Outlives a restart and a reload: neither gives an agent anything back. */
+  readonly counts: CountBook
   /** Facts of a task as they are now. */
   readonly facts: (task: string, caller: string) => TaskFacts
   /** A live lease by the digest of its secret, `sha256:…`; null when none of ours has it. */
@@ -53,7 +55,6 @@ export class Stops {
   readonly watchesMints: boolean
   readonly watchesCredentials: boolean
   readonly #options: StopsOptions
-  readonly #tallies = new Map<StopRule, Tally>()
 
   constructor(options: StopsOptions) {
     this.#options = options
@@ -109,12 +110,12 @@ export class Stops {
     for (const rule of this.#options.rules) {
       if (!(kind in rule.when) || !('in' in rule.when)) continue
       const most = 'denials' in rule.when ? rule.when.denials : rule.when.credential_misuse
-      let tally = this.#tallies.get(rule)
-      if (tally === undefined) this.#tallies.set(rule, (tally = new Tally(most, rule.when.in)))
+      const { counts, clock } = this.#options
+      const counting = { id: `${rule.id} ${kind} ${rule.scope}`, most, span: rule.when.in }
       const key = rule.scope === 'task' ? blamed.task : blamed.agent
-      const counted = tally.add(key, this.#options.clock())
+      const counted = counts.add(counting, key, clock())
       if (counted < most) continue
-      tally.forget(key)
+      counts.forget(counting, key)
       this.#stop(rule, blamed, { [kind]: counted, in: rule.when.in, ...more })
     }
   }

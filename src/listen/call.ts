@@ -93,6 +93,8 @@ export interface Call {
   readonly outgoing: ServerResponse
   /** Set when the call is forwarded, by whoever forwards it. */
   progress?: Progress
+  /** What of `Prefer` was honoured; the answer says so (RFC 7240 §3). Set when the call begins to wait. */
+  preference?: string
   /** The value of a header (given in lower case); several of one name are joined with `, `. */
   header(name: string): string | undefined
   /** Sends `100 Continue` to a client that waits for it; call it when the body is about to be read. Idempotent, else without effect. */

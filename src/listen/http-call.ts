@@ -49,6 +49,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly outgoing: ServerResponse
   readonly signal: AbortSignal
   progress?: Progress
+  preference?: string
   readonly #abort = new AbortController()
   readonly #problem: Refusal | null
   readonly #shape: RefusalShape
@@ -136,7 +137,7 @@ export class HttpCall implements Call, CallOnConnection {
     // bytes that nobody read must never be taken for the next request
     const last = !this.#read() || !outgoing.shouldKeepAlive || ending.has(refusal.code)
     if (last) this.#connection.close()
-    sendRefusal(outgoing, refusal, { call: this.id, task: this.address.task }, this.#shape, last)
+    sendRefusal(outgoing, refusal, { call: this.id, task: this.address.task, preference: this.preference }, this.#shape, last)
     this.incoming.resume()
   }
 

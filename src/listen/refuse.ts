@@ -7,6 +7,8 @@ import type { RefusalShape } from './call.ts'
 export interface RefusedCall {
   readonly call: string
   readonly task: string | null
+  /** What of `Prefer` was honoured. */
+  readonly preference?: string | undefined
 }
 
 interface Document {
@@ -24,6 +26,7 @@ export function sendRefusal(outgoing: ServerResponse, refusal: Refusal, about: R
   headers.push('Countersign-Call', about.call)
   // the SDKs of AWS log it as the request's
   if (shape === 'aws-xml' || shape === 'aws-json') headers.push('X-Amzn-RequestId', about.call)
+  if (about.preference !== undefined) headers.push('Preference-Applied', about.preference)
   if (last) headers.push('Connection', 'close')
   outgoing.writeHead(refusal.status, headers)
   outgoing.end(document.text)

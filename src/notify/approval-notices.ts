@@ -131,7 +131,7 @@ export class ApprovalNotices {
   #escalate(row: ApprovalRow, to: string | null, now: number): void {
     const owner = row.shown.owners['incident'] ?? null
     const detail = { approval: row.id, owner, channel: to, since: row.opened }
-    const event = { kind: 'approval.escalated', task: row.task, caller: row.caller, by: 'clock', detail }
+    const event = { kind: 'approval.escalated', ...(row.task !== null && { task: row.task }), caller: row.caller, by: 'clock', detail }
     // the owner is told whether or not it could be written down: it narrows nothing and widens nothing
     this.#options
       .event(event)

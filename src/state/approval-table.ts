@@ -13,7 +13,7 @@ const mostListed = 500
 export class ApprovalTable implements ApprovalBook {
   /** Open ones by id and by task. Written by `#keep` and `#forget`; a row that was used up stays until it is written. */
   readonly #open = new Map<string, ApprovalRow>()
-  readonly #byTask = new Map<string, Set<string>>()
+  readonly #byTask = new Map<string | null, Set<string>>()
   /** Caller → how many are pending. Written by `#count`. */
   readonly #pending = new Map<string, number>()
   /** Used since the last flush. */
@@ -30,7 +30,7 @@ export class ApprovalTable implements ApprovalBook {
     )
     this.#get = db.prepare('SELECT row FROM approvals WHERE id = ?')
     this.#list = db.prepare('SELECT row FROM approvals WHERE (?1 IS NULL OR task = ?1) ORDER BY rowid DESC')
-    this.#latest = db.prepare("SELECT row FROM approvals WHERE row ->> '$.digest' = ?2 AND task = ?1 ORDER BY rowid DESC LIMIT 1")
+    this.#latest = db.prepare("SELECT row FROM approvals WHERE row ->> '$.digest' = ?2 AND task IS ?1 ORDER BY rowid DESC LIMIT 1")
     for (const { row } of db.prepare("SELECT row FROM approvals WHERE state IN ('pending', 'approved')").all()) {
       const open = decode(row)
       if (open !== null) this.#keep(open)
@@ -105,22 +105,24 @@ export class ApprovalTable implements ApprovalBook {
     return late
   }
 
-  usable({ task, digest, tool }: Wanted, now: number): readonly ApprovalRow[] {
+  usable({ task, caller, digest, tool }: Wanted, now: number): readonly ApprovalRow[] {
     const exact: ApprovalRow[] = []
     const objectives: ApprovalRow[] = []
     for (const row of this.#ofTask(task)) {
       if (!isUsable(row, now)) continue
       if (row.objective === null) {
         if (row.digest === digest) exact.push(row)
-      } else if (row.objective.tools.some((pattern) => fits(pattern, tool))) objectives.push(row)
+      } else if (tool !== null && row.objective.tools.some((pattern) => fits(pattern, tool))) objectives.push(row)
     }
+    const wide = tool === null || caller === undefined ? [] : this.#wide(caller, tool, now)
     // newest first: an older answer was given before people knew better
-    return [...exact.reverse(), ...objectives.reverse()]
+    return [...exact.reverse(), ...objectives.reverse(), ...wide.reverse()]
   }
 
-  redeemable(id: string, task: string, now: number): boolean {
+  redeemable(id: string, { task, caller }: { readonly task: string; readonly caller: string }, now: number): boolean {
     const row = this.#open.get(id)
-    return row !== undefined && row.task === task && isUsable(row, now)
+    if (row === undefined || row.matter !== 'call' || !isUsable(row, now)) return false
+    return row.task === task || (row.task === null && row.objective !== null && row.caller === caller)
   }
 
   redeem(id: string, now: number): boolean {
@@ -132,6 +134,13 @@ export class ApprovalTable implements ApprovalBook {
     this.#keep({ ...row, used, state: last ? 'redeemed' : 'approved', closed })
     this.#dirty.add(id)
     return true
+  }
+
+  spend(id: string, now: number, opens: string | null): ApprovalRow | null {
+    const row = this.#open.get(id)
+    if (row === undefined || row.objective !== null || !isUsable(row, now)) return null
+    const closed = { at: now, by: row.caller, reason: 'it was used' }
+    return this.#change({ ...row, used: 1, state: 'redeemed', closed, ...(opens !== null && { opens }) })
   }
 
   get dirty(): number {
@@ -154,6 +163,12 @@ export class ApprovalTable implements ApprovalBook {
     this.#dirty.clear()
   }
 
+  /** Objectives for every task of a caller. */
+  #wide(caller: string, tool: string, now: number): ApprovalRow[] {
+    const covering = ({ objective }: ApprovalRow): boolean => objective?.tools.some((pattern) => fits(pattern, tool)) === true
+    return [...this.#ofTask(null)].filter((row) => row.caller === caller && row.matter === 'call' && isUsable(row, now) && covering(row))
+  }
+
   /** Writes through, then keeps. */
   #change(given: ApprovalRow): ApprovalRow {
     const row = withoutBody(given)
@@ -168,7 +183,7 @@ export class ApprovalTable implements ApprovalBook {
     this.#put.run(row.id, row.task, row.state, row.expires, JSON.stringify(row))
   }
 
-  *#ofTask(task: string): Iterable<ApprovalRow> {
+  *#ofTask(task: string | null): Iterable<ApprovalRow> {
     for (const id of this.#byTask.get(task) ?? []) {
       const row = this.#open.get(id)
       if (row !== undefined) yield row

@@ -1,6 +1,9 @@
 /** Approvals: what people were asked, what they answered, and what of it was used. */
 import type { Awaitable } from './state.ts'
 
+/** What is asked: whether a call is made, a task opened, or one gone on with. */
+export type Matter = 'call' | 'task-open' | 'task-resume'
+
 /** `approved` is usable until it is `redeemed` (its last use), `expired` or `withdrawn`. */
 export type ApprovalState = 'pending' | 'approved' | 'declined' | 'expired' | 'redeemed' | 'withdrawn'
 
@@ -69,15 +72,44 @@ export interface Shown {
     readonly message: string
   }[]
   readonly owners: Readonly<Record<string, string>>
+  /** Of a task that is to be opened or gone on with; absent: it is about calls. */
+  readonly opening?: ShownTask
+}
+
+/** The task as it would be: what `shown` has no member for. */
+export interface ShownTask {
+  /** Why an active task is asked about; null: somebody asks for it. */
+  readonly cause: string | null
+  /** Who opens it, a SPIFFE ID or `person:<name>`; null where it goes on. */
+  readonly opener: string | null
+  readonly tools: readonly string[]
+  readonly resources: readonly string[]
+  readonly budget: Readonly<Record<string, number>>
+  /** `sha256:…` of the prompt that the agent declares. */
+  readonly prompt: string | null
+  /** How long it would live from now on, ms. */
+  readonly ttl: number
 }
 
 export interface ApprovalRow {
   /** `a_…`. */
   readonly id: string
   readonly state: ApprovalState
-  readonly task: string
+  readonly matter: Matter
+  /**
+   * The task that it is about; of one that is to be opened, the one that it is handed on by, and null when it is handed on by none. Null too
+   * for an objective that holds for every task of its caller.
+   */
+  readonly task: string | null
+  /** Who asks: a SPIFFE ID, or `person:<name>` who opens a task. */
   readonly caller: string
-  /** The call that asked first; the decision's id. Empty, like `digest`, `tool` and `route`, when a person granted an objective unasked. */
+  /** The workload that a task is opened for, when it is another than who asks. */
+  readonly worker?: string
+  /** Of an objective that was granted for every task of its caller: all that the sign-in of whoever granted it proved. Nobody's own tasks use it. */
+  readonly grantedBy?: readonly string[]
+  /** The task that was opened under it. */
+  readonly opens?: string
+  /** The call that asked first; the decision's id. Empty, like `digest`, when a person granted an objective unasked. `tool` and `route` are empty but for calls. */
   readonly call: string
   /** `sha256:` of what is asked: `src/approve/digest.ts`. */
   readonly digest: string
@@ -105,11 +137,14 @@ export interface ApprovalRow {
   readonly closed: { readonly at: number; readonly by: string; readonly reason: string } | null
 }
 
-/** What a call needs an approval for. */
+/** What needs an approval. */
 export interface Wanted {
-  readonly task: string
+  readonly task: string | null
+  /** Whose objectives count besides those of the task; absent: nobody's. */
+  readonly caller?: string
   readonly digest: string
-  readonly tool: string
+  /** Null: it is no call, and no objective covers it. */
+  readonly tool: string | null
 }
 
 /** Named transactions on approvals. An approval belongs to the sidecar that holds the call. */
@@ -141,10 +176,12 @@ export interface ApprovalBook {
   close(id: string, to: 'expired' | 'withdrawn', closed: NonNullable<ApprovalRow['closed']>): Awaitable<ApprovalRow | null>
   /** Pending and approved ones whose time has passed. */
   overdue(now: number): readonly ApprovalRow[]
-  /** The approved, unexpired ones that may cover this action: by digest first, then objectives of the task with this tool. In one tick. */
+  /** The approved, unexpired ones that may cover this action: by digest first, then objectives of the task, and of its caller, with this tool. In one tick. */
   usable(about: Wanted, now: number): readonly ApprovalRow[]
-  /** Whether a call of this task may use it now. */
-  redeemable(id: string, task: string, now: number): boolean
+  /** Whether a call of this task of a caller may use it now. */
+  redeemable(id: string, by: { readonly task: string; readonly caller: string }, now: number): boolean
   /** Uses it once, in the tick of the mint; false when another call was faster. Written with the next flush, before anything leaves. */
   redeem(id: string, now: number): boolean
+  /** Uses one that is about a task, and `opens` this one: written when it answers. Null when it is not usable any more. In one tick. */
+  spend(id: string, now: number, opens: string | null): ApprovalRow | null
 }

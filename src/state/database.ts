@@ -34,6 +34,17 @@ const steps: readonly string[] = [
   `
   CREATE TABLE signals (scope TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (scope, key, name)) WITHOUT ROWID;
   `,
+  // people are asked about tasks too, and one that is to be opened has no id yet
+  `
+  CREATE TABLE asked (id TEXT PRIMARY KEY, task TEXT, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL);
+  INSERT INTO asked SELECT id, task, state, expires, json_set(row, '$.matter', 'call') FROM approvals ORDER BY rowid;
+  DROP TABLE approvals;
+  ALTER TABLE asked RENAME TO approvals;
+  CREATE INDEX approvals_by_task ON approvals (task);
+  CREATE INDEX approvals_by_state ON approvals (state);
+  CREATE INDEX approvals_by_digest ON approvals (row ->> '$.digest', task);
+  CREATE TABLE counted (rule TEXT NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (rule, key)) WITHOUT ROWID;
+  `,
 ]
 
 export interface DatabaseOptions {

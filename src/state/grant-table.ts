@@ -54,12 +54,15 @@ export class GrantTable implements GrantBook {
   }
 
   withdraw(id: string): GrantRow | null {
-    const offered = this.#offered.get(id)
-    if (offered === undefined) return null
-    const row: GrantRow = { ...offered, state: 'withdrawn' }
-    this.write(row)
-    this.settle(row)
-    return row
+    return this.#end(id, 'withdrawn')
+  }
+
+  overdue(now: number): readonly GrantRow[] {
+    return [...this.#offered.values()].filter(({ expires }) => expires <= now)
+  }
+
+  expire(id: string): GrantRow | null {
+    return this.#end(id, 'expired')
   }
 
   /** What the grant is once it is redeemed; null when it cannot be. Nothing is written. */
@@ -80,6 +83,15 @@ export class GrantTable implements GrantBook {
     const own = this.#byTask.get(row.task)
     own?.delete(row.id)
     if (own?.size === 0) this.#byTask.delete(row.task)
+  }
+
+  #end(id: string, state: 'withdrawn' | 'expired'): GrantRow | null {
+    const offered = this.#offered.get(id)
+    if (offered === undefined) return null
+    const row: GrantRow = { ...offered, state }
+    this.write(row)
+    this.settle(row)
+    return row
   }
 
   #keep(row: GrantRow): void {

@@ -55,4 +55,8 @@ export interface GrantBook {
   redeem(id: string, by: { readonly to: string; readonly digest: string; readonly child: string }, now: number): Awaitable<GrantRow | null>
   /** offered → withdrawn; null when it is not offered any more. */
   withdraw(id: string): Awaitable<GrantRow | null>
+  /** Those that nobody redeemed in time. */
+  overdue(now: number): readonly GrantRow[]
+  /** offered → expired; null when it is not offered any more. */
+  expire(id: string): Awaitable<GrantRow | null>
 }

@@ -38,7 +38,7 @@ export class Minting {
     }
     const over = overBudget(row.intent.budget, facts.spent, request.debit)
     if (over !== null) return refused('task.budget', over)
-    if (request.approval !== undefined && !this.#on.approvals.redeemable(request.approval, request.task, request.now))
+    if (request.approval !== undefined && !this.#on.approvals.redeemable(request.approval, request, request.now))
       return refused('approval', 'it was used, withdrawn or too late')
     const held = live.parent === null ? null : this.#on.tree.heldBack(live, request)
     if (held !== null) return held

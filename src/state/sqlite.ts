@@ -2,6 +2,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
+import { CountedTable } from './counted-table.ts'
 import { openDatabase } from './database.ts'
 import { GrantTable } from './grant-table.ts'
 import type { OpenedChild, Redemption } from './grants.ts'
@@ -49,6 +50,13 @@ export function openSqlite(options: SqliteOptions): SqliteState {
   }
 }
 
+/** A table whose changes wait for a flush. */
+interface Flushed {
+  readonly dirty: number
+  writeDirty(): void
+  clean(): void
+}
+
 /**
  * `State` on SQLite. Transitions of tasks and leases are written before they are true in memory;
  * facts change in memory and reach the file with `flush`, which the record calls before anything leaves.
@@ -67,7 +75,10 @@ export class SqliteState implements State {
   readonly #rates: RateTable
   readonly approvals: ApprovalTable
   readonly signals: SignalTable
+  readonly counted: CountedTable
   readonly #minting: Minting
+  /** What changes in memory and is written by `flush`. */
+  readonly #tables: readonly Flushed[]
   readonly #transaction: <T>(write: () => T) => T
   readonly #getNote: StatementSync
   readonly #putNote: StatementSync
@@ -86,6 +97,7 @@ export class SqliteState implements State {
     this.approvals = new ApprovalTable(db)
     this.kills = new KillTable(db)
     this.signals = new SignalTable(db, clocks.clock)
+    this.counted = new CountedTable(db, clocks.clock)
     this.registrations = new RegistrationTable(db)
     this.#minting = new Minting({
       tasks: this.#tasks,
@@ -95,6 +107,7 @@ export class SqliteState implements State {
       approvals: this.approvals,
       clock: clocks.clock,
     })
+    this.#tables = [this.#tasks, this.#callers, this.#rates, this.approvals, this.kills, this.counted]
     this.#getNote = db.prepare('SELECT value FROM notes WHERE key = ?')
     this.#putNote = db.prepare('INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value')
   }
@@ -239,15 +252,11 @@ export class SqliteState implements State {
   }
 
   flush(): void {
-    const dirty = this.#tasks.dirty + this.#callers.dirty + this.#rates.dirty + this.approvals.dirty + this.kills.dirty
+    const dirty = this.#tables.reduce((sum, table) => sum + table.dirty, 0)
     if (dirty === 0) return
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
-    this.#tasks.clean()
-    this.#callers.clean()
-    this.#rates.clean()
-    this.approvals.clean()
-    this.kills.clean()
+    for (const table of this.#tables) table.clean()
   }
 
   /** Flushes and lets go of the file. Idempotent. */
@@ -267,10 +276,6 @@ export class SqliteState implements State {
   }
 
   #writeDirty(): void {
-    this.#tasks.writeDirty()
-    this.#callers.writeDirty()
-    this.#rates.writeDirty()
-    this.approvals.writeDirty()
-    this.kills.writeDirty()
+    for (const table of this.#tables) table.writeDirty()
   }
 }

@@ -3,6 +3,7 @@
  * Asynchronous by type (`Awaitable`) except the reads and the mint that happen in one tick on the embedded state.
  */
 import type { ApprovalBook } from './approvals.ts'
+import type { CountBook } from './counted.ts'
 import type { Divergence, Sum, SumKey, Tally } from './facts.ts'
 import type { GrantBook, OpenedChild, Redemption } from './grants.ts'
 import type { KillBook } from './kills.ts'
@@ -275,6 +276,7 @@ export interface State {
 
   readonly approvals: ApprovalBook
   readonly signals: SignalBook
+  readonly counted: CountBook
 
   // leases
   lease(id: string): Awaitable<LeaseRow | null>

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { NewId } from '../id.ts'
 import type { Caller } from '../identify/identify.ts'
+import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { GrantRow } from '../state/grants.ts'
@@ -14,6 +15,7 @@ import { milliseconds, narrow, type AskedTask } from './intent.ts'
 import { intersect } from './intersect.ts'
 import type { TaskEvent } from './events.ts'
 import { taskRow } from './opening.ts'
+import { answeredBy } from './question.ts'
 import type { Tasks } from './tasks.ts'
 
 export interface DelegationOptions {
@@ -98,32 +100,44 @@ export class Delegation {
     return grant
   }
 
+  /** Nobody redeemed it in time. Rejects with `record.failed`. */
+  async expire({ id }: GrantRow): Promise<void> {
+    const { state, event } = this.#options
+    const grant = await state.grants.expire(id)
+    if (grant === null) return
+    const detail = { grant: id, to: grant.to, cause: 'nobody redeemed it in time' }
+    await event({ kind: 'grant.expired', task: grant.task, caller: grant.from, by: 'clock', detail })
+  }
+
   /**
    * Opens the child that a grant is for: only for the workload it names, once, within its parent and the receiver's own registration, and
-   * judged first. Throws decide.denied, task.ended, task.paused, task.agent-not-live, listen.overloaded, record.failed.
+   * judged first. Throws decide.denied, what `ask` of the tasks throws, task.ended, task.paused, task.agent-not-live, listen.overloaded, record.failed.
    */
-  redeem(caller: Caller, agent: Agent, id: unknown, token: unknown): Promise<TaskRow> {
-    return this.#options.tasks.inRoom(caller.id, async () => {
+  redeem(receiver: Receiver, id: unknown, token: unknown): Promise<TaskRow> {
+    return this.#options.tasks.inRoom(receiver.caller.id, async () => {
       const { state, clock } = this.#options
       const grant = typeof id === 'string' && id.length <= 64 ? await state.grants.grant(id) : null
       const digest = typeof token === 'string' && token.length <= 256 ? digestOf(new Secret(token)) : null
-      const unfit = unfitness(grant, caller.id, digest, clock())
+      const unfit = unfitness(grant, receiver.caller.id, digest, clock())
       // one answer for whatever is wrong: who guesses learns nothing
       if (grant === null || digest === null || unfit !== null) throw noGrant(unfit ?? 'no token')
       const parent = await state.task(grant.task)
       if (parent === null || parent.ended !== null) throw this.#gone(parent)
-      return this.#open(caller, agent, { grant, parent, digest })
+      return this.#open(receiver, { grant, parent, digest })
     })
   }
 
-  async #open(caller: Caller, agent: Agent, { grant, parent, digest }: Redeemed): Promise<TaskRow> {
+  async #open({ caller, agent, call }: Receiver, { grant, parent, digest }: Redeemed): Promise<TaskRow> {
     const { state, tasks, clock, newId, event, revision, raised } = this.#options
     const { intent, ttl } = this.#agreed(agent, grant, parent)
     const chain = [...(parent.chain ?? []), linkOf(parent)]
-    tasks.judge({ action: 'open', caller, agent, intent, ttl, delegation: { root: parent.root, chain } })
+    const id = newId('t')
+    const question = { action: 'open', caller, agent, intent, ttl, delegation: { root: parent.root, chain } } as const
+    const asker = { by: caller.id, call: call ?? null, task: parent, opens: id, grant: grant.id, onBehalfOf: parent.onBehalfOf }
+    const approval = await tasks.judge(question, asker)
     const now = clock()
     const beginning = { caller, agent, intent, ttl, implicit: false, subject: null }
-    const about = { id: newId('t'), now, revision: revision(), session: tasks.session(caller), subjectToken: null, chain }
+    const about = { id, now, revision: revision(), session: tasks.session(caller), subjectToken: null, chain }
     const { onBehalfOf, root, depth, correlation } = parent
     const of = { onBehalfOf, root, depth: depth + 1, parent: parent.id, grant: grant.id, ...(correlation && { correlation }) }
     const row: TaskRow = { ...taskRow(beginning, about), ...of, state: 'pending' }
@@ -131,7 +145,13 @@ export class Delegation {
     if (!answer.opened) throw answer.why === 'grant' ? noGrant('redeemed, withdrawn or expired meanwhile') : new Refusal(answer.why)
     raised(answer.raised)
     try {
-      await event({ kind: 'task.opened', task: row.id, caller: caller.id, by: caller.id, detail: openedBy(row, grant) })
+      await event({
+        kind: 'task.opened',
+        task: row.id,
+        caller: caller.id,
+        by: caller.id,
+        detail: { ...openedBy(row, grant), ...answeredBy(approval) },
+      })
     } catch (error) {
       await state.endTask(row.id, 'revoked', { at: clock(), cause: 'its opening could not be recorded', by: 'countersign' })
       throw error
@@ -189,6 +209,14 @@ export class Delegation {
       reasons: ['the task that hands on is not active'],
     })
   }
+}
+
+/** Who redeems a grant, and by which request. */
+export interface Receiver {
+  readonly caller: Caller
+  readonly agent: Agent
+  /** Absent: no agent waits for the answer. */
+  readonly call?: Call
 }
 
 interface Redeemed {

@@ -5,7 +5,7 @@ import type { PausedBy } from '../state/state.ts'
 export interface TaskEvent {
   readonly kind:
     | `task.${'opened' | 'handed-on' | 'paused' | 'resumed' | 'reauthorised' | 'completed' | 'revoked' | 'expired'}`
-    | 'grant.withdrawn'
+    | `grant.${'withdrawn' | 'expired'}`
   readonly task: string
   readonly caller: string
   /** A SPIFFE ID, `person:<name>`, `rule:<id>` or `clock`. */
@@ -20,4 +20,10 @@ export interface Actor {
   readonly name: string
   /** How a person came in; what came by the local key is a name that nobody has proven. */
   readonly method?: string
+}
+
+/** Who acts, and how they came in where that was said. */
+export interface Named {
+  readonly name: string
+  readonly method?: string | undefined
 }

@@ -1,8 +1,25 @@
 /** Whether an active task may go on as it is: state that outlives a session does not carry the old authorisation with it. */
 import type { Caller } from '../identify/identify.ts'
+import type { Call } from '../listen/call.ts'
 import type { State, TaskRow } from '../state/state.ts'
+import type { Agent } from './agents.ts'
 import type { Cause } from './question.ts'
 import { sessionOf, type SessionRule, type Sessions } from './session.ts'
+
+/** An active task that has to be judged before it goes on. */
+export interface GoingOn {
+  readonly caller: Caller
+  readonly agent: Agent
+  /** Looks at the row as it is when its turn has come; null: it may go on as it is. `unused`: nobody has used it yet. */
+  readonly due: (row: TaskRow) => Cause | 'unused' | null
+  /** The request that wants to go on; absent: no agent waits for the answer. */
+  readonly call?: Call
+}
+
+/** Who resumes a task, and by which request. */
+export interface Resuming extends Omit<GoingOn, 'due'> {
+  readonly due?: GoingOn['due']
+}
 
 /** When a task is judged before it goes on. */
 export interface GoOnRules {

@@ -1,9 +1,12 @@
 /** The row of a task that is opened, and what the ledger is told of it. */
+import type { Caller } from '../identify/identify.ts'
 import type { Secret } from '../secret.ts'
+import type { Call } from '../listen/call.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { Correlation, Intent, Link, OnBehalfOf, TaskRow } from '../state/state.ts'
 import type { Agent } from './agents.ts'
 import type { TaskEvent } from './events.ts'
-import type { Named, Opener } from './question.ts'
+import { answeredBy, type Named, type Opener } from './question.ts'
 import type { ProvenSubject } from './subject.ts'
 
 /** On whose behalf a task is opened, proven by `token`. */
@@ -26,6 +29,8 @@ export interface Opening {
   /** Why a person opens it. */
   readonly reason?: string
   readonly correlation?: Correlation
+  /** The request that asks for it; absent: a person does. */
+  readonly call?: Call
 }
 
 /** What a row is made of besides what was asked. */
@@ -83,7 +88,7 @@ export function taskRow(opening: Opening, { id, now, revision, session, subjectT
 }
 
 /** `task.opened`. */
-export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
+export function openedEvent(row: TaskRow, opening: Opening, approval: ApprovalRow | null): TaskEvent {
   const { kind, name, method } = openerOf(opening)
   const { purpose, ...scope } = row.intent
   return {
@@ -104,7 +109,13 @@ export function openedEvent(row: TaskRow, opening: Opening): TaskEvent {
       expires: row.expires,
       ...(opening.reason === undefined ? {} : { reason: opening.reason }),
       ...(opening.correlation === undefined ? {} : { correlation: opening.correlation }),
+      ...answeredBy(approval),
       revision: row.revision,
     },
   }
+}
+
+/** Whether the workload has proven itself in this very request; a person opens for one that has not. */
+export function isProven(caller: Opening['caller']): caller is Caller {
+  return caller.method !== 'none'
 }

@@ -35,6 +35,13 @@ export interface TaskOptions {
   readonly transaction?: ReadTransaction
 }
 
+/** Who wants to use a task, and by which call. */
+interface User {
+  readonly call: Call
+  readonly caller: Caller
+  readonly agent: Agent
+}
+
 /** The expiry of an implicit task slides at most this often, ms. */
 const slideEvery = 1000
 
@@ -61,7 +68,8 @@ class TaskStage {
   task(call: Call, caller: Caller): Awaitable<Task> {
     const agent = this.#agent(caller, call)
     const id = this.#id(call, caller)
-    const task = id === null ? this.#unnamed(caller, agent) : after(this.#options.state.task(id), (row) => this.#named(row, caller, agent))
+    const user = { call, caller, agent }
+    const task = id === null ? this.#unnamed(user) : after(this.#options.state.task(id), (row) => this.#named(row, user))
     const carried = call.carried?.transaction ?? null
     return carried === null ? task : after(task, (known) => this.#joined(known, carried))
   }
@@ -97,25 +105,28 @@ class TaskStage {
     if (killed !== null) throw killed
   }
 
-  #named(row: TaskRow | null, caller: Caller, agent: Agent): Awaitable<Task> {
+  #named(row: TaskRow | null, user: User): Awaitable<Task> {
+    const { caller, agent } = user
     // one answer for an id that never was and one of another caller: ids are names, and guessing them must teach nothing
     if (row === null || row.caller !== caller.id) throw new Refusal('task.unknown')
     this.#stopped(caller, agent, row)
     if (row.ended !== null) throw new Refusal('task.ended', { reasons: [`the task was ${row.state}`] })
     if (row.expires <= this.#options.clock()) return this.#expired(row)
     if (row.state !== 'active') throw new Refusal('task.paused')
-    return this.#live(row, caller, agent)
+    return this.#live(row, user)
   }
 
   /** A call without a task: never a guess between open ones. */
-  #unnamed(caller: Caller, agent: Agent): Awaitable<Task> {
+  #unnamed(user: User): Awaitable<Task> {
     const { state } = this.#options
+    const { caller } = user
     return after(state.activeTasks(caller.id), (active) =>
-      after(state.tasks({ caller: caller.id, state: 'paused' }), (paused) => this.#implicit(active, paused, caller, agent)),
+      after(state.tasks({ caller: caller.id, state: 'paused' }), (paused) => this.#implicit(active, paused, user)),
     )
   }
 
-  #implicit(active: readonly TaskRow[], paused: readonly TaskRow[], caller: Caller, agent: Agent): Awaitable<Task> {
+  #implicit(active: readonly TaskRow[], paused: readonly TaskRow[], user: User): Awaitable<Task> {
+    const { caller, agent } = user
     const now = this.#options.clock()
     const open = [...active, ...paused].filter((row) => row.expires > now)
     // dropping the header is no way around an explicit task, nor around a pause
@@ -124,16 +135,17 @@ class TaskStage {
     if (open.some((row) => row.state === 'paused')) throw new Refusal('task.paused')
     const row = open[0]
     if (row !== undefined) this.#stopped(caller, agent, row)
-    return row === undefined ? this.#openImplicit(active, caller, agent) : this.#slid(row, caller, agent, now)
+    return row === undefined ? this.#openImplicit(active, user) : this.#slid(row, user, now)
   }
 
-  #slid(row: TaskRow, caller: Caller, agent: Agent, now: number): Awaitable<Task> {
-    const expires = Math.min(now + agent.ttl, row.limit)
-    if (expires - row.expires < slideEvery) return this.#live(row, caller, agent)
-    return after(this.#options.state.touchTask(row.id, expires), () => this.#live(row, caller, agent))
+  #slid(row: TaskRow, user: User, now: number): Awaitable<Task> {
+    const expires = Math.min(now + user.agent.ttl, row.limit)
+    if (expires - row.expires < slideEvery) return this.#live(row, user)
+    return after(this.#options.state.touchTask(row.id, expires), () => this.#live(row, user))
   }
 
-  #live(row: TaskRow, caller: Caller, agent: Agent): Awaitable<Task> {
+  #live(row: TaskRow, user: User): Awaitable<Task> {
+    const { caller, agent } = user
     if (row.parent !== null) {
       const outgrown = this.#uprooted(row)
       if (outgrown !== null) return this.#outgrown(outgrown)
@@ -145,13 +157,14 @@ class TaskStage {
     }
     const { due } = this.#options
     if (due === undefined || due(row, caller, this.#options.clock()) === null) return { row, agent }
-    return this.#goOn(row, caller, agent, due)
+    return this.#goOn(row, user, due)
   }
 
   /** In another session, after a silence, or under another policy: it is judged before it goes on. */
-  async #goOn(row: TaskRow, caller: Caller, agent: Agent, due: NonNullable<TaskOptions['due']>): Promise<Task> {
+  async #goOn(row: TaskRow, user: User, due: NonNullable<TaskOptions['due']>): Promise<Task> {
     const { tasks, clock } = this.#options
-    return { row: await tasks.goOn(row, { caller, agent, due: (now) => due(now, caller, clock()) }), agent }
+    const { caller, agent } = user
+    return { row: await tasks.goOn(row, { ...user, due: (now) => due(now, caller, clock()) }), agent }
   }
 
   /** What a task rests on must hold as it does itself: throws when an ancestor's agent is not live, gives an ancestor that outgrew its agent. */
@@ -166,18 +179,19 @@ class TaskStage {
     return null
   }
 
-  async #openImplicit(overdue: readonly TaskRow[], caller: Caller, agent: Agent): Promise<Task> {
+  async #openImplicit(overdue: readonly TaskRow[], user: User): Promise<Task> {
+    const { caller, agent } = user
     let opening = this.#opening.get(caller.id)
     if (opening === undefined) {
-      opening = this.#replace(overdue, caller, agent).finally(() => this.#opening.delete(caller.id))
+      opening = this.#replace(overdue, user).finally(() => this.#opening.delete(caller.id))
       this.#opening.set(caller.id, opening)
     }
     return { row: await opening, agent }
   }
 
-  async #replace(overdue: readonly TaskRow[], caller: Caller, agent: Agent): Promise<TaskRow> {
+  async #replace(overdue: readonly TaskRow[], { call, caller, agent }: User): Promise<TaskRow> {
     for (const row of overdue) await this.#expire(row)
-    return this.#options.tasks.open({ caller, agent, intent: agent.intent, ttl: agent.ttl, subject: null, implicit: true })
+    return this.#options.tasks.open({ caller, agent, intent: agent.intent, ttl: agent.ttl, subject: null, implicit: true, call })
   }
 
   async #expired(row: TaskRow): Promise<never> {

@@ -3,14 +3,16 @@ import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { Caller } from '../identify/identify.ts'
 import type { NewId } from '../id.ts'
+import type { ApprovalRow } from '../state/approvals.ts'
 import type { PausedBy, Seal, State, TaskRow } from '../state/state.ts'
 import type { Agent } from './agents.ts'
 import { endHanging, hangingOn, pauseHanging, resumeHanging } from './cascade.ts'
 import { linksOf } from './chain.ts'
-import type { Actor, TaskEvent } from './events.ts'
+import type { Actor, Named, TaskEvent } from './events.ts'
+import type { GoingOn, Resuming } from './going-on.ts'
 import { narrow, readLine, type AskedTask } from './intent.ts'
-import { openedEvent, openerOf, rootOf, taskRow, type Opening } from './opening.ts'
-import { judgeTask, type Cause, type TaskQuestion, type TaskVerdict } from './question.ts'
+import { isProven, openedEvent, openerOf, rootOf, taskRow, type Opening } from './opening.ts'
+import { answeredBy, judgeTask, type Asker, type AskPeople, type TaskQuestion, type TaskVerdict } from './question.ts'
 import { Room } from './room.ts'
 import { Sessions, type Held } from './session.ts'
 import { SubjectTokens } from './subject-tokens.ts'
@@ -26,6 +28,9 @@ export interface TasksOptions {
   readonly session?: (caller: Caller) => string
   /** Throws a Refusal when policy cannot answer. */
   readonly judge: (question: TaskQuestion) => TaskVerdict
+  readonly ask: AskPeople
+  /** A person let a task go on: nobody need be asked about that any more. */
+  readonly wentOn?: (task: string) => Promise<void>
   /** Resolves when the event is in the ledger; rejects with `record.failed`. */
   readonly event: (event: TaskEvent) => Promise<void>
   /** Called once per ended task, at once: cuts its open work and takes its leases back. */
@@ -36,14 +41,6 @@ export interface TasksOptions {
   readonly seal: Seal | null
   /** Most tasks one caller may have open; 64 by default. */
   readonly openPerCaller?: number
-}
-
-/** An active task that has to be judged before it goes on. */
-export interface GoingOn {
-  readonly caller: Caller
-  readonly agent: Agent
-  /** Looks at the row as it is when its turn has come; null: it may go on as it is. `unused`: nobody has used it yet. */
-  readonly due: (row: TaskRow) => Cause | 'unused' | null
 }
 
 const longestReason = 500
@@ -74,7 +71,7 @@ export class Tasks {
     return narrowed.asked
   }
 
-  /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, record.failed. */
+  /** Opens a task for a caller, judged first. Throws task.agent-not-live, listen.overloaded, decide.denied, what `ask` throws, record.failed. */
   open(opening: Opening): Promise<TaskRow> {
     return this.inRoom(opening.caller.id, () => this.#open(opening))
   }
@@ -88,13 +85,22 @@ export class Tasks {
     const { state, event, newId, clock, revision } = this.#options
     const { caller, agent, intent, ttl, subject } = opening
     const chain = linksOf(subject?.acting ?? null, caller.id)
-    this.judge({ action: 'open', caller, agent, intent, ttl, opener: openerOf(opening), delegation: { root: rootOf(opening), chain } })
     const id = newId('t')
+    const opener = openerOf(opening)
+    const question = { action: 'open', caller, agent, intent, ttl, opener, delegation: { root: rootOf(opening), chain } } as const
+    const approval = await this.judge(question, {
+      by: opener.name,
+      call: opening.call ?? null,
+      task: null,
+      opens: id,
+      onBehalfOf: subject && { subject: subject.subject, issuer: subject.issuer },
+    })
     const session = isProven(caller) ? this.session(caller) : null
     const subjectToken = subject && this.#subjects.sealed(id, subject.token)
     const row = taskRow(opening, { id, now: clock(), revision: revision(), session, subjectToken, chain })
-    await event(openedEvent(row, opening))
+    await event(openedEvent(row, opening, approval))
     await state.openTask(row)
+    if (approval !== null) await this.#checkApproval(row, approval)
     if (subject && subjectToken === null) this.#subjects.keep(id, subject.token)
     return row
   }
@@ -125,7 +131,7 @@ export class Tasks {
    * paused → active, by the agent: only a pause it set itself, and judged again (CS-TASK-3), for whatever `due` says that it would be
    * judged for without the pause. The session becomes that of `caller`. Idempotent.
    */
-  resume(given: TaskRow, caller: Caller, agent: Agent, due?: GoingOn['due']): Promise<TaskRow> {
+  resume(given: TaskRow, { caller, agent, due, call }: Resuming): Promise<TaskRow> {
     return this.#inTurn(given.id, async (row) => {
       if (row.state === 'active') return row
       this.#checkPaused(row)
@@ -134,8 +140,10 @@ export class Tasks {
       // a pause in between shakes off nothing of what the task would be judged for
       const why = due?.(row) ?? null
       const cause = why === null || why === 'unused' ? {} : { cause: why }
-      this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, ...cause, delegation: row })
-      return this.#lift(row, { name: caller.id }, ['agent'], { session: this.session(caller), ...this.#now() })
+      const session = this.session(caller)
+      const question = { action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, ...cause, delegation: row } as const
+      const approval = await this.judge(question, { by: caller.id, call: call ?? null, task: row, opens: null, session })
+      return this.#lift(row, { name: caller.id }, ['agent'], { session, ...this.#now() }, approval)
     })
   }
 
@@ -146,33 +154,36 @@ export class Tasks {
   resumeByPerson(given: TaskRow, name: string, method?: string): Promise<TaskRow> {
     const by = { name, method }
     return this.#inTurn(given.id, async (row) => {
-      const held = this.sessions.heldOf(row.id)
-      if (row.state === 'active') return held === null ? row : this.#goOn(row, by, held)
-      this.#checkPaused(row)
-      return this.#lift(row, by, ['agent', 'person', 'rule'], this.#now())
+      const held = row.state === 'active' ? this.sessions.heldOf(row.id) : null
+      if (row.state === 'active' && held === null) return row
+      if (held === null) this.#checkPaused(row)
+      const lift = (): Promise<TaskRow> => this.#lift(row, by, ['agent', 'person', 'rule'], this.#now(), null)
+      const after = await (held === null ? lift() : this.#goOn(row, by, held, null))
+      await this.#options.wentOn?.(row.id)
+      return after
     })
   }
 
   /**
-   * Has an active task judged before its caller goes on with it. Idempotent, one after the other. Throws task.paused or approve.required
+   * Has an active task judged before its caller goes on with it. Idempotent, one after the other. Throws task.paused, or what `ask` throws,
    * until policy allows it or a person says so, task.agent-not-live, task.ended, record.failed.
    */
-  goOn(given: TaskRow, { caller, agent, due }: GoingOn): Promise<TaskRow> {
+  goOn(given: TaskRow, { caller, agent, due, call }: GoingOn): Promise<TaskRow> {
     return this.#inTurn(given.id, async (row) => {
       if (row.state !== 'active') throw await this.#whyNot(row.id)
       const cause = due(row)
       if (cause === null) return row
       const session = this.session(caller)
       if (cause === 'unused') return (await this.#options.state.reauthoriseTask(row.id, { session })) ?? row
-      try {
-        const ttl = row.expires - this.#options.clock()
-        this.judge({ action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, cause, delegation: row }, 'task.paused')
-      } catch (error) {
-        if (error instanceof Refusal && (error.code === 'task.paused' || error.code === 'approve.required'))
+      const ttl = row.expires - this.#options.clock()
+      const question = { action: 'resume', caller, agent, intent: row.intent, ttl, id: row.id, cause, delegation: row } as const
+      const asker = { by: caller.id, call: call ?? null, task: row, opens: null, session }
+      const approval = await this.judge(question, asker, 'task.paused').catch((error: unknown) => {
+        if (error instanceof Refusal && (error.code === 'task.paused' || error.code.startsWith('approve.')))
           this.sessions.hold(row.id, { cause, session })
         throw error
-      }
-      return this.#goOn(row, { name: caller.id }, { cause, session })
+      })
+      return this.#goOn(row, { name: caller.id }, { cause, session }, approval)
     })
   }
 
@@ -203,10 +214,10 @@ export class Tasks {
     return parent === undefined ? null : this.subjectToken(parent)
   }
 
-  /** Throws task.agent-not-live, approve.required or `refused` (decide.denied) unless policy lets the task be. */
-  judge(question: TaskQuestion, refused?: 'task.paused'): void {
-    const { judge, clock } = this.#options
-    judgeTask(question, { judge, now: clock() }, refused)
+  /** Rejects unless policy, or the approval that it resolves with, lets the task be: see `judgeTask`. */
+  judge(question: TaskQuestion, asker: Asker, refused?: 'task.paused'): Promise<ApprovalRow | null> {
+    const { judge, ask, clock } = this.#options
+    return judgeTask(question, { judge, ask, now: clock() }, asker, refused)
   }
 
   /** What tells the sessions of a caller apart. */
@@ -217,6 +228,14 @@ export class Tasks {
   /** What a judgement of this moment leaves in the row. */
   #now(): Pick<TaskRow, 'revision'> & { readonly judged: number } {
     return { revision: this.#options.revision(), judged: this.#options.clock() }
+  }
+
+  /** Whoever took the approval back while the opening was written down found no task to end. */
+  async #checkApproval(row: TaskRow, { id }: ApprovalRow): Promise<void> {
+    const now = await this.#options.state.approvals.approval(id)
+    if (now?.state !== 'withdrawn') return
+    await this.#end(row, 'revoked', { name: now.closed?.by ?? 'countersign' }, `the approval ${id} was withdrawn`)
+    throw new Refusal('approve.declined', { reasons: ['a person took the approval back'] })
   }
 
   /** Each on the row as it is then. */
@@ -232,10 +251,10 @@ export class Tasks {
     if (row.state !== 'paused' || row.expires <= this.#options.clock()) throw new Refusal('task.ended')
   }
 
-  async #goOn(row: TaskRow, by: Named, { cause, session }: Held): Promise<TaskRow> {
+  async #goOn(row: TaskRow, by: Named, { cause, session }: Held, approval: ApprovalRow | null): Promise<TaskRow> {
     const { state, event } = this.#options
     const change = { session, ...this.#now() }
-    const detail = { cause, ...change, method: by.method }
+    const detail = { cause, ...change, method: by.method, ...answeredBy(approval) }
     await event({ kind: 'task.reauthorised', task: row.id, caller: row.caller, by: by.name, detail })
     const after = await state.reauthoriseTask(row.id, change)
     if (after === null) throw await this.#whyNot(row.id)
@@ -248,9 +267,10 @@ export class Tasks {
     by: Named,
     liftable: readonly PausedBy[],
     change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>,
+    approval: ApprovalRow | null,
   ): Promise<TaskRow> {
     const { state, event } = this.#options
-    const detail = { paused_by: row.paused?.by ?? null, ...change, method: by.method }
+    const detail = { paused_by: row.paused?.by ?? null, ...change, method: by.method, ...answeredBy(approval) }
     await event({ kind: 'task.resumed', task: row.id, caller: row.caller, by: by.name, detail })
     await resumeHanging(this.#options, row, by.name)
     const resumed = await state.resumeTask(row.id, liftable, change)
@@ -277,13 +297,4 @@ export class Tasks {
     const row = await this.#options.state.task(id)
     return new Refusal(row?.state === 'paused' || row?.state === 'active' ? 'task.paused' : 'task.ended')
   }
-}
-
-interface Named {
-  readonly name: string
-  readonly method?: string | undefined
-}
-
-function isProven(caller: Opening['caller']): caller is Caller {
-  return caller.method !== 'none'
 }

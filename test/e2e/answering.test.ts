@@ -257,6 +257,43 @@ describe('on the command line', () => {
     expect(await countersign(['approver', 'init', '--key-pair', join(folder, 'es.key'), '--type', 'es256'])).toMatchObject({ code: 0 })
   })
 
+  test('an objective is granted ahead, to a task or a workload, and taken back', async () => {
+    const { foundation } = running.sidecar
+    const words = ['--tools', 'mail.*', '--calls', '3', '--for', '10m', '--reason', 'the weekly letter']
+    const { task } = await askedOf(running)
+    const granted = await run('grant', '--task', String(task), ...words, '-o', 'json')
+    expect([granted.code, granted.stderr]).toEqual([0, ''])
+    const row = JSON.parse(granted.stdout) as { id: string }
+    expect(row).toMatchObject({
+      state: 'approved',
+      task,
+      objective: { tools: ['mail.*'], calls: 3 },
+      answers: [{ by: 'person:alice', method: 'key-pair' }],
+    })
+    const wide = await run('grant', '--agent', agentId, ...words, '-o', 'json')
+    expect(JSON.parse(wide.stdout)).toMatchObject({ state: 'approved', task: null, caller: agentId, grantedBy: ['person:alice', 'alice'] })
+    expect(await run('withdraw', JSON.parse(wide.stdout).id, '--reason', 'not this week')).toMatchObject({ code: 0 })
+    expect((await foundation.approvals.list({ states: ['approved'] })).map(({ id }) => id)).toContain(row.id)
+    const events = running.entries().filter(({ event }) => event === 'approval.granted')
+    expect(events).toMatchObject([
+      { task, by: 'person:alice', caller: agentId },
+      { by: 'person:alice', caller: agentId },
+    ])
+    for (const [args, said] of [
+      [['grant', ...words], 'either --task or --agent'],
+      [['grant', '--task', 't', '--agent', 'a', ...words], 'either --task or --agent'],
+      [['grant', '--task', 't', '--reason', 'x'], 'needs --tools'],
+      [['ls', '--agent', 'a'], '--agent is for grant'],
+      [['grant', 'a_1', '--task', 't', ...words], 'too many arguments'],
+    ] as const)
+      expect(await run(...args), args.join(' ')).toMatchObject({ code: 64, stderr: expect.stringContaining(said) })
+    expect(await run('grant', '--task', 't_none', ...words)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no such live task'),
+    })
+    expect(await run('grant', '--agent', `${agentId}x`, ...words)).toMatchObject({ code: 1, stderr: expect.stringContaining('no agent') })
+  })
+
   test('whoever signs with a key pair need not say who stops and lifts', async () => {
     const access = ['--addr', `127.0.0.1:${running.port('admin')}`, '--key-pair', file]
     const env = { USER: '' }

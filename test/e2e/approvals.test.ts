@@ -359,7 +359,7 @@ describe('an objective', () => {
     await using rig = await started()
     const { running, approvals } = rig
     const task = await openTask(running)
-    await approvals().grant(task, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
+    await approvals().grant({ task }, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
     expect((await refund(running, { task })).status).toBe(200)
     const large = await refund(running, { task, path: '/pay/refunds/large' })
     expect(large.json['code']).toBe('approve.required')
@@ -372,10 +372,65 @@ describe('an objective', () => {
     expect(events(running)).toContain('approval.granted')
   })
 
+  test('is granted to a workload for every task of it, and for no other workload', async () => {
+    await using rig = await started()
+    const { running, approvals } = rig
+    const { id } = await approvals().grant(
+      { agent: agentId },
+      { tools: ['pay.refund'], calls: 3, ttl: 60_000 },
+      ada,
+      'the returns of today',
+    )
+    const [one, two] = [await openTask(running), await openTask(running)]
+    for (const task of [one, two]) expect((await refund(running, { task })).status).toBe(200)
+    expect((await refund(running, { by: other })).json['code']).toBe('approve.required')
+    await running.restart()
+    expect((await refund(running, { task: two })).status).toBe(200)
+    expect((await refund(running, { task: two })).json['code']).toBe('approve.required')
+    const under = running.entries().filter(({ kind, approval }) => kind === 'decision' && approval === id)
+    expect(under.map(({ task, approval_kind: kindOf }) => [task, kindOf])).toEqual([one, two, two].map((task) => [task, 'objective']))
+  })
+
+  test('for every task of a workload, ends with its withdrawal, in all of them', async () => {
+    await using rig = await started()
+    const { running, approvals } = rig
+    const { id } = await approvals().grant(
+      { agent: agentId },
+      { tools: ['pay.refund'], calls: 9, ttl: 60_000 },
+      ada,
+      'the returns of today',
+    )
+    expect((await refund(running)).status).toBe(200)
+    await approvals().withdraw(id, ben, 'enough')
+    expect((await refund(running)).json['code']).toBe('approve.required')
+  })
+
+  test('shows the agent in its task what it waits for, and only there', async () => {
+    await using rig = await started()
+    const { running, approvals } = rig
+    const task = await openTask(running)
+    const asked = turned(running, 'pending')
+    const held = refund(running, { task, headers: { prefer: 'wait=20' } })
+    const { id } = await asked
+    const headers = { authorization: `Bearer ${await running.svid()}` }
+    const view = async () => (await ask(running.port(), `/.countersign/v1/tasks/${task}`, { headers })).json
+    // the wait begins right after people were told
+    while (running.sidecar.foundation.holds.size === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(await view()).toMatchObject({
+      held: [{ call: expect.stringMatching(/^c_/), tool: 'pay.refund', code: 'approve.required', approval: id }],
+      approvals: [{ id, matter: 'call', state: 'pending', tool: 'pay.refund' }],
+    })
+    await approvals().answer(id, ada, yes())
+    const answered = await held
+    expect(answered.status).toBe(200)
+    expect(answered.headers['preference-applied']).toBe('wait=20')
+    expect(await view()).toMatchObject({ held: [], approvals: [] })
+  })
+
   test('is gone when it is withdrawn', async () => {
     await using rig = await started()
     const task = await openTask(rig.running)
-    const { id } = await rig.approvals().grant(task, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
+    const { id } = await rig.approvals().grant({ task }, { tools: ['pay.*'], calls: 5, ttl: 60_000 }, ada, 'the returns of this week')
     expect((await refund(rig.running, { task })).status).toBe(200)
     await rig.approvals().withdraw(id, ben, 'enough')
     expect((await refund(rig.running, { task })).json['code']).toBe('approve.required')

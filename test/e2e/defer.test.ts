@@ -272,6 +272,26 @@ describe('a call that depends on one that waits', () => {
     expect((await rig.call('GET', '/later', behind(id))).status).toBe(200)
   })
 
+  test('may name it before its answer is there: its agent sees in the task which calls wait', async () => {
+    await using rig = await DeferRig.start()
+    const bearer = async (by?: string) => ({ authorization: `Bearer ${await rig.running.svid(by)}` })
+    const headers = await bearer()
+    const opened = await ask(rig.running.port(), '/.countersign/v1/tasks', { method: 'POST', headers, body: '{"purpose":"two files"}' })
+    const task = String(opened.json['id'])
+    const view = (by?: string) => bearer(by).then((who) => ask(rig.running.port(), `/.countersign/v1/tasks/${task}`, { headers: who }))
+    expect((await view()).json).toMatchObject({ held: [], approvals: [] })
+    const first = rig.put('1', { task })
+    await rig.waiting(1)
+    const held = (await view()).json['held'] as { readonly call: string }[]
+    expect(held).toEqual([{ call: expect.stringMatching(/^c_/), tool: 'files.put', code: 'approve.deferred' }])
+    expect((await view(other)).json['code']).toBe('task.unknown')
+    const second = rig.call('GET', '/other', { task, ...behind(held[0]?.call) })
+    await rig.waiting(2)
+    await rig.give()
+    expect((await Promise.all([first, second])).map(({ status }) => status)).toEqual([200, 200])
+    expect((await view()).json['held']).toEqual([])
+  })
+
   test('waits in order where it changes the same resource', async () => {
     await using rig = await DeferRig.start()
     const first = rig.put()

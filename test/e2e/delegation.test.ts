@@ -186,12 +186,17 @@ describe('a grant', () => {
     const answer = await post(running, `/${task}/grants/${String(withdrawn['grant'])}/withdraw`, agentId)
     expect(answer.json).toMatchObject({ state: 'withdrawn' })
     ahead = 10_000
+    // what is overdue at a start ends before the first call
+    await running.restart()
+    const expired = eventsOf(running, task).filter(({ event }) => event === 'grant.expired')
+    expect(expired).toMatchObject([{ by: 'clock', caller: agentId, detail: { grant: late['grant'], to: helper } }])
+    const { grants } = (await as(running, `/.countersign/v1/tasks/${task}/grants`, agentId)).json as { grants: Settings[] }
+    expect(grants.map(({ state }) => state)).toEqual(['withdrawn', 'expired', 'offered'])
     await post(running, `/${task}/complete`, agentId)
     for (const grant of [withdrawn, late, left]) expect((await post(running, '', helper, grant)).status).toBe(403)
     const told = eventsOf(running, task).filter(({ event }) => event === 'grant.withdrawn')
     expect(told.map(({ detail }) => (detail as Settings)['cause'])).toEqual([
       'withdrawn by the task that offered it',
-      'its task was completed',
       'its task was completed',
     ])
   })

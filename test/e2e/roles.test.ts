@@ -101,7 +101,7 @@ describe('roles at the admin port', () => {
   })
 
   test('a viewer of a task is no operator of it, by no way to say so', async () => {
-    const { task } = await rig.asked()
+    const task = (await rig.asked()).task ?? ''
     for (const verb of ['pause', 'resume', 'complete', 'revoke'])
       expect((await asPerson(rig, ['staff', 'approvers'], 'POST', `/v1/tasks/${task}/${verb}`, { reason: 'x', by: 'admin' })).status).toBe(
         403,

@@ -57,6 +57,24 @@ describe('a rule that counts refusals', () => {
     expect(metrics).toContain('countersign_kills_total{scope="task",by="rule"} 1')
   })
 
+  test('goes on counting after a restart, and under a configuration that was swapped in', async () => {
+    await using upstream = await StreamingUpstream.start()
+    await using running = await start(upstream.url, { stops }, { agents: [freeAgent({ implicit: false })] })
+    const task = await openTask(running)
+    const refused = async (): Promise<unknown> => (await get(running, '/api/unknown', agentId, task)).json['code']
+    for (let at = 0; at < 2; at++) expect(await refused()).toBe('decide.denied')
+    await running.restart()
+    for (let at = 0; at < 2; at++) expect(await refused()).toBe('decide.denied')
+    await running.reload({
+      routes: { api: routeTo(upstream.url, 'api', { tools: known }) },
+      agents: [freeAgent({ implicit: false })],
+      settings: { task: { stops: [...stops, { id: 'another', when: { denials: 500, in: '1h' } }] } },
+    })
+    expect(await refused()).toBe('decide.denied')
+    expect(await refused()).toBe('kill.engaged')
+    expect(await killed(running)).toMatchObject({ reason: 'rule too-many-denials: 5 refusals within 60 s' })
+  })
+
   test('stops an agent with all of its identities, and forgets what is long ago', async () => {
     await using upstream = await StreamingUpstream.start()
     let now = Date.now()

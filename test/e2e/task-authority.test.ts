@@ -219,7 +219,9 @@ test('an active task that another session uses is judged first, and a person let
   const events = running.entries().filter((line) => line['task'] === id && line['event'] !== undefined)
   expect(events.map((line) => [line['event'], line['by']])).toEqual([
     ['task.opened', agentId],
+    ['approval.opened', agentId],
     ['task.reauthorised', 'person:oncall@acme.example'],
+    ['approval.withdrawn', 'countersign'],
   ])
 })
 

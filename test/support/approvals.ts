@@ -35,6 +35,7 @@ export function sketchApproval(change: Partial<ApprovalRow> = {}): ApprovalRow {
   return {
     id: 'a_1',
     state: 'pending',
+    matter: 'call',
     task: 't_1',
     caller: agentId,
     call: 'c_1',

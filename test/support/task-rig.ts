@@ -8,7 +8,7 @@ import type { Intent, Seal, TaskRow } from '../../src/state/state.ts'
 import { agentRegistry, type Agent, type AgentRegistry } from '../../src/task/agents.ts'
 import { Delegation } from '../../src/task/delegation.ts'
 import type { TaskEvent } from '../../src/task/events.ts'
-import type { TaskQuestion, TaskVerdict } from '../../src/task/question.ts'
+import { refusedBy, type AskPeople, type TaskQuestion, type TaskVerdict } from '../../src/task/question.ts'
 import { Tasks } from '../../src/task/tasks.ts'
 
 export const noon = 1_790_000_000_000
@@ -112,7 +112,9 @@ export function mintOn(
 export interface TaskRig {
   now: number
   registry: AgentRegistry
-  verdict: TaskVerdict
+  verdict: Pick<TaskVerdict, 'effect'> & { readonly reasons: readonly { readonly rule: string; readonly message_agent: string }[] }
+  /** Answers what policy asks people about; until it is set, nobody does. */
+  askPeople: AskPeople
   ledger: 'writable' | 'full'
   readonly state: SqliteState
   readonly tasks: Tasks
@@ -146,8 +148,10 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     revision: () => 'r1',
     judge: (question) => {
       rig.questions.push(question)
-      return rig.verdict
+      const { effect, reasons } = rig.verdict
+      return { effect, reasons: reasons.map((one) => ({ ...one, severity: 'medium', controls: [] })), revision: 'r1' }
     },
+    ask: (...asked) => rig.askPeople(...asked),
     event: async (event) => {
       if (rig.ledger === 'full') throw new Error('the ledger is full')
       rig.events.push(event)
@@ -178,6 +182,9 @@ export function taskRig(options: TaskRigOptions = {}): TaskRig {
     now: noon,
     registry: agentRegistry(options.agents ?? [sketchAgent()]),
     verdict: { effect: 'allow', reasons: [] },
+    askPeople: async (_question, verdict) => {
+      throw refusedBy(verdict, 'approve.required')
+    },
     ledger: 'writable',
     state,
     tasks,

@@ -7,19 +7,13 @@ import data.countersign.lib
 # description: >-
 #   Who answers a call that a rule asks about: the first row of `decide.settings.approvals.who` that concerns it, else one approver of this
 #   Countersign, whoever that is. A row that does not say who is answered by nobody.
-demand := _demanded(_demanding[0]) if count(_demanding) > 0
-
-demand := {"approvers": [], "quorum": 1} if count(_demanding) == 0
+demand := lib.demanded(_demanding)
 
 _demanding := [row |
 	some row in data.countersign.settings.approvals.who
+	not "tasks" in object.keys(row)
 	lib.concerns(row, input)
 ]
-
-_demanded(row) := object.union(
-	{"approvers": object.get(row, "approvers", ["nobody"]), "quorum": object.get(row, "quorum", 1)},
-	{"ttl": ttl | ttl := row.ttl},
-)
 
 # METADATA
 # title: Rules whose question is answered for one call only
@@ -51,40 +45,11 @@ default approved := false
 
 approved if {
 	input.approval.kind == "action"
-	_in_time
-	_answered
+	lib.answered(input, demand)
 }
 
 approved if {
 	input.approval.kind == "objective"
 	needs_own == false
-	_in_time
-	_answered
-}
-
-_in_time if {
-	input.context.now < input.approval.expires
-	input.approval.used < input.approval.calls
-}
-
-_answered if input.approval.break_glass == true
-
-_answered if {
-	input.approval.break_glass == false
-	count(_answering) >= demand.quorum
-	demand.quorum > 0
-}
-
-_answering contains person if {
-	some person in input.approval.by
-	_may_answer(person)
-}
-
-_may_answer(_) if demand.approvers == []
-
-_may_answer(person) if person in demand.approvers
-
-_may_answer(person) if {
-	some group in input.approval.groups[person]
-	group in demand.approvers
+	lib.answered(input, demand)
 }

@@ -82,3 +82,5 @@ objective_beside(findings) if {
 	document := sample.changed(sample.call, {"approval": sample.changed(sample.approval, {"kind": "objective"})})
 	call.approved with input as document with call.ask as findings
 }
+
+test_a_row_about_tasks_is_about_no_call if enough({}, who({"tasks": ["open", "resume"], "approvers": ["group:finance"]}))

@@ -76,6 +76,7 @@ opening := {
 		"ttl": 60000,
 	},
 	"delegation": call.delegation,
+	"approval": null,
 	"context": call.context,
 }
 

@@ -23,10 +23,7 @@ export function slackMessage({ kind, row, link, owner }: ApprovalNotice, inChat:
   const { shown } = row
   const facts = [
     `agent: ${shown.agent}`,
-    `tool: ${row.tool}`,
-    `route: ${row.route}`,
-    `risk: ${shown.risk}`,
-    `effect: ${shown.effect}`,
+    ...(shown.opening === undefined ? called(row) : [`caller: ${shown.caller}`, `opened by: ${shown.opening.opener ?? 'it goes on'}`]),
     `egress: ${shown.egress}`,
     `approvals: ${row.answers.filter(({ verdict }) => verdict === 'approve').length} of ${row.quorum}`,
     `until: ${new Date(row.expires).toISOString()}`,
@@ -150,4 +147,9 @@ function one(header: string | readonly string[] | undefined): string {
 
 function no(why: string): ChatAnswer {
   return { ok: false, why }
+}
+
+/** What is known of a call, and of no task. */
+function called({ tool, route, shown }: ApprovalNotice['row']): readonly string[] {
+  return [`tool: ${tool}`, `route: ${route}`, `risk: ${shown.risk}`, `effect: ${shown.effect}`]
 }

@@ -61,11 +61,13 @@ function eventOf({ id, kind, row, link, owner, at }: ApprovalNotice, source: str
   const { shown } = row
   const data = {
     approval: row.id,
+    matter: row.matter,
     state: row.state,
     title: shown.title,
     agent: shown.agent,
     caller: row.caller,
     human: shown.human,
+    worker: row.worker ?? row.caller,
     task: row.task,
     tool: row.tool,
     route: row.route,

@@ -65,6 +65,7 @@ function rowOf(text: string): ApprovalRow {
   }
   return {
     id: 'a_1',
+    matter: 'call',
     state: 'pending',
     task: text,
     caller: text,

@@ -45,6 +45,8 @@ function apiRig(options: TaskRigOptions = {}): ApiRig {
     const api = makeAgentApi({
       tasks: rig.tasks,
       delegation: rig.delegation,
+      held: async (_by, act) => act(),
+      waiting: () => [],
       clock: rig.clock,
       state: rig.state,
       agents: () => rig.registry,

@@ -6,11 +6,12 @@ import { isParty, makeChainOf } from '../../../src/approve/chain.ts'
 import type { Asking } from '../../../src/approve/rows.ts'
 import { idSource } from '../../../src/id.ts'
 import type { ApprovalRow } from '../../../src/state/approvals.ts'
+import { Refusal } from '../../../src/refusal.ts'
 import { openSqlite } from '../../../src/state/sqlite.ts'
 import type { TaskRow } from '../../../src/state/state.ts'
 import { readLine } from '../../../src/task/intent.ts'
 import { sketchShown } from '../../support/approvals.ts'
-import { agentId, minute, noon, otherId, sketchIntent, sketchRow } from '../../support/task-rig.ts'
+import { agentId, minute, noon, otherId, sketchAgent, sketchIntent, sketchRow } from '../../support/task-rig.ts'
 
 const ada: Approver = { name: 'person:ada', method: 'oidc', groups: ['finance'] }
 const ben: Approver = { name: 'person:ben', method: 'oidc', groups: ['group:finance'] }
@@ -24,20 +25,23 @@ function rig(tasks: readonly TaskRow[] = [sketchRow({ intent: { ...sketchIntent(
   for (const row of tasks) state.openTask(row)
   const told: ApprovalEvent[] = []
   const revoked: string[] = []
-  const ledger = { full: false }
+  const ledger: { full: boolean; gone: Refusal | null; notLive: string | null } = { full: false, gone: null, notLive: null }
   const approvals = new Approvals({
     turns: new Turns(),
     book: state.approvals,
     clock,
     newId: idSource(clock),
     task: (id) => state.task(id),
-    chainOf: makeChainOf((id) => state.task(id)),
-    owners: () => ({ business: 'b@acme.example' }),
+    chainOf: makeChainOf((id) => state.ancestors(id)),
+    agent: (caller) => (caller === agentId ? sketchAgent({ intent: { ...sketchIntent(), tools: ['pay.*'] } }) : null),
+    notLive: () => ledger.notLive,
+    revision: () => 'r1',
     event: async (event) => {
       if (ledger.full) throw new Error('full')
       told.push(event)
     },
     revoke: async ({ id }) => void revoked.push(id),
+    gone: () => ledger.gone,
     readLine,
     log: { error: () => undefined },
   })
@@ -96,7 +100,7 @@ describe('asking', () => {
     expect(await approvals.read(first.id)).toMatchObject({ state: 'expired', closed: { by: 'clock' } })
     time.now = noon
     const second = await approvals.ask(asking())
-    await approvals.taskEnded(second.task, 'completed')
+    await approvals.taskEnded(second.task ?? '', 'completed')
     expect(await approvals.read(second.id)).toMatchObject({ state: 'withdrawn' })
     expect(kinds()).toEqual(['approval.opened', 'approval.expired', 'approval.opened', 'approval.withdrawn'])
   })
@@ -218,21 +222,64 @@ describe('a withdrawal', () => {
   })
 })
 
+describe('an approval that nobody need answer by the time that it is written', () => {
+  it('is closed, and whoever asked hears why: it waits for no time to pass', async () => {
+    const { approvals, asking, ledger, kinds } = rig()
+    ledger.gone = new Refusal('kill.engaged')
+    await expect(approvals.ask(asking())).rejects.toMatchObject({ code: 'kill.engaged' })
+    expect(approvals.pending(agentId)).toBe(0)
+    expect(await approvals.list({})).toMatchObject([{ state: 'withdrawn', closed: { by: 'countersign' } }])
+    expect(kinds()).toEqual(['approval.opened', 'approval.withdrawn'])
+    ledger.gone = null
+    expect((await approvals.ask(asking())).state).toBe('pending')
+  })
+
+  it('is no objective either', async () => {
+    const { approvals, ledger } = rig()
+    ledger.gone = new Refusal('task.ended')
+    const objective = { tools: ['pay.refund'], calls: 2, ttl: minute }
+    await expect(approvals.grant({ task: sketchRow().id }, objective, ada, 'returns')).rejects.toMatchObject({ code: 'task.ended' })
+    expect(await approvals.list({ states: ['approved'] })).toEqual([])
+  })
+})
+
 describe('a grant ahead', () => {
+  it('to a workload is for whoever is registered and live, by nobody else than another person', async () => {
+    const { approvals, kinds, ledger } = rig()
+    const objective = { tools: ['pay.*'], calls: 2, ttl: minute }
+    const row = await approvals.grant({ agent: agentId }, objective, { ...ada, also: ['ada@acme.example'] }, 'returns')
+    expect(row).toMatchObject({ task: null, caller: agentId, grantedBy: ['person:ada', 'ada@acme.example'], expires: noon + minute })
+    for (const agent of ['spiffe://acme.example/nobody', `${agentId}*`])
+      await expect(approvals.grant({ agent }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
+    await expect(approvals.grant({ agent: agentId }, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({
+      why: 'objective',
+    })
+    await expect(approvals.grant({ agent: agentId }, objective, { ...ada, also: [agentId] }, 'x')).rejects.toMatchObject({
+      why: 'in-chain',
+    })
+    ledger.notLive = 'suspended'
+    await expect(approvals.grant({ agent: agentId }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
+    expect(kinds()).toEqual(['approval.granted'])
+  })
+
   const objective = { tools: ['pay.refund'], calls: 2, ttl: 60 * minute }
 
   it('lives no longer than its task and covers no tool that the task has not', async () => {
     const { approvals, kinds } = rig()
     const { id } = sketchRow()
-    expect(await approvals.grant(id, objective, ada, 'returns')).toMatchObject({
+    expect(await approvals.grant({ task: id }, objective, ada, 'returns')).toMatchObject({
       state: 'approved',
       expires: sketchRow().limit,
       digest: '',
     })
-    await expect(approvals.grant(id, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({ why: 'objective' })
-    await expect(approvals.grant(id, objective, { ...ada, also: [agentId] }, 'returns')).rejects.toMatchObject({ why: 'in-chain' })
-    await expect(approvals.grant('t_none', objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
-    await expect(approvals.grant(id, objective, ada, '')).rejects.toMatchObject({ why: 'reason' })
+    await expect(approvals.grant({ task: id }, { ...objective, tools: ['mail.*'] }, ada, 'returns')).rejects.toMatchObject({
+      why: 'objective',
+    })
+    await expect(approvals.grant({ task: id }, objective, { ...ada, also: [agentId] }, 'returns')).rejects.toMatchObject({
+      why: 'in-chain',
+    })
+    await expect(approvals.grant({ task: 't_none' }, objective, ada, 'returns')).rejects.toMatchObject({ why: 'unknown' })
+    await expect(approvals.grant({ task: id }, objective, ada, '')).rejects.toMatchObject({ why: 'reason' })
     expect(kinds()).toEqual(['approval.granted'])
   })
 })
@@ -241,17 +288,12 @@ describe('the requesting chain', () => {
   it('is everyone from the root to the task at hand', () => {
     const root = sketchRow({ id: 't_root', onBehalfOf: { subject: 'Ada@acme.example', issuer: 'i' } })
     const child = sketchRow({ id: 't_child', parent: 't_root', caller: otherId })
-    const chainOf = makeChainOf((id) => (id === 't_root' ? root : null))
+    const chainOf = makeChainOf((id) => (id === 't_child' ? [root] : []))
     expect(chainOf(child).parties).toEqual(['user:Ada@acme.example', `agent:${agentId}`, `agent:${otherId}`])
     expect(chainOf(root).root).toBe('user:Ada@acme.example')
     expect(isParty(chainOf(child).parties, ['person:ada@ACME.example'])).toBe(true)
     expect(isParty(chainOf(child).parties, ['person:ben'])).toBe(false)
     for (const name of [`person:agent:${agentId}`, ' person: ada@acme.example ', 'person:user:ada@acme.example', 'ａｄａ@acme.example'])
       expect(isParty(chainOf(child).parties, [name]), name).toBe(true)
-  })
-
-  it('ends, also where a task is its own parent', () => {
-    const loop = sketchRow({ id: 't_1', parent: 't_1' })
-    expect(makeChainOf(() => loop)(loop).parties).toEqual([`agent:${agentId}`])
   })
 })

@@ -11,6 +11,7 @@ import { shown } from '../../support/asked.ts'
 const row: ApprovalRow = {
   id: 'a_01JD0000000000000000000000',
   state: 'pending',
+  matter: 'call',
   task: 't_1',
   caller: shown.caller,
   call: 'c_1',
@@ -65,6 +66,7 @@ describe('a webhook as json', () => {
       type: 'countersign.approval.asked',
       subject: row.id,
       data: {
+        matter: 'call',
         approval: row.id,
         tool: row.tool,
         quorum: 2,

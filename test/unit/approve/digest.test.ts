@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { actionDigest } from '../../../src/approve/digest.ts'
+import { actionDigest, taskDigest } from '../../../src/approve/digest.ts'
 import type { Question } from '../../../src/decide/decide.ts'
 import type { JudgedBody } from '../../../src/match/match.ts'
+import type { TaskQuestion } from '../../../src/task/question.ts'
 import {
   sketchCall,
   sketchCaller,
@@ -142,5 +143,94 @@ describe('the digest of a call', () => {
 
   it('is sha256 in hex', () => {
     expect(actionDigest(sketchQuestion(), 'agent:a')).toMatch(/^sha256:[0-9a-f]{64}$/)
+  })
+})
+
+describe('the digest of a task', () => {
+  interface Asked {
+    readonly action: 'open' | 'resume'
+    readonly cause: 'session' | 'idle' | null
+    readonly by: string
+    readonly caller: string
+    readonly agent: string
+    readonly opener: string | null
+    readonly root: string
+    readonly party: string | null
+    readonly person: string | null
+    readonly purpose: string
+    readonly tools: readonly string[]
+    readonly resources: readonly string[]
+    readonly data: readonly string[]
+    readonly budget: Readonly<Record<string, number>>
+    readonly prompt: string | null
+    readonly task: string | null
+    readonly session: string | null
+    readonly grant: string | null
+    /** Bound where a task is opened without a grant. */
+    readonly ttl: number
+  }
+  const texts = fc.constantFrom('', 'a', 'b', 'a","b', '["a"]')
+  const lists = fc.array(texts, { maxLength: 2 })
+  const asked: fc.Arbitrary<Asked> = fc.record({
+    action: fc.constantFrom('open', 'resume'),
+    cause: fc.constantFrom('session', 'idle', null),
+    by: texts,
+    caller: texts,
+    agent: texts,
+    opener: fc.option(texts),
+    root: texts,
+    party: fc.option(texts),
+    person: fc.option(texts),
+    purpose: texts,
+    tools: lists,
+    resources: lists,
+    data: lists,
+    budget: fc.dictionary(texts, fc.nat(2), { maxKeys: 2, noNullPrototype: true }),
+    prompt: fc.option(texts),
+    task: fc.option(texts),
+    session: fc.option(texts),
+    grant: fc.option(texts),
+    ttl: fc.nat(2),
+  })
+  const free = fc.record({ opens: fc.option(texts), proof: texts, expires: fc.nat() })
+
+  function digestOf(
+    { action, cause, by, caller, agent, opener, root, party, person, purpose, tools, resources, data, budget, prompt, ttl, ...of }: Asked,
+    { opens, proof, expires }: { readonly opens: string | null; readonly proof: string; readonly expires: number },
+  ): string {
+    const question: TaskQuestion = {
+      action,
+      ...(cause !== null && { cause }),
+      caller: { ...sketchCaller(), id: caller, proof, expires },
+      agent: { ...sketchAgent(), id: agent },
+      ...(opener !== null && { opener: { kind: 'self', name: opener } }),
+      delegation: { root, chain: party === null ? [] : [{ party, task: null, issuer: null, intent: null }] },
+      intent: { purpose, tools, resources, data, egress: [], budget, prompt },
+      ttl,
+    }
+    return taskDigest(question, {
+      by,
+      call: null,
+      task: of.task === null ? null : sketchRow({ id: of.task, expires }),
+      opens,
+      ...(of.session !== null && { session: of.session }),
+      ...(of.grant !== null && { grant: of.grant }),
+      onBehalfOf: person === null ? null : { subject: person, issuer: 'i' },
+    })
+  }
+
+  const boundOf = (one: Asked): string => {
+    const budget = Object.entries(one.budget).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return JSON.stringify({ ...one, budget, ttl: one.action === 'open' && one.grant === null ? one.ttl : null })
+  }
+
+  it('of a task is another as soon as anything of what is asked is another', () => {
+    const pairs = fc.tuple(asked, asked, fc.constantFrom(...(['all', 'none', 'ttl', 'tools', 'by', 'grant', 'session'] as const)))
+    fc.assert(
+      fc.property(pairs, free, free, ([one, other, changed], here, there) => {
+        const next = changed === 'all' ? other : changed === 'none' ? one : { ...one, [changed]: other[changed] }
+        expect(digestOf(one, here) === digestOf(next, there)).toBe(boundOf(one) === boundOf(next))
+      }),
+    )
   })
 })

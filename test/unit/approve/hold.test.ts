@@ -14,8 +14,9 @@ function rig(most = 2) {
   }
   const holds = new Holds({ watch, read: (id) => rows.get(id) ?? null, most: () => most })
   const abort = new AbortController()
+  let calls = 0
   const wait = (change: { caller?: string; approval?: string; wait?: number } = {}) =>
-    holds.wait({ call: { signal: abort.signal }, caller: 'spiffe://a', approval: 'a_1', wait: 60_000, ...change })
+    holds.wait({ call: { id: `c_${++calls}`, signal: abort.signal }, caller: 'spiffe://a', approval: 'a_1', wait: 60_000, ...change })
   const becomes = (state: ApprovalRow['state']) => {
     const row = sketchApproval({ state })
     rows.set(row.id, row)

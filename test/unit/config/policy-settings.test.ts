@@ -35,7 +35,13 @@ const everything = {
   divergence: {},
   customer_facing: { tools: ['mail.*'] },
   tiers: [{ autonomy: ['bounded'], risks: ['medium'], egress: ['public'] }],
-  approvals: { who: [{ risks: ['high'], approvers: ['group:finance'], quorum: 2, ttl: '30m' }], single: ['customer.needs-person'] },
+  approvals: {
+    who: [
+      { tasks: ['open'], approvers: ['group:operations'] },
+      { risks: ['high'], approvers: ['group:finance'], quorum: 2, ttl: '30m' },
+    ],
+    single: ['customer.needs-person'],
+  },
   secrets: { routes: ['vault'] },
   taint: {
     decay: { personal: '1h' },
@@ -48,6 +54,7 @@ const everything = {
   ],
   budgets: [{ meter: 'eur', above: 100 }],
   reauthorise: [{ causes: ['session'], autonomy: ['autonomous'] }],
+  opening: [{ openers: ['self', 'hand-off'], autonomy: ['autonomous'], environments: ['production'] }],
   requires: [{ id: 'scanned', signal: 'malware-scan', equals: 'clean', hold: '5s', tools: ['files.put'] }],
   exceptions: [{ id: 'hotfix', lifts: ['change.*'], until: '2027-02-01T00:00:00Z', by: 'ops@acme.example', reason: 'hotfix', priority: 1 }],
 }

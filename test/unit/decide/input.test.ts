@@ -403,7 +403,7 @@ describe('the input of a task', () => {
       },
       context: { now: 5, mode: 'enforce', policy_revision: 'r1', environment: 'test' },
     })
-    expect(Object.keys(input)).toEqual(['v', 'action', 'caller', 'agent', 'task', 'delegation', 'context'])
+    expect(Object.keys(input)).toEqual(['v', 'action', 'caller', 'agent', 'task', 'delegation', 'approval', 'context'])
     expect(Object.keys(input.agent.intent).sort()).toEqual(['budget', 'data', 'egress', 'resources', 'tools'])
   })
 })

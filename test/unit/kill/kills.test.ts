@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Covering } from '../../../src/kill/covering.ts'
 import { Kills, KillFault, type KillsOptions, type Stop } from '../../../src/kill/kills.ts'
-import { Tally } from '../../../src/kill/tally.ts'
 import { idSource } from '../../../src/id.ts'
 import type { LedgerEvent } from '../../../src/record/record.ts'
 import { Refusal } from '../../../src/refusal.ts'
@@ -160,16 +159,4 @@ test('a kill of a task covers all that descends from it, and a circle of parents
   state.kills.engage({ id: 'k_1', scope: 'task', name: 't_a', at: 0, by: 'person:oncall', reason: 'test', lifted: null })
   expect(covering.party(caller, null, row)).toMatchObject({ code: 'kill.engaged', retry: 'never' })
   expect(state.ancestors('t_b').length).toBeLessThanOrEqual(64)
-})
-
-test('a tally counts what lies within its span, and no further than it matters', () => {
-  const tally = new Tally(3, 1000)
-  expect([0, 500, 999].map((now) => tally.add('a', now))).toEqual([1, 2, 3])
-  expect(tally.add('b', 999)).toBe(1)
-  expect(tally.add('a', 1400)).toBe(3)
-  expect(tally.add('a', 2401)).toBe(1)
-  // a clock put back forgets nothing
-  expect(tally.add('a', 0)).toBe(2)
-  tally.forget('a')
-  expect(tally.add('a', 2402)).toBe(1)
 })

@@ -8,6 +8,7 @@ const minute = 60_000
 const first: ApprovalRow = {
   id: 'a_1',
   state: 'pending',
+  matter: 'call',
   task: 't_1',
   caller: shown.caller,
   call: 'c_1',

@@ -1,11 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { DatabaseSync } from 'node:sqlite'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ApprovalAnswer, ApprovalRow } from '../../../src/state/approvals.ts'
 import { openSqlite, type SqliteState } from '../../../src/state/sqlite.ts'
 import { answerOf, grantUntil, sketchApproval, sketchObjective } from '../../support/approvals.ts'
-import { agentId, minute, mintOn, noon, sketchRow } from '../../support/task-rig.ts'
+import { agentId, minute, mintOn, noon, otherId, sketchRow } from '../../support/task-rig.ts'
 
 const open = (path = ':memory:'): SqliteState => openSqlite({ path, clock: () => noon })
 
@@ -157,6 +158,78 @@ describe('using an approval', () => {
     expect(state.mint(mintOn(state, row, noon, { limits })).minted).toBe(true)
     expect(state.mint(mintOn(state, row, noon, { limits, approval: 'a_1' }))).toMatchObject({ why: 'decide.rate-limited' })
     expect(state.approvals.approval('a_1')?.state).toBe('approved')
+  })
+
+  it('that is about a task is used once, names the task that it opened, and is written when it is used', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'countersign-approvals-'))
+    try {
+      const path = join(folder, 'state.db')
+      const state = open(path)
+      state.approvals.open(sketchApproval({ matter: 'task-open', task: null, state: 'approved', granted: noon, digest: 'sha256:cc' }))
+      const asked = { task: null, digest: 'sha256:cc', tool: null }
+      expect(state.approvals.usable(asked, noon)).toHaveLength(1)
+      expect(state.approvals.usable({ ...asked, digest: 'sha256:dd' }, noon)).toEqual([])
+      expect(state.approvals.redeemable('a_1', { task: 't_1', caller: agentId }, noon)).toBe(false)
+      expect(state.approvals.spend('a_1', noon + 16 * minute, 't_9')).toBeNull()
+      expect(state.approvals.spend('a_1', noon, 't_9')).toMatchObject({ state: 'redeemed', used: 1, opens: 't_9' })
+      expect(state.approvals.spend('a_1', noon, 't_8')).toBeNull()
+      // as after a crash: nothing was flushed
+      copyFileSync(path, join(folder, 'crashed.db'))
+      copyFileSync(`${path}-wal`, join(folder, 'crashed.db-wal'))
+      const crashed = open(join(folder, 'crashed.db'))
+      expect(crashed.approvals.latest(asked)).toMatchObject({ state: 'redeemed', opens: 't_9' })
+      crashed.close()
+      state.close()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  })
+
+  it('for every task of a caller covers no task of another, and no task that is to be opened', () => {
+    const state = open()
+    for (const [id, caller] of [
+      ['t_1', agentId],
+      ['t_2', otherId],
+    ] as const)
+      state.openTask(sketchRow({ id, caller }))
+    state.approvals.open(
+      sketchApproval({ task: null, state: 'approved', granted: noon, digest: '', objective: sketchObjective({ calls: 1 }) }),
+    )
+    const of = (task: string, caller: string) => state.approvals.usable({ ...wanted, task, caller }, noon)
+    expect(of('t_1', agentId)).toHaveLength(1)
+    expect(of('t_2', otherId)).toEqual([])
+    expect(state.approvals.usable({ task: null, caller: agentId, digest: '', tool: null }, noon)).toEqual([])
+    expect(state.mint(mintOn(state, { id: 't_2', caller: otherId }, noon, { approval: 'a_1' }))).toMatchObject({ why: 'approval' })
+    expect(state.mint(mintOn(state, { id: 't_1', caller: agentId }, noon, { approval: 'a_1' })).minted).toBe(true)
+    expect(of('t_1', agentId)).toEqual([])
+  })
+
+  it('of a state file from before tasks were asked about is one about a call, in the order it was asked', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'countersign-approvals-'))
+    try {
+      const path = join(folder, 'state.db')
+      open(path).close()
+      const db = new DatabaseSync(path)
+      db.exec('DROP TABLE approvals; DROP TABLE counted; PRAGMA user_version = 4')
+      db.exec(
+        'CREATE TABLE approvals (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, expires INTEGER NOT NULL, row TEXT NOT NULL)',
+      )
+      for (const id of ['a_2', 'a_1']) {
+        const { matter: _none, ...row } = sketchApproval({ id, state: id === 'a_1' ? 'pending' : 'declined' })
+        db.prepare('INSERT INTO approvals VALUES (?, ?, ?, ?, ?)').run(id, 't_1', row.state, row.expires, JSON.stringify(row))
+      }
+      db.close()
+      const state = open(path)
+      expect(state.approvals.approvals({ task: 't_1' }).map(({ id, matter }) => [id, matter])).toEqual([
+        ['a_1', 'call'],
+        ['a_2', 'call'],
+      ])
+      expect(state.approvals.latest(wanted)?.id).toBe('a_1')
+      expect(state.approvals.pending(agentId)).toBe(1)
+      state.close()
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
   })
 
   it('outlives the process once it is flushed, and so does what is open', () => {

@@ -1,9 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
+import type { GrantRow } from '../../../src/state/grants.ts'
 import type { Intent, TaskRow } from '../../../src/state/state.ts'
 import { agentRegistry, type Agent } from '../../../src/task/agents.ts'
 import { chainOf } from '../../../src/task/chain.ts'
+import { watchExpiry } from '../../../src/task/clock.ts'
 import type { Offered } from '../../../src/task/delegation.ts'
 import { narrow, within, type AskedTask } from '../../../src/task/intent.ts'
 import { intersect } from '../../../src/task/intersect.ts'
@@ -29,7 +31,11 @@ function open(rig: TaskRig, change: Partial<Intent> = {}, id = agentId): Promise
 }
 
 function redeem(rig: TaskRig, { grant, token }: Offered, by = otherId): Promise<TaskRow> {
-  return rig.delegation.redeem(sketchCaller(by), rig.registry.find(by) ?? sketchAgent({ id: by }), grant.id, token.reveal())
+  return rig.delegation.redeem(
+    { caller: sketchCaller(by), agent: rig.registry.find(by) ?? sketchAgent({ id: by }) },
+    grant.id,
+    token.reveal(),
+  )
 }
 
 async function handOn(rig: TaskRig, task: TaskRow, to = otherId, asked: Readonly<Record<string, unknown>> = {}): Promise<TaskRow> {
@@ -71,6 +77,42 @@ describe('a grant', () => {
     })
     rig.verdict = { effect: 'allow', reasons: [] }
     expect((await redeem(rig, offered)).state).toBe('active') // a refusal spends no grant
+  })
+
+  it('that nobody redeems in time ends by itself, once, and is told', async () => {
+    const rig = taskRig({ agents })
+    const task = await open(rig)
+    const late = await rig.delegation.offer(task, { to: otherId, purpose: 'do a part', expires: '1m' })
+    const left = await rig.delegation.offer(task, { to: otherId, purpose: 'do a part', expires: '5m' })
+    const failed: unknown[] = []
+    const expireGrant = (grant: GrantRow): Promise<void> => rig.delegation.expire(grant)
+    const expire = (row: TaskRow): Promise<TaskRow> => rig.tasks.expire(row)
+    const options = {
+      state: rig.state,
+      clock: rig.clock,
+      every: 3_600_000,
+      expire,
+      expireGrant,
+      failed: (error: unknown) => failed.push(error),
+    }
+    const watch = watchExpiry(options)
+    await watch.sweep()
+    rig.now += minute
+    await watch.sweep()
+    await watch.sweep()
+    watch.stop()
+    const told = rig.events.filter(({ kind }) => kind === 'grant.expired')
+    expect(told).toMatchObject([{ task: task.id, caller: agentId, by: 'clock', detail: { grant: late.grant.id, to: otherId } }])
+    expect(rig.state.grants.grant(late.grant.id)?.state).toBe('expired')
+    expect(rig.state.grants.open(task.id).map(({ id }) => id)).toEqual([left.grant.id])
+    expect(await codeOf(redeem(rig, late))).toBe('decide.denied')
+    rig.ledger = 'full'
+    rig.now += 4 * minute
+    const unwritten = watchExpiry(options)
+    await unwritten.sweep()
+    unwritten.stop()
+    expect(failed).toHaveLength(1)
+    expect(rig.state.grants.grant(left.grant.id)?.state).toBe('expired')
   })
 
   it('whose opening cannot be recorded opens nothing', async () => {
@@ -237,10 +279,10 @@ describe('what a task does happens to what it handed on', () => {
     await rig.tasks.pause(child, { kind: 'agent', name: otherId }, 'waiting')
     await rig.tasks.pause(task, person, 'look')
     const own = rig.state.task(child.id) ?? child
-    expect(await codeOf(rig.tasks.resume(own, sketchCaller(otherId), sketchAgent({ id: otherId })))).toBe('task.paused')
+    expect(await codeOf(rig.tasks.resume(own, { caller: sketchCaller(otherId), agent: sketchAgent({ id: otherId }) }))).toBe('task.paused')
     await rig.tasks.resumeByPerson(task, 'person:x')
     expect(rig.state.task(child.id)?.paused).toMatchObject({ by: 'agent', reason: 'waiting' })
-    await rig.tasks.resume(own, sketchCaller(otherId), sketchAgent({ id: otherId }))
+    await rig.tasks.resume(own, { caller: sketchCaller(otherId), agent: sketchAgent({ id: otherId }) })
     await rig.tasks.pause(task, person, 'look')
     expect(await codeOf(rig.tasks.resumeByPerson(child, 'person:x'))).toBe('task.paused')
     await rig.tasks.pause(rig.state.task(child.id) ?? child, person, 'this one too')

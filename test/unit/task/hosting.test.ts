@@ -76,6 +76,8 @@ describe.each(['vendor', 'delegated-admin'] as const)('an agent hosted by a %s',
     const api = makeAgentApi({
       tasks: rig.tasks,
       delegation: rig.delegation,
+      held: async (_by, act) => act(),
+      waiting: () => [],
       state: rig.state,
       agents: () => agentRegistry([agent]),
       approvals: { read: (id) => rig.state.approvals.approval(id), holds: { wait: async () => null }, hold: 0 },

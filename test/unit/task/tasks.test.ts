@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { makeSeal } from '../../../src/state/seal.ts'
+import type { GrantRow } from '../../../src/state/grants.ts'
 import type { TaskRow } from '../../../src/state/state.ts'
 import { watchExpiry } from '../../../src/task/clock.ts'
 import type { Actor } from '../../../src/task/events.ts'
@@ -18,6 +19,7 @@ import {
   taskRig,
   type TaskRig,
 } from '../../support/task-rig.ts'
+import { answerOf, sketchApproval } from '../../support/approvals.ts'
 
 const agent = sketchAgent()
 const byAgent: Actor = { kind: 'agent', name: agentId }
@@ -44,6 +46,50 @@ async function codeOf(attempt: Promise<unknown>): Promise<string> {
     return error instanceof Refusal ? error.code : String(error)
   }
 }
+
+describe('a task that was opened under an approval', () => {
+  const opening = {
+    caller: sketchCaller(),
+    agent: sketchAgent(),
+    intent: sketchIntent(),
+    ttl: minute,
+    subject: null,
+    implicit: false,
+  } as const
+
+  it('is no task when the approval is taken back while its opening is written', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async (_question, _verdict, asker) => {
+      rig.state.approvals.open(sketchApproval({ matter: 'task-open', task: null, state: 'approved', granted: noon }))
+      const used = rig.state.approvals.spend('a_1', noon, asker.opens)
+      if (used === null) throw new Error('not used')
+      rig.state.approvals.close('a_1', 'withdrawn', { at: noon, by: 'person:ben', reason: 'no' })
+      return used
+    }
+    expect(await codeOf(rig.tasks.open(opening))).toBe('approve.declined')
+    expect(rig.state.tasks({ state: 'active' })).toEqual([])
+    expect(rig.events.map(({ kind, by }) => [kind, by])).toEqual([
+      ['task.opened', agentId],
+      ['task.revoked', 'person:ben'],
+    ])
+  })
+
+  it('says in the ledger who let it be opened', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async () => sketchApproval({ answers: [answerOf({ by: 'person:ada', breakGlass: true })] })
+    await rig.tasks.open(opening)
+    expect(rig.events[0]?.detail).toMatchObject({ approval: 'a_1', approved_by: ['person:ada'], break_glass: true })
+  })
+
+  it('is not asked about for an agent that is not live', async () => {
+    const rig = taskRig()
+    rig.verdict = { effect: 'ask', reasons: [] }
+    rig.askPeople = async () => Promise.reject(new Error('somebody was asked'))
+    expect(await codeOf(rig.tasks.open({ ...opening, agent: sketchAgent({ lifecycle: 'suspended' }) }))).toBe('task.agent-not-live')
+  })
+})
 
 describe('opening a task', () => {
   it('binds it to its caller and says in the ledger for whom and for what', async () => {
@@ -104,7 +150,7 @@ describe('an agent', () => {
   it('resumes its own pause, judged again, in its present session', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
-    const resumed = await rig.tasks.resume(row, { ...sketchCaller(), proof: 'sha256:11' }, agent)
+    const resumed = await rig.tasks.resume(row, { caller: { ...sketchCaller(), proof: 'sha256:11' }, agent: agent })
     expect(resumed).toMatchObject({ state: 'active', paused: null, session: 'sha256:11' })
     expect(rig.questions.map(({ action, id }) => [action, id])).toEqual([
       ['open', undefined],
@@ -116,7 +162,7 @@ describe('an agent', () => {
   it('that asks twice at once is resumed once, and both times told that it runs', async () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting for mail')
-    const both = await Promise.all([1, 2].map(() => rig.tasks.resume(row, sketchCaller(), agent)))
+    const both = await Promise.all([1, 2].map(() => rig.tasks.resume(row, { caller: sketchCaller(), agent: agent })))
     expect(both.map(({ state }) => state)).toEqual(['active', 'active'])
     expect(rig.events.map(({ kind }) => kind)).toEqual(['task.opened', 'task.paused', 'task.resumed'])
   })
@@ -125,16 +171,18 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.verdict = { effect: 'ask', reasons: [] }
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('approve.required')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('approve.required')
     rig.verdict = { effect: 'allow', reasons: [] }
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), sketchAgent({ lifecycle: 'suspended' })))).toBe('task.agent-not-live')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: sketchAgent({ lifecycle: 'suspended' }) }))).toBe(
+      'task.agent-not-live',
+    )
     expect(rig.state.task(row.id)?.state).toBe('paused')
   })
 
   it.each(['person', 'rule'] as const)('neither resumes nor ends a task that a %s paused', async (kind) => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), { kind, name: `${kind}:x` }, 'look into it')
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('task.paused')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('task.paused')
     expect(await codeOf(rig.tasks.complete(row, byAgent, 'done'))).toBe('task.paused')
     expect(rig.state.task(row.id)?.state).toBe('paused')
     expect(rig.events.map(({ kind: event }) => event)).toEqual(['task.opened', 'task.paused'])
@@ -153,7 +201,8 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     const taken = await rig.tasks.pause(row, byPerson, 'look into it')
-    for (const seen of [row, taken]) expect(await codeOf(rig.tasks.resume(seen, sketchCaller(), agent))).toBe('task.paused')
+    for (const seen of [row, taken])
+      expect(await codeOf(rig.tasks.resume(seen, { caller: sketchCaller(), agent: agent }))).toBe('task.paused')
     expect(rig.state.task(row.id)?.paused?.by).toBe('person')
   })
 
@@ -161,7 +210,7 @@ describe('an agent', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.now = row.expires
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toBe('task.ended')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toBe('task.ended')
     expect(await codeOf(rig.tasks.resumeByPerson(row, 'person:oncall'))).toBe('task.ended')
   })
 })
@@ -197,7 +246,7 @@ describe('ending a task', () => {
     const rig = taskRig()
     const row = await rig.tasks.pause(await open(rig), byAgent, 'waiting')
     rig.ledger = 'full'
-    expect(await codeOf(rig.tasks.resume(row, sketchCaller(), agent))).toContain('the ledger is full')
+    expect(await codeOf(rig.tasks.resume(row, { caller: sketchCaller(), agent: agent }))).toContain('the ledger is full')
     expect(rig.state.task(row.id)?.state).toBe('paused')
   })
 
@@ -221,6 +270,7 @@ describe('the expiry sweep', () => {
       clock: rig.clock,
       every: 3_600_000,
       expire: (row) => rig.tasks.expire(row),
+      expireGrant: (grant) => rig.delegation.expire(grant),
       failed: (error) => failures.push(error),
     })
     await watch.sweep()
@@ -243,7 +293,9 @@ describe('the expiry sweep', () => {
       if (row.id === 't_a') throw new Error('no')
       await rig.tasks.expire(row)
     }
-    const watch = watchExpiry({ state: rig.state, clock: rig.clock, every: 3_600_000, expire, failed: (_, task) => failures.push(task) })
+    const expireGrant = (grant: GrantRow): Promise<void> => rig.delegation.expire(grant)
+    const failed = (_: unknown, task: string): number => failures.push(task)
+    const watch = watchExpiry({ state: rig.state, clock: rig.clock, every: 3_600_000, expire, expireGrant, failed })
     await watch.sweep()
     watch.stop()
     expect(failures).toEqual(['t_a'])
