@@ -36,7 +36,21 @@ export const JwtConfig = z
 export type JwtConfig = z.infer<typeof JwtConfig>
 
 /** The embedded default: access tokens that need no other system. */
-export const jwt = defineProvider({ type: 'jwt', config: JwtConfig, open })
+export const jwt = defineProvider({
+  type: 'jwt',
+  config: JwtConfig,
+  open,
+  standing: ({ introspect }) =>
+    introspect === undefined
+      ? []
+      : [
+          {
+            at: ['introspect', 'secret'],
+            what: 'the secret by which the upstream authenticates to introspection; it opens nothing else',
+            instead: 'Leave introspection out where a life of at most a minute is short enough.',
+          },
+        ],
+})
 
 function open(config: JwtConfig, services: ProviderServices): CredentialProvider {
   const introspected = config.introspect !== undefined

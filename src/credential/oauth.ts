@@ -12,11 +12,21 @@ const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
 const jwtType = 'urn:ietf:params:oauth:token-type:jwt'
 const exchangeGrant = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
+const keyInstead = 'Authenticate by a key or an identity: `authenticate: private_key_jwt`, or `jwt-spiffe` where the issuer takes SVIDs.'
+
 /**
  * Tokens from an authorization server (RFC 6749 §4.4, RFC 8693), checked against what was asked and revoked there (RFC 7009).
  * `revocation: issuer` says that the issuer confirmed: an upstream that reads tokens without asking the issuer honours them until they expire.
  */
-export const oauth = defineProvider({ type: 'oauth', config: OauthConfig, open })
+export const oauth = defineProvider({
+  type: 'oauth',
+  config: OauthConfig,
+  open,
+  standing: ({ client }) =>
+    'secret' in client
+      ? [{ at: ['client', 'secret'], what: 'the client secret that Countersign authenticates to the issuer with', instead: keyInstead }]
+      : [],
+})
 
 function open(config: OauthConfig, services: ProviderServices): CredentialProvider {
   const issuer = new OauthIssuer(config, services)

@@ -21,6 +21,17 @@ export interface ProviderServices {
   readonly svid: (audience: string, signal: AbortSignal) => Promise<Secret>
   /** HTTP client for issuers; redirects are never followed. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>
+  /** The same client, which trusts the authorities of this PEM file besides the system's. Throws when the file cannot be read. */
+  readonly trusting: (file: string) => ProviderServices['fetch']
+}
+
+/** A secret of the configuration that outlives every task: where it stands, what it is, and what would replace it. */
+export interface StandingSecret {
+  /** Path below the settings it belongs to. */
+  readonly at: readonly string[]
+  readonly what: string
+  /** A sentence that says what to use in its place. */
+  readonly instead: string
 }
 
 /** One kind of provider: its `type` in the configuration, the schema of its settings, and how it is opened. */
@@ -29,6 +40,8 @@ export interface ProviderKind<Config extends z.ZodType> {
   readonly config: Config
   /** Throws an Error (no secret in its text) when the settings cannot work, so that a bad configuration never goes live. */
   open(config: z.infer<Config>, services: ProviderServices): CredentialProvider
+  /** The standing secrets that these settings lend or authenticate with. Absent: this kind has none, whatever its settings. */
+  standing?(config: z.infer<Config>): readonly StandingSecret[]
 }
 
 /** Declares a kind of provider. List it in `registry.ts`; schema, documentation and contract tests follow from that line. */

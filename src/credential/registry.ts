@@ -3,11 +3,12 @@ import { answering } from './approval.ts'
 import type { CredentialProvider } from './credential.ts'
 import { jwt } from './jwt.ts'
 import { oauth } from './oauth.ts'
-import type { ProviderKind, ProviderServices } from './provider.ts'
+import type { ProviderKind, ProviderServices, StandingSecret } from './provider.ts'
 import { fixed } from './static.ts'
+import { vault } from './vault.ts'
 
 /** Every kind of provider: one file and one line here. */
-export const kinds = [jwt, oauth, fixed] as const
+export const kinds = [jwt, oauth, fixed, vault] as const
 
 type Answered<Schema> = Schema extends z.ZodObject<infer Shape, infer Config> ? z.ZodObject<Shape & typeof answering, Config> : never
 type Schemas<Kinds extends readonly unknown[]> = {
@@ -21,6 +22,12 @@ export const ProviderConfig = z.discriminatedUnion(
 )
 
 export type ProviderConfig = z.infer<typeof ProviderConfig>
+
+/** The standing secrets of a provider's settings. */
+export function standingOf(config: ProviderConfig): readonly StandingSecret[] {
+  const kind = kinds.find(({ type }) => type === config.type) as ProviderKind<z.ZodType<ProviderConfig>> | undefined
+  return kind?.standing?.(config) ?? []
+}
 
 /** Opens a provider from its checked settings. Throws an Error that names it when the settings cannot work. */
 export function openProvider(name: string, config: ProviderConfig, services: ProviderServices): CredentialProvider {

@@ -23,7 +23,18 @@ export const StaticConfig = z
 export type StaticConfig = z.infer<typeof StaticConfig>
 
 /** What cannot be had just in time yet: a secret that stands, said so. Nothing can revoke it, its leases end by being dropped. */
-export const fixed = defineProvider({ type: 'static', config: StaticConfig, open })
+export const fixed = defineProvider({
+  type: 'static',
+  config: StaticConfig,
+  open,
+  standing: () => [
+    {
+      at: ['value'],
+      what: 'the credential itself, lent as it is to every task',
+      instead: 'Have one issued for each task: oauth, vault, jwt, or the provider of the platform it belongs to.',
+    },
+  ],
+})
 
 function open(config: StaticConfig, services: ProviderServices): CredentialProvider {
   if (textOf(services.secret(config.value)) === '') throw new Error('the static credential is empty')
