@@ -1,21 +1,24 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { CredentialProvider, Issued } from '../../../src/credential/credential.ts'
-import { kinds, ProviderConfig } from '../../../src/credential/registry.ts'
+import { kinds, ProviderConfig, standingOf } from '../../../src/credential/registry.ts'
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
 import { calm, key, provider, providerServices, wanted } from '../../support/provider-rig.ts'
+import { VaultStandIn, vaultSettings } from '../../support/vault-api.ts'
 
 const secrets = { client: clientSecret, standing: 'a-standing-secret', introspection: 'an-introspection-secret' }
 const services = providerServices(secrets, Date.now)
 let server: AuthorizationServer
+const vault = await VaultStandIn.start()
 
 beforeAll(async () => {
   server = await startAuthorizationServer({ keys: { keys: [...key.publicKeys().keys] } })
 })
 afterAll(() => server.close())
+afterAll(() => vault[Symbol.asyncDispose]())
 
 /** Working settings for every kind in the registry. A new kind needs a line here to pass. */
 const samples: Readonly<Record<string, () => readonly object[]>> = {
@@ -31,6 +34,7 @@ const samples: Readonly<Record<string, () => readonly object[]>> = {
       scope: ['refunds:read', 'refunds:write'],
     },
   ],
+  vault: () => Object.values(vaultSettings(vault.url)),
   static: () => [{ type: 'static', value: { env: 'standing' }, unsafe_standing: true }],
 }
 
@@ -44,6 +48,15 @@ async function each(type: string, check: (from: CredentialProvider, issued: Issu
     const from = provider(config, services)
     await check(from, await from.issue(whole(from), calm))
   }
+}
+
+/** Paths of the secret references in settings, a secret of kv among them; a token that the platform keeps fresh in a file does not stand. */
+function secretsIn(value: object, path: readonly string[] = []): string[] {
+  const reference = Object.keys(value).length === 1 && ('env' in value || 'file' in value)
+  if (reference) return [path.join('.')]
+  return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>
+    name === 'kv' ? [[...path, name].join('.')] : member !== null && typeof member === 'object' ? secretsIn(member, [...path, name]) : [],
+  )
 }
 
 describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type) => {
@@ -86,6 +99,11 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
 
   it('says discard of a standing secret, and of nothing else', () =>
     each(type, (from, issued) => expect(issued.revocation === 'discard').toBe(from.standing)))
+
+  it('names every secret of its settings that stands', () => {
+    for (const config of samples[type]?.() ?? [])
+      expect(standingOf(ProviderConfig.parse(config)).map(({ at }) => at.join('.'))).toEqual(secretsIn(config))
+  })
 
   it('honours a signal that has aborted', () =>
     each(type, async (from) => {
