@@ -10,6 +10,7 @@ import { layFoundation, type Foundation, type InForce, type Surroundings } from 
 import { Lapses, type LapsesOptions } from './lapses.ts'
 import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
+import { measured } from './measured.ts'
 import type { PolicyFeed } from './policy.ts'
 import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
 import { adminPort, healthPort } from './ports.ts'
@@ -18,7 +19,7 @@ import type { EntrySummary } from './record/entry.ts'
 import { codes } from './refusal.ts'
 import { tellStalled } from './stall.ts'
 import { watchExpiry } from './task/clock.ts'
-import { secondsLeft, upstreamIdentity, type Trust } from './trust.ts'
+import { upstreamIdentity, type Trust } from './trust.ts'
 import { wire, type Wiring } from './wire.ts'
 
 /** A running Countersign. */
@@ -94,18 +95,16 @@ class House implements Sidecar {
     this.inForce = this.#enforced(this.wiring)
     const of = (): ReturnType<LapsesOptions['of']> => ({ config: this.wiring.loaded.config, agents: this.wiring.agents.agents })
     this.#lapses = new Lapses({ clock, log, of, ended: () => this.#judgeAgain('lapse') })
-    this.metrics = makeMetrics({
+    const ready = (): boolean => this.notReady().length === 0
+    const running = {
       version,
+      foundation,
+      wiring: () => this.wiring,
+      lapses: () => this.#lapses.list(),
       inFlight: () => this.inFlight,
-      ready: () => this.notReady().length === 0,
-      ledgerSize: () => recorder.position().seq,
-      policy: () => foundation.policy.status(),
-      kills: () => foundation.state.kills.kills(),
-      watched: () => foundation.watchdog.watching,
-      approvals: () => this.#lapses.list().map(({ kind, name, until }) => ({ kind, name, seconds: (until - clock()) / 1000 })),
-      svid: () => secondsLeft(this.wiring.trust.own, clock()),
-      sources: () => this.wiring.trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
-    })
+      ready,
+    }
+    this.metrics = makeMetrics(measured(running))
     this.#feeds = new PolicyFeeds(foundation, () => upstreamIdentity(this.#arriving ?? this.wiring.trust, clock))
     foundation.policy.watch(
       policyEvents({

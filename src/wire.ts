@@ -4,7 +4,6 @@ import type { Oblige } from './approve/oblige.ts'
 import { makeSwap } from './approve/swap.ts'
 import { agentsOf, routesOf } from './config/catalogue.ts'
 import { registrationOrNull } from './config/registration.ts'
-import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import { sameLending } from './config/outdated.ts'
 import { countersign, type Stages } from './countersign.ts'
@@ -49,9 +48,9 @@ import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
 import { makeTask } from './task/task.ts'
 import type { ReadTransaction } from './task/transaction.ts'
-import { authorities, introspectOf, notifiersOf } from './services.ts'
+import { authorities, introspectOf, notifiersOf, providerServices } from './services.ts'
 import { countRefusal, dueOf, observed, subjectsOf, transactionsOf } from './tasking.ts'
-import { openTrust, ownToken, upstreamIdentity, type Trust } from './trust.ts'
+import { openTrust, upstreamIdentity, type Trust } from './trust.ts'
 import type { Standing } from './verdict.ts'
 
 /** The stages made from one configuration, and what else follows from it. Immutable: a reload makes another. */
@@ -286,19 +285,12 @@ function registryOf({ config }: Loaded, { state }: Foundation): AgentRegistry {
 }
 
 /** A provider that did not change stays the one it is, and so do its leases; a standing secret is read anew. */
-function providersOf({ config, folder }: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
-  const services = {
-    clock: on.clock,
-    secret: secretReader(folder, on.env),
-    signingKey: on.signingKey,
-    issuer: on.issuer,
-    svid: ownToken(on),
-    fetch,
-  }
+function providersOf(loaded: Loaded, on: Foundation, previous: Wiring | null): ReadonlyMap<string, CredentialProvider> {
+  const services = providerServices(loaded, on)
   const before = previous?.loaded.config.credential.providers ?? {}
   const open = ([name, settings]: [string, ProviderConfig]): [string, CredentialProvider] => {
     const kept = settings.type !== 'static' && sameLending(settings, before[name]) ? previous?.providers.get(name) : undefined
     return [name, kept ?? openProvider(name, settings, services)]
   }
-  return new Map(Object.entries(config.credential.providers).map(open))
+  return new Map(Object.entries(loaded.config.credential.providers).map(open))
 }

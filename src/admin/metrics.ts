@@ -45,6 +45,8 @@ export interface MetricsOptions {
   readonly watched: () => boolean
   /** Approvals that end, and seconds until they do; below 0 once they have. */
   readonly approvals: () => readonly { readonly kind: string; readonly name: string; readonly seconds: number }[]
+  /** Secrets of the configuration that outlive every task: the setting, and whether it is lent. */
+  readonly standing: () => readonly { readonly place: string; readonly lent: boolean }[]
   /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
   readonly svid: () => { readonly id: string; readonly seconds: number } | null
   /** Identity sources by type, and whether each can verify now. */
@@ -138,6 +140,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
     build,
     ...identityGauges(options, registers),
     approvalGauge(options, registers),
+    standingGauge(options, registers),
     live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
     live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
     live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (options.watched() ? 1 : 0)),
@@ -181,6 +184,19 @@ function approvalGauge({ approvals }: MetricsOptions, registers: Registry[]): Ga
     collect() {
       this.reset()
       for (const { kind, name, seconds } of approvals()) this.set({ kind, name }, seconds)
+    },
+  })
+}
+
+function standingGauge({ standing }: MetricsOptions, registers: Registry[]): Gauge {
+  return new Gauge({
+    name: 'countersign_standing_secrets',
+    help: 'Secrets of the configuration that outlive every task, by setting; use is `lent` when calls of agents carry it, else `own`.',
+    labelNames: ['place', 'use'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { place, lent } of standing()) this.set({ place, use: lent ? 'lent' : 'own' }, 1)
     },
   })
 }

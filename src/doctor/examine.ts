@@ -13,6 +13,7 @@ import { listenerChecks } from './listeners.ts'
 import type { Means } from './means.ts'
 import { openSources, type Opened } from './sources.ts'
 import { svidChecks } from './svids.ts'
+import { standingChecks } from './standing.ts'
 import { spanText } from './span.ts'
 import { tokenChecks } from './tokens.ts'
 import { askWorkloadApi, type Answers, type Place } from './workload-api.ts'
@@ -55,6 +56,7 @@ export async function examineConfiguration(loaded: Loaded, socket: string | null
       ...coverageChecks({ config, learned: hopeless.size > 0 ? null : learned, authorities: opened.authorities }),
       ...listenerChecks(loaded, fit, means.clock()),
       ...approvalChecks(config, means.clock()),
+      ...standingChecks(config),
       ...clocks.checks(),
     ]
   } finally {

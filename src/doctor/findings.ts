@@ -66,6 +66,8 @@ export const doctorCodes = {
   CS2604: 'there is no X.509-SVID for what needs one',
   CS2701: 'an approval has lapsed',
   CS2702: 'an approval lapses soon',
+  CS2801: 'a standing secret is lent to tasks',
+  CS2802: 'a standing secret proves Countersign to others',
 } as const
 
 export type DoctorCode = keyof typeof doctorCodes

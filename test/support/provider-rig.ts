@@ -18,6 +18,7 @@ export function providerServices(
     issuer: 'https://countersign.acme.example',
     signingKey: key,
     fetch,
+    trusting: () => fetch,
     svid: async (audience) => new Secret(`svid-for-${audience}`),
     secret: (ref) => {
       const value = secrets['env' in ref ? ref.env : ref.file]

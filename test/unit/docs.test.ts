@@ -171,6 +171,7 @@ test('the page on operating names every metric and no other', async () => {
     kills: () => [],
     watched: () => true,
     approvals: () => [],
+    standing: () => [],
     svid: () => null,
     sources: () => [],
   })

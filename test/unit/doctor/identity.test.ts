@@ -57,6 +57,7 @@ describe('an identity that works', () => {
       `${at}: a JWT-SVID of ${ownId} for ${ownId} verifies here, it lives …`,
       `identify.audience: ${ownId} is our own SPIFFE ID`,
       'task.agents: a source has the trust domain of every agent (1 trust domain)',
+      'standing secrets: there is none: every credential is issued for one task and ends with it',
     ])
   })
 
