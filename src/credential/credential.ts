@@ -124,6 +124,8 @@ export interface CredentialProvider {
    * Rejects when it cannot: the next call then gets a fresh one. Absent: there is no renewing.
    */
   renew?(handle: Secret, ttl: number, signal: AbortSignal): Promise<{ readonly expires: number }>
+  /** Ends what it holds at its issuer for itself, such as a login, once its leases are gone; it is not asked for more. Never rejects. Absent: it holds nothing. */
+  close?(): Promise<void>
 }
 
 /** Gets the lease a permit is entitled to; null for a route without a credential. */

@@ -150,12 +150,16 @@ class Lender implements CredentialStage {
   }
 
   async change(providers: ReadonlyMap<string, CredentialProvider>): Promise<void> {
+    const before = providersOf(this.#offerings)
     this.#offerings = offeringsOf(providers)
     const kept = new Set(providers.values())
     const stop = new Refusal('credential.unavailable', { detail: 'its provider was replaced', retry: 'later' })
-    for (const flight of this.#flights.values()) if (!kept.has(flight.provider)) flight.stop.abort(stop)
+    const flying = [...this.#flights.values()].filter(({ provider }) => !kept.has(provider))
+    for (const flight of flying) flight.stop.abort(stop)
     const gone = this.book.all().filter((held) => !kept.has(held.provider))
     await Promise.all(gone.map((held) => this.#end(held, 'provider-changed')))
+    await Promise.allSettled(flying.map(({ lease }) => lease))
+    await closed(before.filter((provider) => !kept.has(provider)))
   }
 
   async close(): Promise<void> {
@@ -166,6 +170,7 @@ class Lender implements CredentialStage {
     await soonEnough(lastAnswers, Promise.allSettled(under))
     await Promise.all(this.book.all().map((held) => this.#end(held, 'shutdown')))
     this.#ends.stop()
+    await closed(providersOf(this.#offerings))
   }
 
   sizes(): Sizes {
@@ -223,6 +228,15 @@ class Lender implements CredentialStage {
     if (this.#flights.get(slot) === flight) this.#flights.delete(slot)
     flight.stop.abort(new Refusal('credential.unavailable', { detail: 'no call waits for it any more' }))
   }
+}
+
+/** Ends what providers hold for themselves. */
+async function closed(providers: readonly CredentialProvider[]): Promise<void> {
+  await Promise.all(providers.map(async (provider) => provider.close?.()))
+}
+
+function providersOf(offerings: ReadonlyMap<string, Offering>): readonly CredentialProvider[] {
+  return [...offerings.values()].map(({ provider }) => provider)
 }
 
 function offeringsOf(providers: ReadonlyMap<string, CredentialProvider>): ReadonlyMap<string, Offering> {

@@ -11,9 +11,10 @@ import { kubernetes } from './kubernetes.ts'
 import { oauth } from './oauth.ts'
 import type { ProviderKind, ProviderServices, StandingSecret } from './provider.ts'
 import { fixed } from './static.ts'
+import { vault } from './vault.ts'
 
 /** Every kind of provider: one file and one line here. */
-export const kinds = [jwt, oauth, github, kubernetes, aws, gcp, azure, exec, fixed] as const
+export const kinds = [jwt, oauth, vault, github, kubernetes, aws, gcp, azure, exec, fixed] as const
 
 type Answered<Schema> = Schema extends z.ZodObject<infer Shape, infer Config> ? z.ZodObject<Shape & typeof answering, Config> : never
 type Schemas<Kinds extends readonly unknown[]> = {

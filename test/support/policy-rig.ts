@@ -169,3 +169,13 @@ export function allowedInput(): Record<string, unknown> {
     context: { now: 1000, mode: 'enforce', policy_revision: 'r', environment: 'test' },
   }
 }
+
+/** The default policy under another revision, which knows no kind of open work: every lease ends when it comes into force. */
+export const leaseEndingPolicy: Uint8Array = (() => {
+  const files = filesOf(defaultPolicyBytes)
+  const [manifest = ''] = Object.keys(files).filter((path) => path.endsWith('.manifest'))
+  const [wasm = ''] = Object.keys(files).filter((path) => path.endsWith('policy.wasm'))
+  const told = JSON.parse(Buffer.from(files[manifest] ?? '').toString())
+  const changed = patched(patched(Buffer.from(files[wasm] ?? ''), '\0stream\0', '\0xtream\0'), '\0lease\0', '\0xease\0')
+  return packBundle({ ...files, [manifest]: JSON.stringify({ ...told, revision: 'r-ends' }), [wasm]: changed })
+})()

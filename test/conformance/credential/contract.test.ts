@@ -6,13 +6,14 @@ import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
 import { clientSecret, startAuthorizationServer, type AuthorizationServer } from '../../support/authorization-server.ts'
 import { StsStandIn, roleArn } from '../../support/aws-sts.ts'
-import { application, EntraId, tenant, vault } from '../../support/entra-id.ts'
+import { application, EntraId, tenant, vault as keyVault } from '../../support/entra-id.ts'
 import { GoogleCloud, pool, serviceAccount } from '../../support/google-cloud.ts'
 import { app, appKey, GithubApp, installation } from '../../support/github-app.ts'
 import { refusalOf } from '../../support/identity-rig.ts'
 import { provenBy } from '../../support/proven.ts'
 import { calm, key, provider, providerServices, wanted } from '../../support/provider-rig.ts'
 import { account, namespace, ownToken, TokenApi } from '../../support/token-api.ts'
+import { VaultStandIn, vaultSettings } from '../../support/vault-api.ts'
 
 const secrets = {
   client: clientSecret,
@@ -29,6 +30,7 @@ const entra = new EntraId()
 const region = 'eu-central-1'
 let server: AuthorizationServer
 let sts: StsStandIn
+const vault = await VaultStandIn.start()
 
 beforeAll(async () => {
   sts = await StsStandIn.start({ issuer: services.issuer, keys: { keys: [...key.publicKeys().keys] } })
@@ -36,7 +38,12 @@ beforeAll(async () => {
   await Promise.all([github, kubernetes, google, entra].map((one) => one.server.listen()))
 })
 afterAll(async () => {
-  await Promise.all([server.close(), sts.close(), ...[github, kubernetes, google, entra].map((one) => one.server[Symbol.asyncDispose]())])
+  await Promise.all([
+    server.close(),
+    sts.close(),
+    vault[Symbol.asyncDispose](),
+    ...[github, kubernetes, google, entra].map((one) => one.server[Symbol.asyncDispose]()),
+  ])
 })
 
 const plugin = `
@@ -92,8 +99,9 @@ const samples: Readonly<Record<string, () => readonly object[]>> = {
       iam: google.server.url,
     },
   ],
-  azure: () => [{ type: 'azure', tenant, client: application, resource: vault, surplus_ttl: '90m', authority: entra.server.url }],
+  azure: () => [{ type: 'azure', tenant, client: application, resource: keyVault, surplus_ttl: '90m', authority: entra.server.url }],
   exec: () => [{ type: 'exec', command: process.execPath, args: ['-e', plugin], scope: ['a', 'b'], revokes: true }],
+  vault: () => Object.values(vaultSettings(vault.url)),
   static: () => [{ type: 'static', value: { env: 'standing' }, unsafe_standing: true }],
 }
 
@@ -115,12 +123,12 @@ async function each(type: string, check: (from: CredentialProvider, issued: Issu
   }
 }
 
-/** Paths of the secret references in settings; a token that the platform keeps fresh in a file does not stand. */
+/** Paths of the secret references in settings, a secret of kv among them; a token that the platform keeps fresh in a file does not stand. */
 function secretsIn(value: object, path: readonly string[] = []): string[] {
   const reference = Object.keys(value).length === 1 && ('env' in value || 'file' in value)
   if (reference) return [path.join('.')]
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>
-    member !== null && typeof member === 'object' ? secretsIn(member, [...path, name]) : [],
+    name === 'kv' ? [[...path, name].join('.')] : member !== null && typeof member === 'object' ? secretsIn(member, [...path, name]) : [],
   )
 }
 

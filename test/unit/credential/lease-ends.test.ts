@@ -269,9 +269,29 @@ describe('a change of providers', () => {
     expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
     expect((await rig.lease()).id).not.toBe(lease.id)
   })
+
+  it('ends what a provider that went holds for itself, after its leases, and nothing of those that stay', async () => {
+    const rig = new CredentialRig()
+    const ended: (readonly string[])[] = []
+    const holding = Object.assign(rig.issuer, { close: async () => void ended.push([...rig.issuer.revoked]) })
+    await rig.lease()
+    await rig.stage.change(new Map([['crm', holding]]))
+    expect(ended).toEqual([])
+    await rig.stage.change(new Map())
+    expect(ended).toEqual([['canary-handle-1']])
+  })
 })
 
 describe('closing', () => {
+  it('ends what providers hold for themselves, after their leases', async () => {
+    const rig = new CredentialRig()
+    const ended: (readonly string[])[] = []
+    Object.assign(rig.issuer, { close: async () => void ended.push([...rig.issuer.revoked]) })
+    await rig.lease()
+    await rig.stage.close()
+    expect(ended).toEqual([['canary-handle-1']])
+  })
+
   it('takes back every lease', async () => {
     const rig = new CredentialRig()
     await rig.lease()
