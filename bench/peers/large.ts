@@ -9,7 +9,10 @@ const large = Object.fromEntries(Object.entries(bodies()).map(([name, body]) => 
 const server = createServer((incoming, response) => {
   const [path = '', query] = (incoming.url ?? '').split('?')
   const body = large[path.slice(1)]
-  if (body === undefined) return void response.writeHead(404).end()
+  if (body === undefined) {
+    response.writeHead(404).end()
+    return
+  }
   response.writeHead(200, {
     'content-type': 'application/octet-stream',
     ...(query === undefined && { 'content-length': `${body.length}` }),
