@@ -97,7 +97,7 @@ const routeConfig = z.strictObject({
   unsafe_coded: z
     .boolean()
     .default(false)
-    .describe('Passes coded answers (gzip and such) of a credentialed route, unsearched for its credential.'),
+    .describe('Passes answers of a credentialed route in a coding that cannot be decoded here, unsearched for its credential.'),
   txn_token: z.boolean().default(false).describe('Sends the `Txn-Token` of a call on to the upstream; without it the token ends here.'),
   unsafe_observe: z.boolean().default(false).describe('Lets observe mode forward refused calls on a credentialed route.'),
 })

@@ -1,90 +1,101 @@
 /**
- * Finds many texts at once in bytes (after Wu and Manber, 1994): looks at two bytes where a match would end, and by what they are skips as far as
- * no match can begin. How far, says a table that fits the innermost cache.
+ * Finds many texts at once in bytes. Of what it goes through it reads one word of four bytes, skips as many words as still leave one in every
+ * text that it looks for, and reads the next: so it does not wait for what it found, and most of the bytes are never read.
  */
 
-/** Entries of the table: two bytes of ASCII have one each, others share. */
-const size = 1 << 14
+const wordBytes = 4
+/** The filter has an entry for so many upper bits of a hash: it says no to all but a few hundredths of the words that are in no text. */
+const shift = 32 - 14
+/** The same of another hash, asked where the first says yes. */
+const secondShift = 32 - 12
+/** The upper bits of a product with one of these depend on all of the word. */
+const multiplier = -1_640_531_535
+const secondMultiplier = -2_048_144_777
 
-/** Told of a match: which of the texts, and where it begins. */
+/** Shorter texts may lie between two words. */
+export const shortestAnchor = 2 * wordBytes - 1
+
+/** Told of a match: which of the texts, and where it begins. One match may be told twice. */
 export type Found = (which: number, at: number) => void
 
 export class Anchors {
-  /** Bytes of each text that are looked for; at least 2. */
+  /** Bytes of each text that are looked for. */
   readonly length: number
   readonly #texts: readonly Buffer[]
-  readonly #shift: Uint8Array
-  /** By the last two bytes: the texts that end so. */
-  readonly #ending = new Map<number, number[]>()
+  /** Words from one that is read to the next. */
+  readonly #step: number
+  /** By hash: 1 where a text holds such a word. */
+  readonly #filter = new Uint8Array(2 ** (32 - shift))
+  readonly #second = new Uint8Array(2 ** (32 - secondShift))
+  /** All words of all texts, sorted; and of each the text and the place in it. */
+  readonly #words: Int32Array
+  readonly #which: Uint16Array
+  readonly #place: Uint8Array
 
-  /** Of each text only as many bytes count as the shortest has; they must be ASCII or latin-1. */
+  /** Of each text only as many bytes count as the shortest has, which must be `shortestAnchor` at least. */
   constructor(texts: readonly Buffer[]) {
     this.#texts = texts
     this.length = Math.min(255, ...texts.map((text) => text.length))
-    this.#shift = new Uint8Array(size).fill(Math.max(1, this.length - 1))
-    for (const [which, text] of texts.entries()) this.#enter(which, text)
-  }
-
-  #enter(which: number, text: Buffer): void {
-    const { length } = this
-    for (let end = 1; end < length; end++) {
-      const slot = slotOf(text[end - 1] ?? 0, text[end] ?? 0)
-      this.#shift[slot] = Math.min(this.#shift[slot] ?? 0, length - 1 - end)
+    this.#step = Math.floor((this.length - wordBytes + 1) / wordBytes)
+    const all = texts.flatMap((text, which) =>
+      Array.from({ length: this.length - wordBytes + 1 }, (_, place) => ({ word: wordIn(text, place), which, place })),
+    )
+    all.sort((a, b) => a.word - b.word)
+    this.#words = Int32Array.from(all, ({ word }) => word)
+    this.#which = Uint16Array.from(all, ({ which }) => which)
+    this.#place = Uint8Array.from(all, ({ place }) => place)
+    for (const { word } of all) {
+      this.#filter[Math.imul(word, multiplier) >>> shift] = 1
+      this.#second[Math.imul(word, secondMultiplier) >>> secondShift] = 1
     }
-    const last = slotOf(text[length - 2] ?? 0, text[length - 1] ?? 0)
-    const others = this.#ending.get(last)
-    if (others === undefined) this.#ending.set(last, [which])
-    else others.push(which)
   }
 
   /** Tells of every match, in no order. */
   search(bytes: Uint8Array, found: Found): void {
-    const quarter = bytes.length >> 2
-    if (quarter < 4 * this.length) this.#from(bytes, this.length - 1, bytes.length, found)
-    else this.#quarters(bytes, quarter, found)
-  }
-
-  /** Looks where a match would end, from `at` up to `end`. */
-  #from(bytes: Uint8Array, at: number, end: number, found: Found): void {
-    const shift = this.#shift
-    while (at < end) {
-      const step = shift[(((bytes[at - 1] as number) << 7) ^ (bytes[at] as number)) & (size - 1)] as number
-      at += step === 0 ? this.#compare(bytes, at, found) : step
+    const first = -bytes.byteOffset & (wordBytes - 1)
+    if (bytes.length < first + wordBytes) return
+    const words = new Int32Array(bytes.buffer, bytes.byteOffset + first, (bytes.length - first) >> 2)
+    const filter = this.#filter
+    const second = this.#second
+    const step = this.#step
+    const end = words.length
+    for (let at = skip(words, 0, end, step, filter); at < end; at = skip(words, at + step, end, step, filter)) {
+      const word = words[at] as number
+      if (second[Math.imul(word, secondMultiplier) >>> secondShift] === 1) this.#compare(bytes, first + at * wordBytes, word, found)
     }
   }
 
-  /** Four searches side by side: each waits for memory, and none for another, so that this is twice as fast. */
-  #quarters(bytes: Uint8Array, quarter: number, found: Found): void {
-    const shift = this.#shift
-    const [half, third, end] = [2 * quarter, 3 * quarter, bytes.length]
-    let [a, b, c, d] = [this.length - 1, quarter, half, third]
-    while (a < quarter && b < half && c < third && d < end) {
-      const stepA = shift[(((bytes[a - 1] as number) << 7) ^ (bytes[a] as number)) & (size - 1)] as number
-      const stepB = shift[(((bytes[b - 1] as number) << 7) ^ (bytes[b] as number)) & (size - 1)] as number
-      const stepC = shift[(((bytes[c - 1] as number) << 7) ^ (bytes[c] as number)) & (size - 1)] as number
-      const stepD = shift[(((bytes[d - 1] as number) << 7) ^ (bytes[d] as number)) & (size - 1)] as number
-      a += stepA === 0 ? this.#compare(bytes, a, found) : stepA
-      b += stepB === 0 ? this.#compare(bytes, b, found) : stepB
-      c += stepC === 0 ? this.#compare(bytes, c, found) : stepC
-      d += stepD === 0 ? this.#compare(bytes, d, found) : stepD
+  /** Compares what stands there with every text that holds this word. */
+  #compare(bytes: Uint8Array, at: number, word: number, found: Found): void {
+    for (let index = this.#first(word); this.#words[index] === word; index++) {
+      const which = this.#which[index] ?? 0
+      const begin = at - (this.#place[index] ?? 0)
+      if (begin >= 0 && standsAt(this.#texts[which] as Buffer, this.length, bytes, begin)) found(which, begin)
     }
-    this.#from(bytes, a, quarter, found)
-    this.#from(bytes, b, half, found)
-    this.#from(bytes, c, third, found)
-    this.#from(bytes, d, end, found)
   }
 
-  /** Compares with what may end there; gives the step to the next place. */
-  #compare(bytes: Uint8Array, last: number, found: Found): number {
-    const at = last - this.length + 1
-    for (const which of this.#ending.get(slotOf(bytes[last - 1] ?? 0, bytes[last] ?? 0)) ?? [])
-      if (standsAt(this.#texts[which] as Buffer, this.length, bytes, at)) found(which, at)
-    return 1
+  /** The first of the sorted words that is no less. */
+  #first(word: number): number {
+    let [low, high] = [0, this.#words.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#words[middle] as number) < word) low = middle + 1
+      else high = middle
+    }
+    return low
   }
 }
 
-function slotOf(before: number, last: number): number {
-  return ((before << 7) ^ last) & (size - 1)
+/** The next word that the filter knows. By itself, and with its end at hand, this is three times as fast as inside of the loop that needs it. */
+function skip(words: Int32Array, from: number, end: number, step: number, filter: Uint8Array): number {
+  let at = from
+  while (at < end && filter[Math.imul(words[at] as number, multiplier) >>> shift] === 0) at += step
+  return at
+}
+
+/** As a word of an `Int32Array` reads it on this machine. */
+function wordIn(text: Buffer, place: number): number {
+  return new Int32Array(Uint8Array.prototype.slice.call(text, place, place + wordBytes).buffer)[0] ?? 0
 }
 
 function standsAt(text: Buffer, length: number, bytes: Uint8Array, at: number): boolean {

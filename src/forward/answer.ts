@@ -1,4 +1,5 @@
 /** What the head of an answer says of its body, and what is left of that head once the body was changed. */
+import { codingsIn } from './codings.ts'
 import { holds, type Echoes } from './echoes.ts'
 import type { Fields } from './respond.ts'
 
@@ -27,7 +28,7 @@ export function readAnswerHead(method: string, status: number, fields: Fields): 
     kind: bodiless ? 'none' : essence === 'text/event-stream' ? 'stream' : json ? 'json' : 'other',
     text: !bodiless && (charset === null || !/^(utf-?(16|32|7)|ucs)/.test(charset)) && isText(essence),
     length,
-    coded: isCoded(fields['content-encoding']),
+    coded: codingsIn(fields['content-encoding']).length > 0,
     partial: status === 206 || fields['content-range'] !== undefined,
   }
 }
@@ -83,8 +84,4 @@ function isJson(essence: string): boolean {
 
 function isText(essence: string): boolean {
   return isJson(essence) || essence.startsWith('text/') || /^application\/(xml|javascript|x-ndjson|json-seq|yaml|[^/]+\+xml)$/.test(essence)
-}
-
-function isCoded(coding: Fields[string]): boolean {
-  return coding !== undefined && String(coding).trim() !== '' && String(coding).trim().toLowerCase() !== 'identity'
 }

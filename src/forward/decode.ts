@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress, constants } from 'node:zlib'
 import type { Dispatcher } from 'undici'
 import { Refusal } from '../refusal.ts'
+import { codingsIn } from './codings.ts'
 import { changedFields, readAnswerHead } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 import type { Finds } from './finds.ts'
@@ -37,16 +38,9 @@ function decoderOf(coding: string, first: number | null): Duplex {
   return (decoders[coding] as (raw: boolean) => Duplex)(raw)
 }
 
-/** The codings of an answer in the order they were applied; null where one of them cannot be undone here. Empty: it is not coded. */
-export function codingsOf(fields: Fields): readonly string[] | null {
-  const field = fields['content-encoding']
-  if (field === undefined) return []
-  const codings = String(field)
-    .toLowerCase()
-    .split(',')
-    .map((coding) => coding.trim())
-    .filter((coding) => coding !== '' && coding !== 'identity')
-  return codings.length <= mostCodings && codings.every((coding) => Object.hasOwn(decoders, coding)) ? codings : null
+/** Whether all of them can be undone here. */
+function canDecode(codings: readonly string[]): boolean {
+  return codings.length <= mostCodings && codings.every((coding) => Object.hasOwn(decoders, coding))
 }
 
 /** What takes an answer: an exchange, or what judges it before. */
@@ -90,10 +84,10 @@ export class Decode implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(controller: Controller, status: number, fields: Fields, phrase = ''): void {
-    const codings = status < 200 ? [] : codingsOf(fields)
+    const codings = status < 200 ? [] : codingsIn(fields['content-encoding'])
     const { kind, partial } = readAnswerHead(this.#method, status, fields)
     const bodiless = kind === 'none'
-    if (codings === null || codings.length === 0 || (partial && !bodiless))
+    if (codings.length === 0 || !canDecode(codings) || (partial && !bodiless))
       return this.#taker.onResponseStart(controller, status, fields, phrase)
     const length = announcedLength(fields, status)
     const changed = { ...changedFields(fields, length === 0 ? 0 : null), 'content-encoding': undefined }

@@ -1,7 +1,7 @@
 /** What a lent secret looks like when it comes back, made once for all calls of a lease; and where in bytes it stands. */
 import type { Lease } from '../credential/credential.ts'
 import type { Secret } from '../secret.ts'
-import { Anchors } from './anchors.ts'
+import { Anchors, shortestAnchor } from './anchors.ts'
 import { escapeAt, escapeBefore, longestEscape } from './escapes.ts'
 import { placed, unfolded } from './unfold.ts'
 import { anchorsOf, leastOf, shortest, spellingsOf, type Anchor, type Form, type Spelled } from './spelling.ts'
@@ -77,25 +77,17 @@ function prepare(secrets: readonly string[], user: string | undefined): Echoes {
 }
 
 /** Beyond this longer anchors make the search no faster. */
-const longest = 64
+const longest = 67
 /** Windows of one form: more of them are longer, and are more to look for. */
-const mostWindows = 3
+const mostWindows = 5
 
-/** The longest anchors that all forms can have. */
+/** The longest anchors that all forms can have, of those lengths that make a difference. */
 function chosen(spelled: readonly Spelled[]): readonly Anchor[] {
-  const ofLength = (length: number): readonly Anchor[] | null => {
+  for (let length = longest; length > shortestAnchor; length -= 4) {
     const all = spelled.map((each) => anchorsOf(each, length, mostWindows))
-    return all.every((each) => each !== null) ? all.flat() : null
+    if (all.every((each) => each !== null)) return all.flat()
   }
-  let best = ofLength(2) ?? []
-  let [fits, tooLong] = [2, longest + 1]
-  while (tooLong - fits > 1) {
-    const length = (fits + tooLong) >> 1
-    const anchors = ofLength(length)
-    if (anchors === null) tooLong = length
-    else [best, fits] = [anchors, length]
-  }
-  return best
+  return spelled.flatMap((each) => anchorsOf(each, shortestAnchor, Infinity) ?? [])
 }
 
 /** The search compares no more bytes than the shortest anchor has: the last unit may be cut. */

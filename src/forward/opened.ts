@@ -35,10 +35,12 @@ function openIn(bytes: Buffer, { forms }: Echoes, open: (from: number) => void):
     // an escape that is not whole yet may be the first of a run
     if (end < bytes.length) open(end)
     if (end === 0) continue
+    const last = bytes[end - 1] ?? 0
     const escape = escapeBefore(bytes, end)
+    const plain = escape <= 0 && escapeBefore(bytes, end - 1) <= 0
     for (const form of forms) {
-      openRuns(bytes, end, form, bytes[end - 1] ?? 0, open)
-      if (escape > 0) openRuns(bytes, end, form, escape & 255, open)
+      openRuns(bytes, end, form, last, plain, open)
+      if (escape > 0 && (escape & 255) !== last) openRuns(bytes, end, form, escape & 255, false, open)
     }
   }
 }
@@ -65,11 +67,17 @@ function endsOf(bytes: Uint8Array): readonly number[] {
   return ends
 }
 
-/** Tells where each run begins that ends with this character and can still grow long enough. */
-function openRuns(bytes: Uint8Array, end: number, form: Form, char: number, open: (from: number) => void): void {
+/** Tells where each run begins that ends with this character and can still grow long enough. `plain`: the last two bytes end no escape. */
+function openRuns(bytes: Uint8Array, end: number, form: Form, char: number, plain: boolean, open: (from: number) => void): void {
   const { units, least, unitsOf } = form
+  const before = end > 1 ? (bytes[end - 2] ?? 0) : 0
   for (const unit of unitsOf[char] ?? []) {
     if (unit + 1 === units.length) continue
+    // mostly it is this character alone
+    if (plain && (unit === 0 || units[unit - 1]?.[before] === 0)) {
+      if (unit + least <= units.length) open(end - 1)
+      continue
+    }
     const begun = reachBack(bytes, end, form, unit + 1)
     if (begun.unit <= unit && begun.unit + least <= units.length) open(begun.at)
   }

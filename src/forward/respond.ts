@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import { Refusal } from '../refusal.ts'
 import type { Call } from '../listen/call.ts'
+import { codingsIn } from './codings.ts'
 import { holds, namesSecret, noEchoes, type Echoes } from './echoes.ts'
 import type { Finds } from './finds.ts'
 import { namedByConnection } from './headers.ts'
@@ -78,7 +79,7 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
   const bodiless = call.method === 'HEAD' || status === 204 || status === 304
   const length = announcedLength(fields, status)
   // what could be decoded was; the rest cannot be searched for the secret
-  if (!bodiless && upstream.searched && isCoded(fields['content-encoding'])) throw refused('a coding that cannot be searched')
+  if (!bodiless && upstream.searched && codingsIn(fields['content-encoding']).length > 0) throw refused('a coding that cannot be searched')
   const list: string[] = []
   const connection = fields['connection']
   const named = connection === undefined ? null : namedByConnection(['connection', String(connection)])
@@ -100,10 +101,6 @@ export function answerHead(status: number, fields: Fields, phrase: string, upstr
   const type = fields['content-type']
   const events = typeof type === 'string' && type.startsWith('text/event-stream')
   return { status, phrase: ownPhrase(status, phrase, upstream), list, length: bodiless ? 0 : length, trailers, events }
-}
-
-function isCoded(coding: Fields[string]): boolean {
-  return coding !== undefined && String(coding).trim() !== '' && String(coding).trim().toLowerCase() !== 'identity'
 }
 
 /** Whether no field, as it would be told, holds a secret; looked at in one go, since nearly none does. */

@@ -7,7 +7,7 @@ const star = 0x2a
 /** Up to this size what was held and what comes are put together; beyond it copying costs more than a second piece. */
 const oneCopy = 8 * 1024
 /** Bytes behind what is held that are looked at first. */
-const borderBytes = 256
+const borderBytes = 64
 
 /** The end of what came, as far as it may yet turn out to be a secret. */
 interface Tail {

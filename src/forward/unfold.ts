@@ -47,10 +47,7 @@ export function placed(index: number, { from, breaks }: Unfolded): number {
 
 /** Gives the breaks one after the other, each from where the one before ended; -1 at the end. Neither kind is looked for twice. */
 function breaksOf(bytes: Buffer): (from: number) => number {
-  // bytes without any line end are the usual case, and quickly told
-  const ends = ['\n', '\r'].map((end) => bytes.includes(end, 0, 'latin1'))
-  const kinds = ['=\n', '=\r\n'].filter((_, index) => ends[0] && ends[index])
-  const places = kinds.map((kind) => ({ kind, at: bytes.indexOf(kind, 0, 'latin1') }))
+  const places = kindsIn(bytes).map((kind) => ({ kind, at: bytes.indexOf(kind, 0, 'latin1') }))
   return (from) => {
     let nearest = -1
     for (const place of places) {
@@ -59,4 +56,10 @@ function breaksOf(bytes: Buffer): (from: number) => number {
     }
     return nearest
   }
+}
+
+/** The kinds of break that there may be: bytes without any line end are a usual case, and quickly told. */
+function kindsIn(bytes: Buffer): readonly string[] {
+  if (bytes.indexOf(0x0a) === -1) return []
+  return bytes.indexOf(0x0d) === -1 ? ['=\n'] : ['=\n', '=\r\n']
 }
