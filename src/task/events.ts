@@ -23,7 +23,7 @@ export interface Actor {
 }
 
 /** Who acts, and how they came in where that was said. */
-export interface Named {
+export interface ActedBy {
   readonly name: string
   readonly method?: string | undefined
 }

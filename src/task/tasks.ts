@@ -8,7 +8,7 @@ import type { PausedBy, Seal, State, TaskRow } from '../state/state.ts'
 import type { Agent } from './agents.ts'
 import { endHanging, hangingOn, pauseHanging, resumeHanging } from './cascade.ts'
 import { linksOf } from './chain.ts'
-import type { Actor, Named, TaskEvent } from './events.ts'
+import type { Actor, ActedBy, TaskEvent } from './events.ts'
 import type { GoingOn, Resuming } from './going-on.ts'
 import { narrow, readLine, type AskedTask } from './intent.ts'
 import { isProven, openedEvent, openerOf, rootOf, taskRow, type Opening } from './opening.ts'
@@ -251,7 +251,7 @@ export class Tasks {
     if (row.state !== 'paused' || row.expires <= this.#options.clock()) throw new Refusal('task.ended')
   }
 
-  async #goOn(row: TaskRow, by: Named, { cause, session }: Held, approval: ApprovalRow | null): Promise<TaskRow> {
+  async #goOn(row: TaskRow, by: ActedBy, { cause, session }: Held, approval: ApprovalRow | null): Promise<TaskRow> {
     const { state, event } = this.#options
     const change = { session, ...this.#now() }
     const detail = { cause, ...change, method: by.method, ...answeredBy(approval) }
@@ -264,7 +264,7 @@ export class Tasks {
 
   async #lift(
     row: TaskRow,
-    by: Named,
+    by: ActedBy,
     liftable: readonly PausedBy[],
     change: Partial<Pick<TaskRow, 'session' | 'revision' | 'judged'>>,
     approval: ApprovalRow | null,
@@ -278,7 +278,7 @@ export class Tasks {
     return resumed
   }
 
-  async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', actor: Named, cause: string): Promise<TaskRow> {
+  async #end(row: TaskRow, to: 'completed' | 'revoked' | 'expired', actor: ActedBy, cause: string): Promise<TaskRow> {
     const { state, event, ended, clock } = this.#options
     const by = actor.name
     const hanging = hangingOn(this.#options, row)
