@@ -212,13 +212,14 @@ describe('what comes with a secret', () => {
   })
 
   it.each([
-    ['a part with a line end', { parts: { session_token: new Secret('a\r\nx-evil: 1') } }],
+    ['a part with a line end', { user: 'AKIA1', parts: { session_token: new Secret('a\r\nx-evil: 1') } }],
     ['a name with a line end', { user: 'a\r\nx-evil: 1' }],
     ['a name with a colon', { user: 'root:' }],
     ['an empty name', { user: '' }],
   ])('is refused and taken back when it holds %s', async (_what, answer) => {
     const rig = new CredentialRig()
     rig.issuer.answer = answer
+    if ('parts' in answer) rig.issuer.placement = { in: 'sigv4', service: 's3', region: 'eu-central-1' }
     expect((await refusalOf(() => rig.lease()))?.code).toBe('credential.unavailable')
     expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
   })

@@ -224,7 +224,7 @@ describe('in the state', () => {
     try {
       const before = openDatabase({ path, synced: false, wait: 0 })
       before.exec(
-        'DROP TABLE rates; DROP TABLE registrations; DROP TABLE grants; DROP TABLE approvals; DROP TABLE kills; DROP TABLE signals; DROP INDEX tasks_by_parent; PRAGMA user_version = 1',
+        'DROP TABLE counted; DROP TABLE rates; DROP TABLE registrations; DROP TABLE grants; DROP TABLE approvals; DROP TABLE kills; DROP TABLE signals; DROP INDEX tasks_by_parent; PRAGMA user_version = 1',
       )
       before.close()
       const state = openSqlite({ path, clock: () => noon })
