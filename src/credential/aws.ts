@@ -5,7 +5,7 @@ import { askIssuer, type Answer } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { ownIdentity } from './own-identity.ts'
 import { judged } from './judge.ts'
-import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 import { readSts } from './sts-xml.ts'
 
@@ -132,8 +132,7 @@ function refused({ status, text }: Answer): Refusal {
 
 function issued(wanted: Wanted, answer: Answer, asked: AskedSession, now: number): Issued {
   const session: Session | null = assumed(answer.text)
-  if (session === null)
-    throw new Refusal('credential.unavailable', { detail: 'the answer of STS is not one that can be read', cause: new Unanswered() })
+  if (session === null) throw unanswered('the answer of STS is not one that can be read')
   const came = { scopes: wanted.scopes, audience: null, expires: session.expires, revocable: false }
   return {
     secret: session.secret,

@@ -8,7 +8,7 @@ import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { judged } from './judge.ts'
 import { OwnIdentityConfig, ownIdentity } from './own-identity.ts'
 import { Apply, placementOf } from './placement.ts'
-import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
 
 const Guid = z.guid()
 const Resource = z.string().regex(/^[a-z][a-z0-9+.-]*:\/\/[\x21-\x7e]{1,512}$/, 'must be a resource such as https://vault.azure.net')
@@ -81,12 +81,7 @@ async function issue(config: AzureConfig, services: ProviderServices, wanted: Wa
   const now = services.clock()
   const { json } = await askIssuer(services, { what: 'token request', url, body, timeout: config.timeout }, signal)
   const came = Came.safeParse(json).data
-  if (came === undefined)
-    throw new Refusal('credential.unavailable', {
-      detail: 'the answer of Entra ID cannot be read',
-      retry: 'later',
-      cause: new Unanswered(),
-    })
+  if (came === undefined) throw unanswered('the answer of Entra ID cannot be read')
   const claims = claimsOf(came.access_token)
   const expires = Math.max(now + came.expires_in * 1000, (claims?.exp ?? 0) * 1000)
   const facts = {

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Decision } from '../decide/decide.ts'
+import { digestOfText } from './digest.ts'
 
 /**
  * What a permit rests on, as far as it may change while a lease lives, as `sha256:…`: the policy revision, what has been read by the task and
@@ -9,6 +9,5 @@ export function contextOf({ revision, question, facts }: Pick<Decision, 'revisio
   const { agent } = question.task
   const read = [...facts.task.sensitivity].toSorted()
   const known = Object.keys(facts.caller.sensitivity).toSorted()
-  const text = JSON.stringify([revision, read, known, agent])
-  return `sha256:${createHash('sha256').update(text).digest('hex')}`
+  return digestOfText(JSON.stringify([revision, read, known, agent]))
 }

@@ -6,7 +6,7 @@ import { durationBetween } from '../units.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { harmless, judged } from './judge.ts'
 import { Apply, placementOf } from './placement.ts'
-import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes, Scopes, ScopeToken } from './scopes.ts'
 
 const Name = z.string().regex(/^[\x21-\x7e]{1,512}$/, 'must be printable ASCII without spaces')
@@ -66,8 +66,8 @@ function open(config: ExecConfig, services: ProviderServices): CredentialProvide
 async function issue(config: ExecConfig, { clock }: ProviderServices, wanted: Wanted, signal: AbortSignal): Promise<Issued> {
   signal.throwIfAborted()
   const answer = Answer.safeParse(documentOf(await run(config, requestOf(wanted), signal))).data?.status
-  // what it says cannot be read; what it did, nobody knows
-  if (answer === undefined) throw unknown('what the plug-in wrote is no Credential of countersign/v1')
+  // what it did, nobody knows
+  if (answer === undefined) throw unanswered('what the plug-in wrote is no Credential of countersign/v1')
   const { secret, user, parts, scopes, audience, handle } = answer
   const revocable = config.revokes && handle !== undefined
   const expires = Date.parse(answer.expires)
@@ -125,13 +125,13 @@ function run({ command, args, env, timeout }: ExecConfig, document: object, sign
       reject(why)
     }
     const abort = (): void => stop(signal.reason)
-    const late = setTimeout(() => stop(unknown('the plug-in did not answer in time')), timeout)
+    const late = setTimeout(() => stop(unanswered('the plug-in did not answer in time')), timeout)
     signal.addEventListener('abort', abort, { once: true })
     const parts: Buffer[] = []
     let size = 0
     child.stdout.on('data', (part: Buffer) => {
       size += part.length
-      if (size > answerLimit) stop(unknown('the plug-in wrote too much'))
+      if (size > answerLimit) stop(unanswered('the plug-in wrote too much'))
       else parts.push(part)
     })
     // one that ends without reading says so by its exit
@@ -143,7 +143,7 @@ function run({ command, args, env, timeout }: ExecConfig, document: object, sign
       clearTimeout(late)
       signal.removeEventListener('abort', abort)
       if (code === 0) resolve(Buffer.concat(parts).toString('utf8'))
-      else reject(unknown(`the plug-in ended with ${code === null ? 'a signal' : `exit code ${code}`}`))
+      else reject(unanswered(`the plug-in ended with ${code === null ? 'a signal' : `exit code ${code}`}`))
     })
     child.stdin.end(JSON.stringify(document))
   })
@@ -164,11 +164,6 @@ function documentOf(text: string): unknown {
   } catch {
     return null
   }
-}
-
-/** It ran, and may have got a credential that nobody will ever hear of. */
-function unknown(detail: string): Refusal {
-  return new Refusal('credential.unavailable', { detail, retry: 'later', cause: new Unanswered() })
 }
 
 /** It never ran. */

@@ -8,7 +8,7 @@ import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { judged } from './judge.ts'
 import { OwnIdentityConfig, ownIdentity } from './own-identity.ts'
 import { Apply, placementOf } from './placement.ts'
-import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes, ScopeToken } from './scopes.ts'
 
 const Endpoint = z.url().refine(isSafeEndpoint, 'must be https, or http on loopback')
@@ -151,7 +151,7 @@ async function impersonate(
   const headers = { authorization: `Bearer ${federated}`, 'content-type': 'application/json' }
   const { json } = await askIssuer(services, { what: 'impersonation', url, headers, body, timeout }, signal)
   const read = Impersonated.safeParse(json).data
-  if (read === undefined) throw unreadable('impersonation')
+  if (read === undefined) throw unanswered('impersonation: the answer cannot be read')
   return { secret: read.accessToken, expires: Date.parse(read.expireTime) }
 }
 
@@ -197,9 +197,9 @@ async function exchanged(
   const now = services.clock()
   const { json } = await askIssuer(services, { what, url: `${sts}/v1/token`, body, timeout }, signal)
   const read = Exchanged.safeParse(json).data
-  if (read === undefined) throw unreadable(what)
+  if (read === undefined) throw unanswered(`${what}: the answer cannot be read`)
   const told = read.expires_in === undefined ? null : now + read.expires_in * 1000
-  if (told === null && until === null) throw unreadable(what)
+  if (told === null && until === null) throw unanswered(`${what}: the answer cannot be read`)
   return { secret: read.access_token, expires: told === null ? (until ?? now) : Math.max(told, until ?? told) }
 }
 
@@ -210,7 +210,3 @@ const Exchanged = z.object({
   token_type: z.string().regex(/^bearer$/i),
   expires_in: z.int().min(1).optional(),
 })
-
-function unreadable(what: string): Refusal {
-  return new Refusal('credential.unavailable', { detail: `${what}: the answer cannot be read`, retry: 'later', cause: new Unanswered() })
-}

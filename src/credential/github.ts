@@ -8,7 +8,7 @@ import { askIssuer, isSafeEndpoint } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { judged } from './judge.ts'
 import { Apply, placementOf } from './placement.ts'
-import { defineProvider, textOf, type ProviderServices } from './provider.ts'
+import { defineProvider, textOf, unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 import { SecretRef } from './secret-ref.ts'
 
@@ -109,7 +109,7 @@ async function issue(config: GithubConfig, services: ProviderServices, wanted: W
   const came = Came.safeParse(json)
   // a token that cannot be read can be taken back by nobody
   const token = json !== null && typeof json === 'object' && 'token' in json && typeof json.token === 'string' ? json.token : null
-  if (token === null) throw new Refusal('credential.unavailable', { detail: 'the answer of GitHub holds no token' })
+  if (token === null) throw unanswered('the answer of GitHub holds no token')
   const expires = came.success ? Date.parse(came.data.expires_at) : Number.NaN
   const scopes = came.success ? scopesOf(config, came.data) : null
   const surplus = config.surplus

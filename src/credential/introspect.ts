@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { decodeJwt } from 'jose'
 import type { Secret } from '../secret.ts'
+import { digestOfText } from './digest.ts'
 import type { LeaseBook } from './leases.ts'
 import { textOf } from './provider.ts'
 import type { ProviderConfig } from './registry.ts'
@@ -70,7 +71,7 @@ export function makeIntrospection(options: IntrospectionOptions): Introspection 
   const failures = bucket(perFailure, options.clock)
   const doors = options.clients.map((client) => ({ ...door(client), allow: bucket(perClient, options.clock) }))
   return ({ authorization, body }) => {
-    const presented = digestOf((authorization ?? '').replace(/^basic +/i, 'Basic '))
+    const presented = keyOf((authorization ?? '').replace(/^basic +/i, 'Basic '))
     // every door is tried, so that the time taken does not tell which id exists
     const open = doors.filter(({ keys }) => keys.map((key) => timingSafeEqual(key, presented)).includes(true))[0]
     if (open === undefined) return failures() ? unauthorized : tooMany
@@ -81,11 +82,7 @@ export function makeIntrospection(options: IntrospectionOptions): Introspection 
 }
 
 function factsOf(token: string, audience: string, { book, clock, ticks }: IntrospectionOptions): object {
-  const held = book.find(
-    `sha256:${createHash('sha256').update(token).digest('hex')}`,
-    clock(),
-    (ticks ?? performance.now.bind(performance))(),
-  )
+  const held = book.find(digestOfText(token), clock(), (ticks ?? performance.now.bind(performance))())
   if (held === null || held.provider.type !== 'jwt' || held.row.audience !== audience) return { active: false }
   // byte for byte a token minted here and live in the book: its claims are ours
   return { active: true, token_type: 'Bearer', ...decodeJwt(token) }
@@ -94,12 +91,12 @@ function factsOf(token: string, audience: string, { book, clock, ticks }: Intros
 /** The `Authorization` values that this client may send: RFC 6749 §2.3.1 form-encodes id and secret, which many clients leave out. */
 function door({ id, audience, secret }: IntrospectionClient) {
   const text = textOf(secret)
-  const basic = (pair: string) => digestOf(`Basic ${Buffer.from(pair, 'utf8').toString('base64')}`)
+  const basic = (pair: string) => keyOf(`Basic ${Buffer.from(pair, 'utf8').toString('base64')}`)
   const form = (part: string) => new URLSearchParams([['', part]]).toString().slice(1)
   return { audience, keys: [basic(`${id}:${text}`), basic(`${form(id)}:${form(text)}`)] }
 }
 
-function digestOf(text: string): Buffer {
+function keyOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 

@@ -9,8 +9,8 @@ import { issuedEvent, type TellLease } from './lease-event.ts'
 import { revokerOf, type LeaseEnds, type Log } from './lease-ends.ts'
 import type { Held, LeaseBook } from './leases.ts'
 import type { Narrowed, Offering } from './narrow.ts'
-import { fits } from './placement.ts'
-import { Unanswered } from './provider.ts'
+import { unanswered, Unanswered } from './provider.ts'
+import { unusable } from './usable.ts'
 
 /** What one lease is asked for, by whom, for what. */
 export interface Ask {
@@ -42,12 +42,20 @@ export interface IssuingOptions {
   readonly log: Log
 }
 
+/** When a request to an issuer ends. */
+export interface Until {
+  /** Nothing of it may be used any more: aborts with a Refusal. */
+  readonly stop: AbortSignal
+  /** Its issuer is not waited for any longer. Aborts no sooner than `stop`. */
+  readonly late: AbortSignal
+}
+
 /**
  * Gets one credential. The row is written as `issuing` before the issuer is asked, so no credential exists that the state does not
  * know of; what came is checked, written and told to the ledger before any call can use it.
  * Rejects with `credential.unavailable`, `credential.too-wide`, `task.ended` or `record.failed`; whatever came by then is taken back.
  */
-export async function issue(ask: Ask, options: IssuingOptions, signal: AbortSignal): Promise<Lease> {
+export async function issue(ask: Ask, options: IssuingOptions, until: Until): Promise<Lease> {
   const { state, clock, ticks } = options
   await alive(ask.task.id, state)
   const start = { now: clock(), tick: ticks() }
@@ -55,11 +63,11 @@ export async function issue(ask: Ask, options: IssuingOptions, signal: AbortSign
   if (ttl <= 0) throw new Refusal('task.ended', { reasons: ['the task has expired'] })
   const row = rowOf(ask, options.newId('l'), start.now, ttl)
   await written(() => state.putLease(row))
-  const came = await asked(ask, row, ttl, options, signal)
+  const came = await asked(ask, row, ttl, options, until)
   const held = heldOf(ask, came, start, ttl, options.seal)
   options.book.keep(held)
   try {
-    await accept(ask, held, came.issued, options, signal)
+    await accept(ask, held, came.issued, options, until.stop)
   } catch (error) {
     await options.ends.end(held, error instanceof Refusal ? error.code : 'internal')
     throw error
@@ -68,15 +76,16 @@ export async function issue(ask: Ask, options: IssuingOptions, signal: AbortSign
 }
 
 /** Lets the credential into use, or throws why not. */
-async function accept(ask: Ask, held: Held, issued: Issued, options: IssuingOptions, signal: AbortSignal): Promise<void> {
+async function accept(ask: Ask, held: Held, issued: Issued, options: IssuingOptions, stop: AbortSignal): Promise<void> {
   const { book, state, event } = options
   await written(() => state.changeLease(held.row.id, ['issuing'], held.row))
   await event(issuedEvent(held.row, held.lease, ask.call, book.served(held.slot)?.lease.id ?? null))
   if (issued.excess !== null) throw new Refusal('credential.too-wide', { detail: issued.excess })
-  if (!applies(held.lease)) throw new Refusal('credential.unavailable', { detail: 'what came cannot be put on a request' })
+  const fault = unusable(held.lease)
+  if (fault !== null) throw new Refusal('credential.unavailable', { detail: fault })
   if (held.lease.expires <= options.clock()) throw new Refusal('credential.unavailable', { detail: 'what came had expired' })
   await alive(ask.task.id, state)
-  if (signal.aborted) throw signal.reason
+  if (stop.aborted) throw stop.reason
   // from the last look at the task to here there was one tick; a task that ends later finds the lease in the book
   if (!book.serve(held)) throw new Refusal('task.ended')
 }
@@ -94,17 +103,19 @@ interface Came {
   readonly prepared: Secret | null
 }
 
-async function asked(ask: Ask, first: LeaseRow, ttl: number, options: IssuingOptions, signal: AbortSignal): Promise<Came> {
+async function asked(ask: Ask, first: LeaseRow, ttl: number, options: IssuingOptions, { stop, late }: Until): Promise<Came> {
   const { provider } = ask.offering
   let prepared: Secret | null = null
   let row = first
   let asking = false
   try {
     const wanted = wantedOf(ask, row, ttl, options.subjectToken)
-    prepared = (await provider.prepare?.(wanted, signal)) ?? null
+    prepared = (await provider.prepare?.(wanted, stop)) ?? null
     if (prepared !== null) row = await preparedRow(row, prepared, options)
-    if (signal.aborted) throw signal.reason
+    if (stop.aborted) throw stop.reason
     asking = true
+    // what only its answer can take back is waited for, though nobody will use it
+    const signal = provider.revoke !== undefined && prepared === null ? late : stop
     return { row, prepared, issued: timed(await provider.issue(wanted, signal, prepared), row) }
   } catch (error) {
     const refusal = error instanceof Refusal ? error : unexpected(error)
@@ -179,7 +190,7 @@ function opened(task: TaskRow, subjectToken: IssuingOptions['subjectToken']): Se
 /** Only the name is kept: the text of an unknown error may hold anything. */
 function unexpected(error: unknown): Refusal {
   const name = error instanceof Error ? error.name : typeof error
-  return new Refusal('credential.unavailable', { detail: `the provider failed: ${name}`, retry: 'later', cause: new Unanswered() })
+  return unanswered(`the provider failed: ${name}`)
 }
 
 function heldOf(ask: Ask, came: Came, start: Start, ttl: number, seal: Seal | null): Held {
@@ -223,18 +234,6 @@ export function timesOf({ now, tick }: Start, expires: number, last: boolean): P
   const margin = last ? 0 : Math.min(5000, (expires - now) / 5)
   return { renew: expires - margin, renewTick: tick + (expires - margin - now), endTick: tick + (expires - now) }
 }
-
-/** True when all of it can be put on a request: what goes into a header could otherwise end its line. */
-function applies({ placement, secret, user, parts = {} }: Lease): boolean {
-  const named = (placement.in === 'basic' && placement.user === null) || placement.in === 'sigv4'
-  if (user === undefined ? named : !/^[\x20-\x39\x3b-\x7e]{1,512}$/.test(user)) return false
-  if (placement.in === 'tls') return true
-  // the session of SigV4 is sent beside it; no other part is
-  const sent = placement.in === 'sigv4' ? Object.values(parts) : []
-  return fits(secret.reveal(), placement) && sent.every((part) => fits(part.reveal(), header))
-}
-
-const header = { in: 'header', name: '', prefix: '' } as const
 
 /** What the handle of a lease is sealed for. */
 export function handlePurpose(lease: string): string {

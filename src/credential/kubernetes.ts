@@ -9,7 +9,7 @@ import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { judged } from './judge.ts'
 import { OwnIdentityConfig, ownIdentity } from './own-identity.ts'
 import { Apply, placementOf } from './placement.ts'
-import { defineProvider, Unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, Unanswered, type ProviderServices } from './provider.ts'
 
 const Label = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'must be a DNS label')
 const Subdomain = z
@@ -86,16 +86,16 @@ async function issue(config: KubernetesConfig, server: ApiServer, wanted: Wanted
   const name = secretName(wanted.lease)
   const made = await server.ask({ what: 'binding Secret', method: 'POST', path: 'secrets', document: binding(name, wanted) }, signal)
   const uid = Made.safeParse(made).data?.metadata.uid
-  if (uid === undefined) throw unreadable('the answer to the binding Secret cannot be read')
+  if (uid === undefined) throw unanswered('the answer to the binding Secret cannot be read')
   const seconds = Math.max(floor / 1000, Math.ceil(wanted.ttl / 1000))
   const document = requestFor(wanted.audience, seconds, { name, uid })
   const request = { what: 'TokenRequest', method: 'POST', path: `serviceaccounts/${account}/token`, document }
   // whatever it says, a Secret is there by now, which only what was prepared takes away
   const came = await server.ask(request, signal).catch((error: unknown) => {
-    throw error instanceof Refusal && !(error.cause instanceof Unanswered) ? unreadable(error.detail ?? 'TokenRequest') : error
+    throw error instanceof Refusal && !(error.cause instanceof Unanswered) ? unanswered(error.detail ?? 'TokenRequest') : error
   })
   const answer = Answered.safeParse(came).data?.status
-  if (answer === undefined) throw unreadable('the answer to the TokenRequest holds no token')
+  if (answer === undefined) throw unanswered('the answer to the TokenRequest holds no token')
   const claims = claimsOf(answer.token)
   const expires = endOf(claims, Date.parse(answer.expirationTimestamp))
   const facts = { scopes: [], audience: claims?.aud ?? null, expires, revocable: true }
@@ -203,8 +203,4 @@ function claimsOf(token: string): JWTPayload | null {
   } catch {
     return null
   }
-}
-
-function unreadable(detail: string): Refusal {
-  return new Refusal('credential.unavailable', { detail, retry: 'later', cause: new Unanswered() })
 }

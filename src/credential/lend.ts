@@ -66,17 +66,19 @@ export interface Sizes {
   readonly overdue: number
 }
 
-/** Longest wait for an issuer, and for one that was told to stop. */
+/** Longest wait for an issuer; at a shutdown; and for the rows of those that did not answer by then. */
 const issueTime = 15_000
 const lastAnswers = 3000
+const lastWrites = 1000
 
 interface Flight {
   readonly task: string
   readonly provider: CredentialProvider
   readonly lease: Promise<Lease>
-  /** Aborts with a Refusal: when the task ended, the issuer is late, or no call waits any more. */
+  /** Aborts with a Refusal when nothing of it may be used any more: its task ended, its provider went, the issuer is late. */
   readonly stop: AbortController
-  waiting: number
+  /** Aborts when the issuer is not waited for any longer, not even to take back what it gives. */
+  readonly late: AbortController
 }
 
 /** Makes the credential stage: the one function that every provider sits behind. */
@@ -91,8 +93,9 @@ class Lender implements CredentialStage {
   readonly #ends: LeaseEnds
   readonly #renewals: Renewals
   readonly #ticks: () => number
-  /** Slot → the one request to an issuer under way for it. Written by `#fly` and `#land`. */
+  /** Slot → the one request to an issuer under way for it; and all of them, those too that were stopped and replaced. Written by `#fly`. */
   readonly #flights = new Map<string, Flight>()
+  readonly #flying = new Set<Flight>()
   #offerings: ReadonlyMap<string, Offering>
   #timer: NodeJS.Timeout | null = null
 
@@ -165,9 +168,11 @@ class Lender implements CredentialStage {
   async close(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer)
     this.#timer = null
-    for (const flight of this.#flights.values()) flight.stop.abort(new Refusal('listen.draining'))
-    const under = [this.#renewals.close(), ...[...this.#flights.values()].map(({ lease }) => lease)]
-    await soonEnough(lastAnswers, Promise.allSettled(under))
+    for (const flight of this.#flying) flight.stop.abort(new Refusal('listen.draining'))
+    const under = Promise.allSettled([this.#renewals.close(), ...[...this.#flying].map(({ lease }) => lease)])
+    await soonEnough(lastAnswers, under)
+    for (const flight of this.#flying) flight.late.abort(new Refusal('listen.draining'))
+    await soonEnough(lastWrites, under)
     await Promise.all(this.book.all().map((held) => this.#end(held, 'shutdown')))
     this.#ends.stop()
     await closed(providersOf(this.#offerings))
@@ -188,45 +193,43 @@ class Lender implements CredentialStage {
     return this.#ends.end(held, cause, why)
   }
 
-  /** Waits for the one request per slot, as long as this call lives; the last call to leave stops it. */
+  /**
+   * Waits for the one request per slot, as long as this call lives. When the last call leaves, it goes on: what comes is the task's, for its next
+   * call, and an agent that hangs up again and again leaves one credential and not many.
+   */
   async #wait(ask: Ask, signal: AbortSignal): Promise<Lease> {
     const known = this.#flights.get(ask.slot)
     // one that was stopped gives nothing any more, though calls that have not heard of it still wait for it
     const flight = known === undefined || known.stop.signal.aborted ? this.#fly(ask) : known
-    flight.waiting++
-    try {
-      const lease = await unlessAborted(flight.lease, signal, flight.stop.signal)
-      // between the issuer's answer and this tick it may have been taken back
-      if (!this.book.has(lease.id)) throw flight.stop.signal.aborted ? flight.stop.signal.reason : new Refusal('task.ended')
-      return lease
-    } finally {
-      if (--flight.waiting === 0) this.#land(ask.slot, flight)
-    }
+    const lease = await unlessAborted(flight.lease, signal, flight.stop.signal)
+    // between the issuer's answer and this tick it may have been taken back
+    if (!this.book.has(lease.id)) throw flight.stop.signal.aborted ? flight.stop.signal.reason : new Refusal('task.ended')
+    return lease
   }
 
   #fly(ask: Ask): Flight {
-    const stop = new AbortController()
-    const late = new Refusal('credential.unavailable', { detail: 'the issuer did not answer in time', retry: 'later' })
-    const timer = setTimeout(() => stop.abort(late), issueTime).unref()
-    const lease = issue(ask, this.#issuing, stop.signal)
-    const flight: Flight = { task: ask.task.id, provider: ask.offering.provider, lease, stop, waiting: 0 }
+    const [stop, late] = [new AbortController(), new AbortController()]
+    const why = new Refusal('credential.unavailable', { detail: 'the issuer did not answer in time', retry: 'later' })
+    const timer = setTimeout(() => {
+      stop.abort(why)
+      late.abort(why)
+    }, issueTime).unref()
+    const lease = issue(ask, this.#issuing, { stop: stop.signal, late: late.signal })
+    const flight: Flight = { task: ask.task.id, provider: ask.offering.provider, lease, stop, late }
     this.#flights.set(ask.slot, flight)
+    this.#flying.add(flight)
+    const landed = (): void => {
+      clearTimeout(timer)
+      this.#flying.delete(flight)
+      if (this.#flights.get(ask.slot) === flight) this.#flights.delete(ask.slot)
+    }
     // every waiting call hears of a failure; this only ends the flight
-    void lease.then(
-      ({ id }) => {
-        clearTimeout(timer)
-        const row = this.book.get(id)?.row
-        if (row !== undefined) this.#options.issued?.(row)
-      },
-      () => clearTimeout(timer),
-    )
+    void lease.then(({ id }) => {
+      landed()
+      const row = this.book.get(id)?.row
+      if (row !== undefined) this.#options.issued?.(row)
+    }, landed)
     return flight
-  }
-
-  /** Lets go of a flight: the next call starts another. What an issuer still answers after the stop is taken back by `issue`. */
-  #land(slot: string, flight: Flight): void {
-    if (this.#flights.get(slot) === flight) this.#flights.delete(slot)
-    flight.stop.abort(new Refusal('credential.unavailable', { detail: 'no call waits for it any more' }))
   }
 }
 

@@ -6,7 +6,7 @@ import { OauthConfig } from './oauth-config.ts'
 import { OauthIssuer, type TokenAnswer } from './oauth-issuer.ts'
 import { claimsOf, judge, type Asked, type Verdict } from './oauth-judge.ts'
 import { placementOf } from './placement.ts'
-import { defineProvider, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
@@ -113,8 +113,7 @@ async function identityAssertion(
   form.set('subject_token', subjectOf(wanted).reveal())
   form.set('subject_token_type', config.subject_token_type)
   const { answer } = await provider.token(exchangeGrant, form, signal)
-  if (answer.issued_token_type !== idJagType)
-    throw new Refusal('credential.unavailable', { detail: 'what the identity provider gave is no ID-JAG' })
+  if (answer.issued_token_type !== idJagType) throw unanswered('what the identity provider gave is no ID-JAG')
   return answer.access_token
 }
 

@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import { Refusal } from '../refusal.ts'
 import type { Secret } from '../secret.ts'
 import type { CredentialProvider } from './credential.ts'
 import type { SigningKey } from './keys.ts'
@@ -55,6 +56,11 @@ export class Unanswered extends Error {
     super('the issuer was asked and its answer was not seen')
     this.name = 'Unanswered'
   }
+}
+
+/** The refusal of such a request. `detail`: what is wrong with what came, without any of its text. */
+export function unanswered(detail: string): Refusal {
+  return new Refusal('credential.unavailable', { detail, retry: 'later', cause: new Unanswered() })
 }
 
 /** Reads a secret as text to use at once; surrounding line ends of a file are not part of it. */

@@ -6,7 +6,7 @@ import { timesOf, written, type Ask, type Start } from './issuing.ts'
 import type { Log } from './lease-ends.ts'
 import { renewalFailedEvent, renewedEvent, type TellLease } from './lease-event.ts'
 import type { Held, LeaseBook } from './leases.ts'
-import { Unanswered } from './provider.ts'
+import { unanswered, Unanswered } from './provider.ts'
 
 export interface RenewalsOptions {
   readonly book: LeaseBook
@@ -79,8 +79,7 @@ export class Renewals {
     if (provider.renew === undefined || handle === null) throw new Refusal('credential.unavailable')
     const renew = provider.renew.bind(provider, handle, ttl)
     const { expires } = await attempt(renewalTime, renew, stop)
-    if (!Number.isSafeInteger(expires))
-      throw new Refusal('credential.unavailable', { detail: 'the issuer does not say until when', cause: new Unanswered() })
+    if (!Number.isSafeInteger(expires)) throw unanswered('the issuer does not say until when')
     return expires
   }
 

@@ -23,6 +23,8 @@ export class IssuerServer implements AsyncDisposable {
   readonly seen: IssuerRequest[] = []
   /** What the next requests meet; when empty the handler answers as it would. */
   readonly next: (Misbehaviour | null)[] = []
+  /** What was asked is done, and the answer goes when this resolves; null: at once. */
+  hold: (request: IssuerRequest) => Promise<void> | null = () => null
   url = ''
   readonly #handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>
   readonly #server = createServer((incoming, response) => {
@@ -40,7 +42,9 @@ export class IssuerServer implements AsyncDisposable {
         response.writeHead(500).end('out of order')
         return
       }
-      void Promise.resolve(this.#handle(request)).then(({ status, json, text }) => {
+      void Promise.resolve(this.#handle(request)).then(async ({ status, json, text }) => {
+        await this.hold(request)
+        if (response.destroyed) return
         const body = text ?? (json === undefined ? '' : JSON.stringify(json))
         response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) })
         if (fault === 'half') response.write(body.slice(0, body.length / 2), () => response.destroy())

@@ -121,6 +121,11 @@ describe('a request that fails', () => {
     expect((await refusalOf(() => issue()))?.cause).toBeInstanceOf(Unanswered)
   })
 
+  it('says so too when the answer holds no token that could be read: there may be one', async () => {
+    github.change = () => ({ message: 'odd' })
+    expect((await refusalOf(() => issue()))?.cause).toBeInstanceOf(Unanswered)
+  })
+
   it('ends in time when GitHub says nothing', async () => {
     github.server.next.push('silent')
     const refusal = await refusalOf(() => issue(opened({ timeout: '50ms' })))

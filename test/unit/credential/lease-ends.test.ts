@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { makeSeal } from '../../../src/state/seal.ts'
+import { Unanswered } from '../../../src/credential/provider.ts'
+import { Refusal } from '../../../src/refusal.ts'
 import { CredentialRig, FakeIssuer, permitFor } from '../../support/credential-rig.ts'
 import { refusalOf, settled } from '../../support/identity-rig.ts'
 import { sketchRow } from '../../support/question.ts'
@@ -90,6 +92,8 @@ describe('the end of a task', () => {
     await settled()
     await rig.stage.revokeTask(task, 'revoked')
     expect((await call)?.code).toBe('task.ended')
+    // an issuer that was cut off gives a credential that nobody can name any more
+    expect(rig.issuer.asked[0]?.signal.aborted).toBe(false)
     rig.issuer.asked[0]?.give()
     await settled()
     expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
@@ -299,5 +303,32 @@ describe('closing', () => {
     await rig.stage.close()
     expect(rig.rows().map(({ state }) => state)).toEqual(['revoked', 'revoked'])
     expect(rig.stage.sizes()).toEqual({ out: 0, ending: 0, overdue: 0 })
+  })
+
+  it('waits for what an issuer is about to give and takes it back, though the call and its task have gone', async () => {
+    const rig = new CredentialRig()
+    rig.issuer.auto = false
+    rig.open()
+    const call = refusalOf(() => rig.stage.credential(permitFor()))
+    await settled()
+    await rig.stage.revokeTask(task, 'completed')
+    await call
+    const closed = rig.stage.close()
+    rig.issuer.asked[0]?.give()
+    await closed
+    expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
+  })
+
+  it('gives an issuer up that says nothing, and then its row says that nobody knows', async () => {
+    const rig = new CredentialRig()
+    rig.issuer.auto = false
+    rig.open()
+    const call = refusalOf(() => rig.stage.credential(permitFor()))
+    await settled()
+    const asked = rig.issuer.asked[0]
+    asked?.signal.addEventListener('abort', () => asked.fail(new Refusal('credential.unavailable', { cause: new Unanswered() })))
+    await rig.stage.close()
+    expect((await call)?.code).toBe('listen.draining')
+    expect(rig.rows()).toMatchObject([{ state: 'orphaned', revocation: 'expiry' }])
   })
 })

@@ -157,21 +157,24 @@ describe('a permit', () => {
     expect(await refusalOf(() => rig.stage.credential(permitFor({ signal: AbortSignal.abort(reason) })))).toBe(reason)
   })
 
-  it('whose call ends while the issuer is asked lets go at once, and stops the issuer when no other call waits', async () => {
+  it('whose call ends while the issuer is asked lets go at once, and what comes is there for the next call of its task', async () => {
     const rig = new CredentialRig()
     rig.issuer.auto = false
     rig.open()
-    const [one, two] = [new AbortController(), new AbortController()]
-    const first = refusalOf(() => rig.stage.credential(permitFor({ signal: one.signal })))
-    const second = refusalOf(() => rig.stage.credential(permitFor({ signal: two.signal })))
-    await settled()
     const reason = new Refusal('listen.draining')
-    one.abort(reason)
-    expect(await first).toBe(reason)
-    expect(rig.issuer.asked[0]?.signal.aborted).toBe(false)
-    two.abort(reason)
-    expect(await second).toBe(reason)
-    expect(rig.issuer.asked[0]?.signal.aborted).toBe(true)
+    for (let hangsUp = 0; hangsUp < 3; hangsUp++) {
+      const call = new AbortController()
+      const refusal = refusalOf(() => rig.stage.credential(permitFor({ signal: call.signal })))
+      await settled()
+      call.abort(reason)
+      expect(await refusal).toBe(reason)
+    }
+    expect(rig.issuer.asked.map(({ signal }) => signal.aborted)).toEqual([false])
+    rig.issuer.asked[0]?.give()
+    await settled()
+    expect(rig.stage.credential(permitFor())).toMatchObject({ id: rig.rows()[0]?.id })
+    await rig.stage.revokeTask(rig.rows()[0]?.task ?? '', 'completed')
+    expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
   })
 })
 

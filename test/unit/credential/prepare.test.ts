@@ -6,6 +6,7 @@ import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
 import { Secret } from '../../../src/secret.ts'
+import type { Issued, Placement } from '../../../src/credential/credential.ts'
 import { Unanswered } from '../../../src/credential/provider.ts'
 import { makeSeal } from '../../../src/state/seal.ts'
 import { CredentialRig } from '../../support/credential-rig.ts'
@@ -203,23 +204,32 @@ describe('what comes with a secret', () => {
 
   it('is found by each secret in it, for whoever presents one presents it alone', async () => {
     const rig = new CredentialRig()
-    rig.issuer.answer = { secret: new Secret('abc'), parts: { session_token: new Secret('canary-session') } }
+    rig.issuer.answer = { secret: new Secret('abcdefgh'), parts: { session_token: new Secret('canary-session') } }
     const lease = await rig.lease()
-    const abc = 'sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-    expect(rig.stage.book.find(abc, rig.clock.now(), rig.clock.now())?.lease).toBe(lease)
+    const presented = 'sha256:9c56cc51b374c3ba189210d5b6d4bf57790d351c96c47c02190ecf1e430635ab'
+    expect(rig.stage.book.find(presented, rig.clock.now(), rig.clock.now())?.lease).toBe(lease)
     await rig.stage.takeBack(lease.id, 'policy', {})
-    expect(rig.stage.book.find(abc, rig.clock.now(), rig.clock.now())).toBeNull()
+    expect(rig.stage.book.find(presented, rig.clock.now(), rig.clock.now())).toBeNull()
   })
 
-  it.each([
-    ['a part with a line end', { user: 'AKIA1', parts: { session_token: new Secret('a\r\nx-evil: 1') } }],
+  const signed: Placement = { in: 'sigv4', service: 's3', region: 'eu-central-1' }
+  const swapped: Placement = { in: 'placeholder', text: 'a-key-that-agents-know' }
+  const session = (text: string): Partial<Issued> => ({ user: 'ASIA0', parts: { session_token: new Secret(text) } })
+
+  it.each<[string, Partial<Issued>, Placement?]>([
+    ['a part with a line end', session('a\r\nx-evil: 1'), signed],
+    ['a part that is longer than any header', session('a'.repeat(16_385)), signed],
     ['a name with a line end', { user: 'a\r\nx-evil: 1' }],
     ['a name with a colon', { user: 'root:' }],
     ['an empty name', { user: '' }],
-  ])('is refused and taken back when it holds %s', async (_what, answer) => {
+    ['a secret that is longer than any header', { secret: new Secret('a'.repeat(16_385)) }],
+    ['a secret that is too short to be found in answers', { secret: new Secret('hunter2') }],
+    ['a secret that is the placeholder', { secret: new Secret('a-key-that-agents-know') }, swapped],
+    ['a secret with a NUL', { secret: new Secret('a-secret\0with-more') }, { in: 'query', name: 'key' }],
+  ])('is refused and taken back when it holds %s', async (_what, answer, placement) => {
     const rig = new CredentialRig()
     rig.issuer.answer = answer
-    if ('parts' in answer) rig.issuer.placement = { in: 'sigv4', service: 's3', region: 'eu-central-1' }
+    if (placement !== undefined) rig.issuer.placement = placement
     expect((await refusalOf(() => rig.lease()))?.code).toBe('credential.unavailable')
     expect(rig.issuer.revoked).toEqual(['canary-handle-1'])
   })
