@@ -12,6 +12,7 @@ const table = {
   'logs.read': ['viewer', 'GET', 'logs'],
   'approvals.list': ['viewer', 'GET', 'approvals'],
   'approvals.read': ['viewer', 'GET', 'approvals/*'],
+  'approvals.grant': ['approver', 'POST', 'approvals'],
   'approvals.approve': ['approver', 'POST', 'approvals/*/approve'],
   'approvals.decline': ['approver', 'POST', 'approvals/*/decline'],
   'approvals.withdraw': ['approver', 'POST', 'approvals/*/withdraw'],

@@ -44,7 +44,6 @@ describe('roles at the admin port', () => {
       ['PATCH', '/v1/tasks'],
       ['DELETE', '/v1/kills/k_1'],
       ['POST', '/v1/logs'],
-      ['POST', '/v1/approvals'],
       ['GET', '/v2/tasks'],
       ['GET', '/x/tasks'],
     ] as const) {

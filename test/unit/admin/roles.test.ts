@@ -48,6 +48,7 @@ describe('what a role allows', () => {
     const readable = acts.filter(({ method }) => method === 'GET').map(({ act }) => act as string)
     expect(own('viewer')).toEqual(readable)
     expect(own('approver').filter((act) => !readable.includes(act))).toEqual([
+      'approvals.grant',
       'approvals.approve',
       'approvals.decline',
       'approvals.withdraw',
