@@ -197,6 +197,22 @@ describe('an issuer that fails', () => {
     expect((await refusalOf(() => opened.revoke?.(handle ?? new Secret(''), calm)))?.code).toBe('credential.unavailable')
   })
 
+  it('to revoke, in an answer of 200, is told as well: to say that a token is not active it may have other reasons', async () => {
+    const doubt = () => Response.json({ error: 'invalid_token', error_description: 'canary-token' })
+    const { opened, issue } = scripted({}, { '/revoke': doubt, '/introspect': () => Response.json({ active: false }) })
+    const { handle } = await issue()
+    const refusal = await refusalOf(() => opened.revoke?.(handle ?? new Secret(''), calm))
+    expect(refusal).toMatchObject({ detail: 'revocation: the issuer answered 200 invalid_token', retry: 'later' })
+    expect(inspect(refusal, { depth: 12, showHidden: true })).not.toContain('canary')
+  })
+
+  it.each(['', '<html>', '{}', '"error"', 'null', '[]'])('says nothing in the body %j of a confirmed revocation', async (body) => {
+    const { opened, issue, sent } = scripted({}, { '/revoke': () => new Response(body) })
+    const { handle } = await issue()
+    await opened.revoke?.(handle ?? new Secret(''), calm)
+    expect(sent.at(-1)?.url).toBe(`${issuer}/revoke`)
+  })
+
   it('while the request is stopped leaves it open whether a token exists', async () => {
     const stop = new AbortController()
     const fetch = (_url: string, { signal }: RequestInit): Promise<Response> =>
