@@ -19,6 +19,8 @@ export interface SvidClientOptions {
   readonly defaults?: readonly string[]
   /** True: it gets no token without a proof (RFC 9449). */
   readonly bound?: boolean
+  /** True: as Keycloak makes a client unless told otherwise, its tokens carry whatever roles their subject has. */
+  readonly roles?: boolean
 }
 
 export interface RealmOptions {
@@ -180,16 +182,16 @@ function confidential(clientId: string): Json {
   return { clientId, enabled: true, publicClient: false, secret: password, standardFlowEnabled: false }
 }
 
-function svidClient({ id, spiffeId, defaults = [], bound = false }: SvidClientOptions, scopes: readonly string[]): Json {
+function svidClient({ id, spiffeId, defaults = [], bound = false, roles = false }: SvidClientOptions, scopes: readonly string[]): Json {
   return {
     clientId: id,
     enabled: true,
     publicClient: false,
     serviceAccountsEnabled: true,
     standardFlowEnabled: false,
-    fullScopeAllowed: false,
+    fullScopeAllowed: roles,
     clientAuthenticatorType: 'federated-jwt',
-    defaultClientScopes: defaults,
+    defaultClientScopes: roles ? [...defaults, 'roles'] : defaults,
     optionalClientScopes: scopes,
     attributes: {
       'jwt.credential.issuer': 'workloads',

@@ -59,6 +59,8 @@ describe('an answer as asked', () => {
     ['is a JWT for a resource asked for', jwt({ aud: ['https://r.acme.example'] }), { resource: ['https://r.acme.example'] }],
     ['lives longer and can be revoked', { expires_in: 3600 }, {}],
     ['lives longer, and the configuration allows that much', { expires_in: 120 }, { ...unrevocable, surplus_ttl: '60s' }],
+    ['carries roles that are configured as harmless', jwt({ roles: ['default'] }), { surplus_roles: ['default'] }],
+    ['carries roles, and the upstream is to see them', jwt({ roles: ['admin'] }), { surplus_roles: 'any' }],
     ['is opaque, and the configuration takes that risk', {}, { ...unrevocable, audience: 'x', unsafe_opaque: true }],
   ])('is no wider when it %s', async (_what, token, config) => {
     expect((await scripted(token, {}, config).issue()).excess).toBeNull()
@@ -71,6 +73,7 @@ describe('an answer that is wider than asked', () => {
     ['has another scope inside its JWT', jwt({ scope: 'a b admin' }), {}, 'scope'],
     ['has another scope inside its JWT, as a list', jwt({ scp: ['a', 'admin'] }), {}, 'scope'],
     ['has a scope of no known form', jwt({ scope: { a: true } }), {}, 'scope'],
+    ['carries roles', jwt({ realm_access: { roles: ['canary-role'] } }), {}, 'roles'],
     ['is no bearer token (N_A, RFC 8693 §2.2.1)', { token_type: 'N_A' }, {}, 'token_type'],
     ['wants a proof (RFC 9449)', { token_type: 'DPoP' }, {}, 'token_type'],
     ['has no type', { token_type: undefined }, {}, 'token_type'],
