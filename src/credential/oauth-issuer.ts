@@ -1,6 +1,6 @@
 import * as oauth from 'oauth4webapi'
 import { Refusal } from '../refusal.ts'
-import { bounded, codeOf, isSafeEndpoint, unsent } from './ask-issuer.ts'
+import { bounded, codeOf, documentOf, errorCode, failed, isSafeEndpoint, unsent } from './ask-issuer.ts'
 import type { KeyPair } from './dpop-key.ts'
 import { assertion } from './oauth-assertion.ts'
 import type { OauthConfig } from './oauth-config.ts'
@@ -105,16 +105,23 @@ export class OauthIssuer {
     }
   }
 
-  /** Revokes tokens (RFC 7009); resolves when the issuer confirmed each, also of tokens it no longer knows (§2.2). */
+  /**
+   * Revokes tokens (RFC 7009); resolves when the issuer confirmed each, also of tokens it no longer knows (§2.2). An answer of 200 with an error in
+   * it confirms nothing, although clients may ignore the body: Keycloak 26.4.0 gives it for exchanged tokens and lets them live. Introspection
+   * cannot settle it: "not active" is also what an issuer says to whom a token is not meant for (RFC 7662 §2.2).
+   */
   async revoke(tokens: readonly string[], signal: AbortSignal): Promise<void> {
     try {
       const server = await this.#metadata(signal)
       for (const token of tokens) {
         const response = await oauth.revocationRequest(server, this.#client, this.#clientAuth(server, signal), token, this.#options(signal))
         await oauth.processRevocationResponse(response)
+        const json = documentOf(await response.text())
+        if (json !== null && typeof json === 'object' && 'error' in json)
+          throw failed('revocation', response.status, errorCode(json), false)
       }
     } catch (error) {
-      throw unavailable('revocation', error)
+      throw error instanceof Refusal ? error : unavailable('revocation', error)
     }
   }
 

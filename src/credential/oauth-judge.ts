@@ -7,6 +7,8 @@ export interface Asked {
   readonly scopes: readonly string[]
   /** Scopes that may come unasked. */
   readonly surplus: readonly string[]
+  /** Roles that may come, for none are ever asked for. */
+  readonly roles: readonly string[] | 'any'
   /** Audiences and resources. */
   readonly targets: readonly string[]
   /** `issued_token_type` that must come back; null when the grant has none. */
@@ -47,6 +49,7 @@ export function judge(asked: Asked, answer: TokenAnswer, claims: Claims): Verdic
       : null) ??
     (claims === 'unreadable' ? 'the issuer does not tell what it may do' : null) ??
     audienceExcess(asked, claims === null ? null : known) ??
+    rolesExcess(asked, known) ??
     bindingExcess(asked, known) ??
     (end === null ? 'its expiry is not told' : null)
   return { scopes: scopes ?? [], expires: end ?? asked.end, excess }
@@ -94,6 +97,39 @@ function audienceExcess(asked: Asked, claims: Readonly<Record<string, unknown>> 
   return audiences.length > 0 && audiences.every((one) => typeof one === 'string' && asked.targets.includes(one))
     ? null
     : 'its audience is not the one asked for'
+}
+
+/** Roles are authority that the scope does not tell of: an issuer that adds them undoes what the scope narrowed. */
+function rolesExcess({ roles }: Asked, claims: Readonly<Record<string, unknown>>): string | null {
+  if (roles === 'any') return null
+  const carried = rolesIn(claims)
+  return carried !== null && carried.every((role) => roles.includes(role)) ? null : 'it carries roles that nobody asked for'
+}
+
+/** RFC 9068 §2.2.3.1, and the roles of realms and clients as Keycloak writes them, the latter as `client/role`; null when they cannot be told. */
+function rolesIn({ roles, groups, entitlements, realm_access, resource_access }: Readonly<Record<string, unknown>>): string[] | null {
+  const realm = membersOf(realm_access)
+  const clients = membersOf(resource_access)
+  if (realm === null || clients === null) return null
+  const told: [string, unknown][] = [roles, groups, entitlements, realm['roles']].map((list) => ['', list])
+  for (const [client, access] of Object.entries(clients)) {
+    const own = membersOf(access)
+    if (own === null) return null
+    told.push([`${client}/`, own['roles']])
+  }
+  const all: string[] = []
+  for (const [prefix, list] of told) {
+    if (list === undefined) continue
+    if (!Array.isArray(list) || !list.every((one) => typeof one === 'string')) return null
+    all.push(...list.map((one) => prefix + one))
+  }
+  return all
+}
+
+/** Of a claim that is an object, or absent; null of anything else. */
+function membersOf(claim: unknown): Readonly<Record<string, unknown>> | null {
+  if (claim === undefined) return {}
+  return claim !== null && typeof claim === 'object' && !Array.isArray(claim) ? { ...claim } : null
 }
 
 /** RFC 9449 §6: a token that says what it is bound to must say our key. One that says nothing is held by its type alone. */

@@ -121,6 +121,7 @@ function askedFor(config: OauthConfig, wanted: Wanted, now: number, key: string 
   return {
     scopes: wanted.scopes,
     surplus: config.surplus,
+    roles: config.surplus_roles,
     targets: wanted.audience === null ? config.resource : [wanted.audience, ...config.resource],
     issuedType: config.grant === 'token-exchange' ? accessTokenType : null,
     key,

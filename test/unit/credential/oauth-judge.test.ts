@@ -5,6 +5,7 @@ import { claimsOf, judge, type Asked } from '../../../src/credential/oauth-judge
 const asked: Asked = {
   scopes: ['a', 'b'],
   surplus: ['email'],
+  roles: ['default'],
   targets: ['https://api.acme.example'],
   issuedType: null,
   key: null,
@@ -35,5 +36,38 @@ describe('the judgement of an answer', () => {
 
   it('reads claims of anything without throwing', () => {
     fc.assert(fc.property(fc.string(), (text) => void claimsOf(text)))
+  })
+
+  const excess = (own: object, roles: Asked['roles'] = ['default', 'account/view']): string | null =>
+    judge({ ...asked, targets: [], roles }, { access_token: 'x', token_type: 'Bearer', expires_in: 60, malformed: false }, { ...own })
+      .excess
+
+  it.each([
+    ['none', {}],
+    ['empty ones', { roles: [], realm_access: {}, resource_access: { account: {} } }],
+    ['harmless ones (RFC 9068 §2.2.3.1)', { roles: ['default'], groups: ['default'], entitlements: ['default'] }],
+    ['harmless ones of a realm', { realm_access: { roles: ['default'] } }],
+    ['harmless ones of a client', { resource_access: { account: { roles: ['view'] } } }],
+  ])('takes a token with roles when it has %s', (_which, own) => {
+    expect(excess(own)).toBeNull()
+  })
+
+  it.each([
+    ['roles (RFC 9068 §2.2.3.1)', { roles: ['default', 'admin'] }],
+    ['groups', { groups: ['admin'] }],
+    ['entitlements', { entitlements: ['admin'] }],
+    ['roles of a realm', { realm_access: { roles: ['default', 'admin'] } }],
+    ['roles of a client', { resource_access: { account: { roles: ['manage'] } } }],
+    ['a harmless name of another client', { resource_access: { payments: { roles: ['view'] } } }],
+    ['a role of a client that is called like a harmless one', { resource_access: { payments: { roles: ['default'] } } }],
+    ['roles of no known form', { roles: 'admin' }],
+    ['roles that are no text', { roles: [{ value: 'default' }] }],
+    ['roles of a realm of no known form', { realm_access: ['default'] }],
+    ['roles of a realm that are none', { realm_access: null }],
+    ['roles of clients of no known form', { resource_access: { account: ['view'] } }],
+    ['roles of clients that are no object', { resource_access: 'account/view' }],
+  ])('finds a token too wide that has %s', (_which, own) => {
+    expect(excess(own)).toBe('it carries roles that nobody asked for')
+    expect(excess(own, 'any')).toBeNull()
   })
 })

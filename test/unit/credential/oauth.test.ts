@@ -59,6 +59,8 @@ describe('an answer as asked', () => {
     ['is a JWT for a resource asked for', jwt({ aud: ['https://r.acme.example'] }), { resource: ['https://r.acme.example'] }],
     ['lives longer and can be revoked', { expires_in: 3600 }, {}],
     ['lives longer, and the configuration allows that much', { expires_in: 120 }, { ...unrevocable, surplus_ttl: '60s' }],
+    ['carries roles that are configured as harmless', jwt({ roles: ['default'] }), { surplus_roles: ['default'] }],
+    ['carries roles, and the upstream is to see them', jwt({ roles: ['admin'] }), { surplus_roles: 'any' }],
     ['is opaque, and the configuration takes that risk', {}, { ...unrevocable, audience: 'x', unsafe_opaque: true }],
   ])('is no wider when it %s', async (_what, token, config) => {
     expect((await scripted(token, {}, config).issue()).excess).toBeNull()
@@ -71,6 +73,7 @@ describe('an answer that is wider than asked', () => {
     ['has another scope inside its JWT', jwt({ scope: 'a b admin' }), {}, 'scope'],
     ['has another scope inside its JWT, as a list', jwt({ scp: ['a', 'admin'] }), {}, 'scope'],
     ['has a scope of no known form', jwt({ scope: { a: true } }), {}, 'scope'],
+    ['carries roles', jwt({ realm_access: { roles: ['canary-role'] } }), {}, 'roles'],
     ['is no bearer token (N_A, RFC 8693 §2.2.1)', { token_type: 'N_A' }, {}, 'token_type'],
     ['wants a proof (RFC 9449)', { token_type: 'DPoP' }, {}, 'token_type'],
     ['has no type', { token_type: undefined }, {}, 'token_type'],
@@ -195,6 +198,22 @@ describe('an issuer that fails', () => {
     const { opened, issue } = scripted({}, { '/revoke': () => new Response(null, { status: 503 }) })
     const { handle } = await issue()
     expect((await refusalOf(() => opened.revoke?.(handle ?? new Secret(''), calm)))?.code).toBe('credential.unavailable')
+  })
+
+  it('to revoke, in an answer of 200, is told as well: to say that a token is not active it may have other reasons', async () => {
+    const doubt = () => Response.json({ error: 'invalid_token', error_description: 'canary-token' })
+    const { opened, issue } = scripted({}, { '/revoke': doubt, '/introspect': () => Response.json({ active: false }) })
+    const { handle } = await issue()
+    const refusal = await refusalOf(() => opened.revoke?.(handle ?? new Secret(''), calm))
+    expect(refusal).toMatchObject({ detail: 'revocation: the issuer answered 200 invalid_token', retry: 'later' })
+    expect(inspect(refusal, { depth: 12, showHidden: true })).not.toContain('canary')
+  })
+
+  it.each(['', '<html>', '{}', '"error"', 'null', '[]'])('says nothing in the body %j of a confirmed revocation', async (body) => {
+    const { opened, issue, sent } = scripted({}, { '/revoke': () => new Response(body) })
+    const { handle } = await issue()
+    await opened.revoke?.(handle ?? new Secret(''), calm)
+    expect(sent.at(-1)?.url).toBe(`${issuer}/revoke`)
   })
 
   it('while the request is stopped leaves it open whether a token exists', async () => {
