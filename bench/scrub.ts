@@ -14,6 +14,7 @@ import { Secret } from '../src/secret.ts'
 import { sketchLease } from '../test/support/forward-rig.ts'
 import { bodies } from './bodies.ts'
 import { cpuTime } from './cpu.ts'
+import type { Large } from './peers/large.ts'
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '25' } } })
 const rounds = Number(values.rounds)
@@ -29,6 +30,8 @@ interface Scanned {
 }
 
 interface Streamed {
+  readonly upstream: string
+  readonly secret: number
   readonly body: string
   /** Nanoseconds of the process for each kilobyte, without a credential and with one: the least of the rounds, since a busy machine only ever adds. */
   readonly open: number
@@ -62,29 +65,41 @@ function quantile(all: readonly number[], part: number): number {
 
 async function stream(): Promise<Streamed[]> {
   const children: ChildProcess[] = []
-  const forked = async <Told>(file: string, ...args: string[]): Promise<readonly [ChildProcess, Told]> => {
-    const child = fork(new URL(`peers/${file}`, import.meta.url), args, { execArgv: ['--disable-warning=ExperimentalWarning'] })
+  const forked = (file: string): ChildProcess => {
+    const child = fork(new URL(`peers/${file}`, import.meta.url), { execArgv: ['--disable-warning=ExperimentalWarning'] })
     children.push(child)
-    const [told] = (await once(child, 'message')) as [Told]
-    return [child, told]
+    return child
   }
   try {
-    const [, { port }] = await forked<{ port: number }>('large.ts')
-    const [proxy, ports] = await forked<{ lent: number; open: number }>('lent.ts', String(port), randomBytes(30).toString('base64url'))
-    const pid = proxy.pid ?? 0
+    const [upstream] = (await once(forked('large.ts'), 'message')) as [Large]
     const found: Streamed[] = []
-    for (const path of ['/json', '/prose', '/base64', '/random', '/json?chunked']) found.push(await compare(path, ports, pid))
+    for (const length of [40, 400]) {
+      const proxy = forked('lent.ts')
+      proxy.send({ ...upstream, secret: randomBytes(length).toString('base64url').slice(0, length) })
+      const [[tlsOpen = 0, tlsLent = 0, open = 0, lent = 0]] = (await once(proxy, 'message')) as [number[]]
+      const pid = proxy.pid ?? 0
+      for (const path of paths) found.push(await compare('TLS', length, path, { open: tlsOpen, lent: tlsLent }, pid))
+      for (const path of paths) found.push(await compare('HTTP', length, path, { open, lent }, pid))
+    }
     return found
   } finally {
     for (const child of children) child.kill()
   }
 }
 
+const paths = ['/json', '/base64', '/random', '/json?chunked']
+
 const agent = new Agent({ keepAlive: true })
 /** Answers for one figure. */
 const batch = 4
 
-async function compare(body: string, { open, lent }: { readonly open: number; readonly lent: number }, pid: number): Promise<Streamed> {
+async function compare(
+  upstream: string,
+  secret: number,
+  body: string,
+  { open, lent }: { readonly open: number; readonly lent: number },
+  pid: number,
+): Promise<Streamed> {
   const costs = { open: [] as number[], lent: [] as number[] }
   const measure = async (port: number): Promise<number> => {
     const before = cpuTime(pid)
@@ -102,7 +117,7 @@ async function compare(body: string, { open, lent }: { readonly open: number; re
   }
   const ratios = costs.lent.map((cost, round) => cost / (costs.open[round] ?? Number.NaN))
   const [least, leastLent] = [Math.min(...costs.open), Math.min(...costs.lent)]
-  return { body, open: least, lent: leastLent, ratio: leastLent / least, median: quantile(ratios, 0.5) }
+  return { upstream, secret, body, open: least, lent: leastLent, ratio: leastLent / least, median: quantile(ratios, 0.5) }
 }
 
 function read(port: number, path: string): Promise<number> {
@@ -122,8 +137,12 @@ else {
   console.log('| body | characters of the secret | GB/s | at best |\n| --- | --- | --- | --- |')
   for (const { body, secret, median, best } of results.scanned)
     console.log(`| ${body} | ${secret} | ${median.toFixed(2)} | ${best.toFixed(2)} |`)
-  console.log('\n| ten megabytes of | ns/kB without | with a credential | ratio | median |\n| --- | --- | --- | --- | --- |')
-  for (const { body, open, lent, ratio, median } of results.streamed)
-    console.log(`| ${body.slice(1)} | ${open.toFixed(0)} | ${lent.toFixed(0)} | ${ratio.toFixed(3)} | ${median.toFixed(3)} |`)
+  console.log(
+    '\n| upstream | secret | ten megabytes of | ns/kB without | with a credential | ratio | median |\n| --- | --- | --- | --- | --- | --- | --- |',
+  )
+  for (const { upstream, secret, body, open, lent, ratio, median } of results.streamed)
+    console.log(
+      `| ${upstream} | ${secret} | ${body.slice(1)} | ${open.toFixed(0)} | ${lent.toFixed(0)} | ${ratio.toFixed(3)} | ${median.toFixed(3)} |`,
+    )
 }
 agent.destroy()

@@ -1,22 +1,33 @@
-/** An upstream that answers `/json`, `/prose`, `/base64` and `/random` with ten megabytes each, announced or in chunks (`?chunked`). Sends its port to whoever forked it. */
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+/**
+ * An upstream that answers `/json`, `/prose`, `/base64` and `/random` with ten megabytes each, announced or in chunks (`?chunked`), over
+ * plain HTTP and over TLS. Sends its ports and its certificate to whoever forked it.
+ */
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTls } from 'node:https'
+import type { AddressInfo, Server } from 'node:net'
+import { certificateFor } from '../../test/support/certificate.ts'
 import { bodies } from '../bodies.ts'
+
+export interface Large {
+  readonly http: number
+  readonly https: number
+  /** PEM. */
+  readonly cert: string
+}
 
 const size = 10_000_000
 const large = Object.fromEntries(Object.entries(bodies()).map(([name, body]) => [name, Buffer.alloc(size, body)]))
 
-const server = createServer((incoming, response) => {
+const answer: RequestListener = (incoming, response) => {
   const [path = '', query] = (incoming.url ?? '').split('?')
-  const body = large[path.slice(1)]
-  if (body === undefined) {
-    response.writeHead(404).end()
-    return
-  }
-  response.writeHead(200, {
-    'content-type': 'application/octet-stream',
-    ...(query === undefined && { 'content-length': `${body.length}` }),
-  })
-  response.end(body)
-})
-server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
+  const body = large[path.slice(1)] ?? Buffer.from('no such body')
+  const announced = query === undefined ? { 'content-length': `${body.length}` } : {}
+  response.writeHead(200, { 'content-type': 'application/octet-stream', ...announced }).end(body)
+}
+
+const listening = (server: Server): Promise<number> =>
+  new Promise((resolve) => server.listen(0, 'localhost', () => resolve((server.address() as AddressInfo).port)))
+
+const { cert, key } = certificateFor('localhost')
+const [http, https] = await Promise.all([listening(createServer(answer)), listening(createTls({ cert, key }, answer))])
+process.send?.({ http, https, cert })

@@ -3,7 +3,7 @@ import type { Lease } from '../credential/credential.ts'
 import type { Secret } from '../secret.ts'
 import { Anchors, shortestAnchor } from './anchors.ts'
 import { escapeAt, escapeBefore, longestEscape } from './escapes.ts'
-import { placed, unfolded } from './unfold.ts'
+import { placed, unfolded, withoutHalf } from './unfold.ts'
 import { anchorsOf, leastOf, shortest, spellingsOf, type Anchor, type Form, type Spelled } from './spelling.ts'
 
 /** Bytes `[start, end)` that hold a run of a secret. */
@@ -79,7 +79,7 @@ function prepare(secrets: readonly string[], user: string | undefined): Echoes {
 /** Beyond this longer anchors make the search no faster. */
 const longest = 67
 /** Windows of one form: more of them are longer, and are more to look for. */
-const mostWindows = 5
+const mostWindows = 9
 
 /** The longest anchors that all forms can have, of those lengths that make a difference. */
 function chosen(spelled: readonly Spelled[]): readonly Anchor[] {
@@ -105,7 +105,9 @@ function partOf({ form, unit, tokens }: Anchor, bytes: number): AnchorPart {
 /** Whether a text holds a secret. */
 export function holds(text: string, echoes: Echoes): boolean {
   for (const one of echoes.short) if (text.includes(one)) return true
-  return echoes.anchors !== null && text.length >= echoes.anchors.length && searched(Buffer.from(text, 'latin1'), echoes).runs.length > 0
+  return (
+    echoes.anchors !== null && text.length >= echoes.anchors.length && searched(Buffer.from(text, 'latin1'), echoes, true).runs.length > 0
+  )
 }
 
 /** Whether a header's name, in lower case, holds a run of a secret as it is. */
@@ -124,10 +126,10 @@ export interface Searched {
   readonly broken: boolean
 }
 
-/** Looks through the bytes as they are, and around soft line breaks of quoted-printable without them too: one may have parted a run. */
-export function searched(bytes: Buffer, echoes: Echoes): Searched {
+/** Looks through the bytes as they are (`last`: nothing follows them), and around soft line breaks of quoted-printable without them too: one may have parted a run. */
+export function searched(bytes: Buffer, echoes: Echoes, last: boolean): Searched {
   const runs = search(bytes, echoes)
-  const parts = unfolded(bytes, echoes.reach)
+  const parts = unfolded(last ? bytes : withoutHalf(bytes), echoes.reach)
   for (const part of parts)
     for (const [start, end] of search(part.text, echoes)) runs.push([placed(start, part), placed(end - 1, part) + 1])
   return { runs, broken: parts.length > 0 }

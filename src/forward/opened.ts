@@ -1,7 +1,7 @@
 /** What at the end of some bytes may still become a run of a secret: so much must be held back, and no more. */
 import { breakAt, escapeAt, escapeBefore, longestEscape } from './escapes.ts'
 import { reachBack, type Echoes, type Range, type Searched } from './echoes.ts'
-import { placed, unfolded } from './unfold.ts'
+import { placed, unfolded, withoutHalf } from './unfold.ts'
 import type { Form } from './spelling.ts'
 
 export interface Opened {
@@ -30,7 +30,14 @@ export function opened(bytes: Buffer, { runs, broken }: Searched, echoes: Echoes
 /** A run whose bytes are all parted by line breaks is so many times as long. */
 const mostBreaks = 4
 
-function openIn(bytes: Buffer, { forms }: Echoes, open: (from: number) => void): void {
+function openIn(bytes: Buffer, echoes: Echoes, open: (from: number) => void): void {
+  openWhole(bytes, echoes, open)
+  const rest = withoutHalf(bytes)
+  // what follows may make a line break of the end, and go on from there
+  if (rest.length < bytes.length) openWhole(rest, echoes, open)
+}
+
+function openWhole(bytes: Buffer, { forms }: Echoes, open: (from: number) => void): void {
   for (const end of endsOf(bytes)) {
     // an escape that is not whole yet may be the first of a run
     if (end < bytes.length) open(end)

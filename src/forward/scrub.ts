@@ -1,13 +1,20 @@
 /** Masks a lent secret in a body that streams by. An upstream can always invent another spelling: spelling.ts has the ones that are found. */
 import { searched, type Echoes, type Range, type Searched } from './echoes.ts'
 import { opened } from './opened.ts'
+import { shortest } from './spelling.ts'
 
 const empty = Buffer.alloc(0)
 const star = 0x2a
+const lineFeed = 0x0a
 /** Up to this size what was held and what comes are put together; beyond it copying costs more than a second piece. */
 const oneCopy = 8 * 1024
 /** Bytes behind what is held that are looked at first. */
 const borderBytes = 64
+
+/** One byte less than a run has at least. */
+const fewest = shortest - 1
+const few = Buffer.alloc(fewest)
+const none: Searched = { runs: [], broken: false }
 
 /** The end of what came, as far as it may yet turn out to be a secret. */
 interface Tail {
@@ -36,42 +43,55 @@ export class Scrub {
   pass(chunk: Buffer, last: boolean): readonly Buffer[] {
     if (this.#echoes.anchors === null) return [chunk]
     const { raw } = this.#tail
-    if (raw.length === 0) return [this.#through({ raw: chunk, masked: chunk, gone: 0 }, searched(chunk, this.#echoes), last)]
+    if (raw.length === 0) return [this.#through({ raw: chunk, masked: chunk, gone: 0 }, searched(chunk, this.#echoes, last), last)]
     if (raw.length + chunk.length <= oneCopy) return [this.#joined(chunk, last)]
     return this.#parted(chunk, last)
   }
 
   /** What was held when nothing more came. */
   rest(): Buffer {
-    const { masked, gone } = this.#tail
-    this.#tail = noTail
-    return masked.subarray(gone)
+    return this.#tail.raw.length === 0 ? empty : this.#joined(empty, true)
   }
 
   #joined(chunk: Buffer, last: boolean): Buffer {
     const { raw, masked, gone } = this.#tail
     const whole = Buffer.concat([raw, chunk])
     const before = masked === raw ? whole : Buffer.concat([masked, chunk])
-    return this.#through({ raw: whole, masked: before, gone }, searched(whole, this.#echoes), last)
+    return this.#through({ raw: whole, masked: before, gone }, searched(whole, this.#echoes, last), last)
   }
 
   /** The same without a copy of all: what was held is decided by the first bytes of the chunk. */
   #parted(chunk: Buffer, last: boolean): readonly Buffer[] {
     const { raw, masked, gone } = this.#tail
+    if (this.#closes(chunk)) {
+      const through = this.#through({ raw: chunk, masked: chunk, gone: 0 }, searched(chunk, this.#echoes, last), last)
+      return gone === raw.length ? [through] : [masked.subarray(gone), through]
+    }
     for (let length = borderBytes; length < chunk.length; length *= 4) {
       const border = Buffer.concat([raw, chunk.subarray(0, length)])
-      const found = searched(border, this.#echoes)
+      const found = searched(border, this.#echoes, false)
       // a run that began in what was held goes on beyond the border
       if (opened(border, found, this.#echoes).context < raw.length) continue
       const decided = this.#starred(masked, found.runs).subarray(gone)
       const known = found.runs.flatMap(([start, end]): Range[] =>
         end > raw.length ? [[Math.max(0, start - raw.length), end - raw.length]] : [],
       )
-      const { runs, broken } = searched(chunk, this.#echoes)
+      const { runs, broken } = searched(chunk, this.#echoes, last)
       const through = this.#through({ raw: chunk, masked: chunk, gone: 0 }, { runs: [...known, ...runs], broken }, last)
       return decided.length === 0 ? [through] : [decided, through]
     }
     return [this.#joined(chunk, last)]
+  }
+
+  /** Whether nothing of what is held goes on: told, in the usual case, by fewer bytes than a run has. */
+  #closes(chunk: Buffer): boolean {
+    const { raw } = this.#tail
+    if (raw.length >= fewest) return false
+    const length = Math.min(fewest, raw.length + chunk.length)
+    for (let at = 0; at < length; at++) few[at] = (at < raw.length ? raw[at] : chunk[at - raw.length]) ?? 0
+    // a line end may be a soft break, which takes a closer look
+    const first = few.subarray(0, length)
+    return !first.includes(lineFeed) && opened(first, none, this.#echoes).context >= raw.length
   }
 
   /** Masks, holds back, gives the rest. */

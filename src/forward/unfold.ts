@@ -35,6 +35,12 @@ export function unfolded(bytes: Buffer, reach: number): readonly Unfolded[] {
   return parts
 }
 
+/** The bytes without what may be the first half of a break at their end. */
+export function withoutHalf(bytes: Buffer): Buffer {
+  for (const length of [1, 2]) if (breakAt(bytes, bytes.length - length) < 0) return bytes.subarray(0, -length)
+  return bytes
+}
+
 /** Where a byte of a part stands in the whole. */
 export function placed(index: number, { from, breaks }: Unfolded): number {
   let skipped = 0

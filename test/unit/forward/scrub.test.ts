@@ -92,7 +92,7 @@ describe('a lent secret that comes back in a body', () => {
         (parts, lengths) => {
           const whole = Buffer.from(parts.join(''), 'latin1')
           const masked = Buffer.from(whole)
-          for (const [start, end] of searched(whole, echoes).runs) masked.fill('*', start, end)
+          for (const [start, end] of searched(whole, echoes, true).runs) masked.fill('*', start, end)
           expect(through(cut(whole.toString('latin1'), lengths))).toBe(masked.toString('latin1'))
           expect(new LeakFinder([text]).find(masked.toString('latin1'))).toBeNull()
         },
