@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
@@ -48,7 +49,7 @@ function open(config: OauthConfig, services: ProviderServices): CredentialProvid
       subject: config.grant !== 'client_credentials',
     },
     issue: (wanted, signal) => issue({ config, issuer, provider, services }, wanted, signal),
-    revoke: (handle, signal) => issuer.revoke(handle.reveal().split('\n'), signal),
+    revoke: (handle, signal) => issuer.revoke(z.array(z.string()).parse(JSON.parse(handle.reveal())), signal),
   }
 }
 
@@ -174,7 +175,8 @@ function issued(answer: TokenAnswer, verdict: Verdict, revocable: boolean, end: 
     secret: new Secret(answer.access_token),
     expires: verdict.expires,
     scopes: verdict.scopes,
-    handle: revocable ? new Secret(tokens.join('\n')) : null,
+    // whatever a token holds, it is told from the next one
+    handle: revocable ? new Secret(JSON.stringify(tokens)) : null,
     revocation: revocable ? 'issuer' : 'expiry',
     excess: verdict.excess ?? (tooLong ? 'it lives longer than asked and nothing can revoke it' : null),
   }
