@@ -7,7 +7,7 @@ import { OauthConfig } from './oauth-config.ts'
 import { OauthIssuer, type TokenAnswer } from './oauth-issuer.ts'
 import { claimsOf, judge, type Asked, type Verdict } from './oauth-judge.ts'
 import { placementOf } from './placement.ts'
-import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices, type StandingSecret } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
@@ -26,11 +26,17 @@ export const oauth = defineProvider({
   type: 'oauth',
   config: OauthConfig,
   open,
-  standing: ({ client }) =>
-    'secret' in client
-      ? [{ at: ['client', 'secret'], what: 'the client secret that Countersign authenticates to the issuer with', instead: keyInstead }]
-      : [],
+  standing: ({ client, provider }) => [
+    ...('secret' in client ? [clientSecret(['client', 'secret'], 'the issuer')] : []),
+    ...(provider !== undefined && 'secret' in provider.client
+      ? [clientSecret(['provider', 'client', 'secret'], 'the identity provider')]
+      : []),
+  ],
 })
+
+function clientSecret(at: readonly string[], whom: string): StandingSecret {
+  return { at, what: `the client secret that Countersign authenticates to ${whom} with`, instead: keyInstead }
+}
 
 function open(config: OauthConfig, services: ProviderServices): CredentialProvider {
   const issuer = new OauthIssuer(config, services)
