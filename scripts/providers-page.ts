@@ -6,6 +6,20 @@ import type { Proven } from '../test/support/proven.ts'
 
 const folder = join(import.meta.dirname, '../test/conformance/credential/proven')
 
+/** Where each kind is explained, with settings that work. A new kind needs a line here. */
+export const sections: Readonly<Record<string, string>> = {
+  aws: 'aws.md',
+  azure: 'platform-providers.md#azure',
+  exec: 'platform-providers.md#plug-ins',
+  gcp: 'platform-providers.md#google-cloud',
+  github: 'platform-providers.md#github',
+  jwt: 'credentials.md#tokens-of-our-own',
+  kubernetes: 'platform-providers.md#kubernetes',
+  oauth: 'oauth.md',
+  static: 'credentials.md#standing-secrets',
+  vault: 'vault.md',
+}
+
 const head = ['provider', 'narrowed by a decision in', 'renewed', 'ended by', 'an answer that nobody saw', 'shortest life', 'recorded']
 
 const ends: Readonly<Record<Proven['ends'], string>> = {
@@ -31,9 +45,15 @@ export function providersPage(): string {
   const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
   const about = kinds
     .toSorted((one, other) => one.type.localeCompare(other.type))
-    .map(({ type, config }) => `- \`${type}\`: ${config.description ?? ''}`)
+    .map(({ type, config }) => `- [\`${type}\`](${sectionOf(type)}): ${config.description ?? ''}`)
     .join('\n')
   return `${[intro, table, legend, '## The kinds', about].join('\n\n')}\n`
+}
+
+function sectionOf(type: string): string {
+  const section = sections[type]
+  if (section === undefined) throw new Error(`scripts/providers-page.ts does not say where the kind ${type} is explained`)
+  return section
 }
 
 function linesOf(type: string): string[][] {

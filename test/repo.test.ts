@@ -3,8 +3,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { configReference } from '../scripts/config-reference.ts'
-import { providersPage } from '../scripts/providers-page.ts'
+import { providersPage, sections } from '../scripts/providers-page.ts'
 import { conformance } from '../scripts/conformance-table.ts'
+import { parse } from 'yaml'
+import { kinds, ProviderConfig } from '../src/credential/registry.ts'
 import { findingCodes } from '../src/config/findings.ts'
 import { jsonSchema } from '../src/config/schema.ts'
 import { credentialSlots } from '../src/identify/slots.ts'
@@ -192,6 +194,24 @@ describe('what is generated', () => {
   test('the matrix of providers is fresh, and has every kind', () => {
     expect(read('docs/providers.md')).toBe(providersPage())
   })
+
+  test.each(kinds.map(({ type }) => type))(
+    'the kind of provider %s has a section with settings that work, a sample in the contract tests and what they saw',
+    (type) => {
+      const [page = '', heading] = (sections[type] ?? '').split('#')
+      const text = read(`docs/${page}`)
+      const headings = text.split(/^(?=## )/m)
+      const called = (part: string): string => /^## (.*)$/m.exec(part)?.[1]?.toLowerCase().replaceAll(' ', '-') ?? ''
+      const section = heading === undefined ? text : (headings.find((part) => called(part) === heading) ?? '')
+      const [, block = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(section) ?? []
+      const shown: object[] = Object.values(parse(block)?.credential?.providers ?? {})
+      const own = shown.filter((settings) => 'type' in settings && settings.type === type)
+      expect(own.length, `${sections[type]} shows settings of the kind ${type}`).toBeGreaterThan(0)
+      for (const settings of own) expect(ProviderConfig.safeParse(settings).error).toBeUndefined()
+      expect(read('test/conformance/credential/contract.test.ts')).toMatch(new RegExp(`^  ${type}: \\(\\) => \\[`, 'm'))
+      expect(existsSync(join(root, `test/conformance/credential/proven/${type}.json`))).toBe(true)
+    },
+  )
 })
 
 describe('conformance', () => {

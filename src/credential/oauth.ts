@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
@@ -6,7 +7,7 @@ import { OauthConfig } from './oauth-config.ts'
 import { OauthIssuer, type TokenAnswer } from './oauth-issuer.ts'
 import { claimsOf, judge, type Asked, type Verdict } from './oauth-judge.ts'
 import { placementOf } from './placement.ts'
-import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
+import { defineProvider, unanswered, type ProviderServices, type StandingSecret } from './provider.ts'
 import { canonicalScopes } from './scopes.ts'
 
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token'
@@ -25,11 +26,17 @@ export const oauth = defineProvider({
   type: 'oauth',
   config: OauthConfig,
   open,
-  standing: ({ client }) =>
-    'secret' in client
-      ? [{ at: ['client', 'secret'], what: 'the client secret that Countersign authenticates to the issuer with', instead: keyInstead }]
-      : [],
+  standing: ({ client, provider }) => [
+    ...('secret' in client ? [clientSecret(['client', 'secret'], 'the issuer')] : []),
+    ...(provider !== undefined && 'secret' in provider.client
+      ? [clientSecret(['provider', 'client', 'secret'], 'the identity provider')]
+      : []),
+  ],
 })
+
+function clientSecret(at: readonly string[], whom: string): StandingSecret {
+  return { at, what: `the client secret that Countersign authenticates to ${whom} with`, instead: keyInstead }
+}
 
 function open(config: OauthConfig, services: ProviderServices): CredentialProvider {
   const issuer = new OauthIssuer(config, services)
@@ -48,7 +55,7 @@ function open(config: OauthConfig, services: ProviderServices): CredentialProvid
       subject: config.grant !== 'client_credentials',
     },
     issue: (wanted, signal) => issue({ config, issuer, provider, services }, wanted, signal),
-    revoke: (handle, signal) => issuer.revoke(handle.reveal().split('\n'), signal),
+    revoke: (handle, signal) => issuer.revoke(z.array(z.string()).parse(JSON.parse(handle.reveal())), signal),
   }
 }
 
@@ -175,7 +182,8 @@ function issued(answer: TokenAnswer, verdict: Verdict, revocable: boolean, end: 
     secret: new Secret(answer.access_token),
     expires: verdict.expires,
     scopes: verdict.scopes,
-    handle: revocable ? new Secret(tokens.join('\n')) : null,
+    // whatever a token holds, it is told from the next one
+    handle: revocable ? new Secret(JSON.stringify(tokens)) : null,
     revocation: revocable ? 'issuer' : 'expiry',
     excess: verdict.excess ?? (tooLong ? 'it lives longer than asked and nothing can revoke it' : null),
   }

@@ -5,7 +5,8 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { givenDecision, writeGiven } from '../support/given.ts'
 import { admin, get, kill, openTask, post } from '../support/kill-rig.ts'
 import { LendingIssuer } from '../support/lending-issuer.ts'
-import { agentId, anyTool, freeAgent, routeTo, Running, TestUpstream, type RunningOptions, type Settings } from '../support/running.ts'
+import { app, appKey, GithubApp, installation } from '../support/github-app.ts'
+import { agentId, anyTool, ask, freeAgent, routeTo, Running, TestUpstream, type RunningOptions, type Settings } from '../support/running.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'countersign-lending-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -216,5 +217,60 @@ describe('while the issuer is asked', () => {
     expect(company.upstreams.flatMap(({ seen }) => seen)).toEqual([])
     await post(running, `/.countersign/v1/tasks/${task}/complete`, {})
     await expect.poll(() => issuer.live.size).toBe(0)
+  })
+})
+
+/** What a hostile or broken issuer gives for a token: a text, so many times. */
+const tokens: readonly (readonly [what: string, text: string, times: number])[] = [
+  ['a line end', 'a-token\r\nx-admin: yes', 1],
+  ['a NUL', 'a-token\0with-more', 1],
+  ['a megabyte', 'lots', 262_144],
+  ['more than any header takes', 'more', 25_000],
+  ['seven characters', 'hunter2', 1],
+  ['nothing', '', 1],
+  ['letters that no header holds', 'tök€n-of-the-issuer', 1],
+  ['the placeholder of the agent', 'a-key-that-every-agent-knows', 1],
+]
+
+describe('a token of', () => {
+  test.each(tokens)('%s goes nowhere, is written nowhere, and is taken back where it can be', async (_what, part, times) => {
+    const token = part.repeat(times)
+    await using upstream = await TestUpstream.start()
+    await using issuer = await LendingIssuer.start()
+    const github = new GithubApp()
+    await github.server.listen()
+    // with the prefix of GitHub the two that any header takes would be tokens as good as another
+    const good = /^[a-z0-9-]*$/.test(token) && token.length < 100
+    github.change = (answer) => ({ ...answer, token: good ? token : `ghs_${token}` })
+    issuer.token = () => token
+    const script = `console.log(JSON.stringify({ apiVersion: 'countersign/v1', kind: 'Credential', status: { secret: ${JSON.stringify(part)}.repeat(${times}), expires: new Date(Date.now() + 1000).toISOString() } }))`
+    const apply = { placeholder: 'a-key-that-every-agent-knows' }
+    const names = ['oauth', 'github', 'exec']
+    await using running = await Running.start({
+      routes: Object.fromEntries(names.map((name) => [name, routeTo(upstream.url, name, { credential: name })])),
+      providers: {
+        oauth: issuer.provider({ apply }),
+        github: { type: 'github', app, key: { env: 'APP' }, installation, permissions: ['contents:read'], api: github.server.url },
+        exec: { type: 'exec', command: process.execPath, args: ['-e', script], apply },
+      },
+      env: { CLIENT_SECRET: 'a-client-secret', APP: String(appKey) },
+      settings: { listen: { agent: [{ at: '127.0.0.1:0', ambient: agentId }], health: { at: '127.0.0.1:0' }, drain: '2s' } },
+    })
+    let said = ''
+    for (const name of names) {
+      const answer = await ask(running.port(), `/${name}/a`, { headers: { authorization: `Bearer ${apply.placeholder}` } })
+      expect(answer.json['code'], `${name}: ${answer.text}`).toMatch(/^credential\.(unavailable|too-wide)$/)
+      said += JSON.stringify(answer)
+    }
+    expect(upstream.seen).toEqual([])
+    // a megabyte is not read to its end: then nobody can name what was given
+    if (token.length < 1_000_000) expect([...issuer.live].filter((one) => one !== '')).toEqual([])
+    expect(running.sidecar.foundation.credential.sizes().out).toBe(0)
+    const { text } = await ask(running.port('health'), '/metrics')
+    if (token.length > 7 && token !== apply.placeholder) {
+      const written = said + running.logged.join() + running.ledgerText() + text
+      expect(written).not.toContain(JSON.stringify(token).slice(1, 40))
+    }
+    await github.server[Symbol.asyncDispose]()
   })
 })

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
 import type { CredentialProvider, Issued } from '../../../src/credential/credential.ts'
 import { kinds, ProviderConfig, standingOf } from '../../../src/credential/registry.ts'
 import { Refusal } from '../../../src/refusal.ts'
@@ -105,6 +106,19 @@ const samples: Readonly<Record<string, () => readonly object[]>> = {
   static: () => [{ type: 'static', value: { env: 'standing' }, unsafe_standing: true }],
 }
 
+/** Settings with secrets that no sample above has; nothing is asked with them. */
+const withSecrets: typeof samples = {
+  oauth: () => [
+    {
+      type: 'oauth',
+      issuer: server.issuer,
+      client: { id: 'basic', authenticate: 'private_key_jwt' },
+      grant: 'id-jag',
+      provider: { issuer: server.issuer, client: { id: 'post', authenticate: 'client_secret_post', secret: { env: 'client' } } },
+    },
+  ],
+}
+
 let leases = 0
 const whole = (from: CredentialProvider, ttl = 5000) =>
   wanted({
@@ -130,6 +144,15 @@ function secretsIn(value: object, path: readonly string[] = []): string[] {
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>
     name === 'kv' ? [[...path, name].join('.')] : member !== null && typeof member === 'object' ? secretsIn(member, [...path, name]) : [],
   )
+}
+
+/** Paths at which a schema takes a secret reference: an object of nothing but `file`, or of nothing but `env`. */
+function referencesIn(schema: unknown, path: readonly string[] = []): Set<string> {
+  if (schema === null || typeof schema !== 'object') return new Set()
+  const { properties = {}, anyOf = [], oneOf = [] } = schema as { properties?: object; anyOf?: unknown[]; oneOf?: unknown[] }
+  if (Object.keys(properties).join() === 'env') return new Set([path.join('.')])
+  const below = Object.entries(properties).flatMap(([name, member]) => [...referencesIn(member, [...path, name])])
+  return new Set([...below, ...[...anyOf, ...oneOf].flatMap((one) => [...referencesIn(one, path)])])
 }
 
 describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type) => {
@@ -176,8 +199,16 @@ describe.each(kinds.map(({ type }) => type))('a provider of the kind %s', (type)
     each(type, (from, issued) => expect(issued.revocation === 'discard').toBe(from.standing)))
 
   it('names every secret of its settings that stands', () => {
-    for (const config of samples[type]?.() ?? [])
+    for (const config of [...(samples[type]?.() ?? []), ...(withSecrets[type]?.() ?? [])])
       expect(standingOf(ProviderConfig.parse(config)).map(({ at }) => at.join('.'))).toEqual(secretsIn(config))
+  })
+
+  it('has every secret that its settings can name in one of the samples', () => {
+    const config = kinds.find((one) => one.type === type)?.config as z.ZodType
+    const named = [...(samples[type]?.() ?? []), ...(withSecrets[type]?.() ?? [])].flatMap((sample) => secretsIn(sample))
+    const possible = referencesIn(z.toJSONSchema(config, { io: 'input', unrepresentable: 'any' }))
+    // what is told to everybody is no secret
+    expect([...possible].filter((path) => path !== 'certificate' && !named.includes(path))).toEqual([])
   })
 
   it('does what its lines in the matrix of providers say', async () => {
