@@ -157,12 +157,12 @@ class Lender implements CredentialStage {
     this.#offerings = offeringsOf(providers)
     const kept = new Set(providers.values())
     const stop = new Refusal('credential.unavailable', { detail: 'its provider was replaced', retry: 'later' })
-    const flying = [...this.#flights.values()].filter(({ provider }) => !kept.has(provider))
+    const flying = [...this.#flying].filter(({ provider }) => !kept.has(provider))
     for (const flight of flying) flight.stop.abort(stop)
     const gone = this.book.all().filter((held) => !kept.has(held.provider))
     await Promise.all(gone.map((held) => this.#end(held, 'provider-changed')))
-    await Promise.allSettled(flying.map(({ lease }) => lease))
-    await closed(before.filter((provider) => !kept.has(provider)))
+    // what an issuer still owes an answer for is not waited for here: it is taken back when it comes, and then its provider is closed
+    void Promise.allSettled(flying.map(({ lease }) => lease)).then(() => closed(before.filter((provider) => !kept.has(provider))))
   }
 
   async close(): Promise<void> {
@@ -235,7 +235,7 @@ class Lender implements CredentialStage {
 
 /** Ends what providers hold for themselves. */
 async function closed(providers: readonly CredentialProvider[]): Promise<void> {
-  await Promise.all(providers.map(async (provider) => provider.close?.()))
+  await Promise.allSettled(providers.map(async (provider) => provider.close?.()))
 }
 
 function providersOf(offerings: ReadonlyMap<string, Offering>): readonly CredentialProvider[] {
