@@ -38,7 +38,7 @@ function decoderOf(coding: string, first: number | null): Duplex {
 }
 
 /** The codings of an answer in the order they were applied; null where one of them cannot be undone here. Empty: it is not coded. */
-export function codingsOf(fields: Fields): readonly string[] | null {
+function codingsOf(fields: Fields): readonly string[] | null {
   const field = fields['content-encoding']
   if (field === undefined) return []
   const codings = String(field)

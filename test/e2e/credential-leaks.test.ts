@@ -125,7 +125,7 @@ class Issuers implements AsyncDisposable {
   /** What came of them besides what the upstream is sent, and what Countersign proves itself with. */
   secrets(): string[] {
     const keys = [...this.sts.sessions.values()].flatMap(({ secret, token }) => [secret, token ?? secret])
-    const pem = String(appKey).split('\n')[1] ?? ''
+    const pem = appKey.split('\n')[1] ?? ''
     return [...this.oauth.given.keys(), ...this.google.tokens.keys(), ...keys, pem]
   }
 
@@ -163,7 +163,7 @@ test('what any kind of provider lends or holds is found in no answer, however th
       way?.(response, lentTo(seen), String(seen.headers.host))
     }),
   )
-  const env = { CLIENT_SECRET: 'the-client-secret-of-a-test', APP: String(appKey), FIXED: 'a-standing-secret/of+the=crm' }
+  const env = { CLIENT_SECRET: 'the-client-secret-of-a-test', APP: appKey, FIXED: 'a-standing-secret/of+the=crm' }
   const settings = issuers.settings(folder)
   expect(Object.keys(settings).toSorted()).toEqual(kinds.map(({ type }) => type).toSorted())
   const running = stack.use(
