@@ -22,8 +22,8 @@ export interface Answer {
   readonly text: string
 }
 
-/** No answer of an issuer is longer than this. */
-const answerLimit = 1_048_576
+/** No answer of an issuer is longer than this: GitHub describes each of up to 500 repositories of a token in full. */
+const answerLimit = 4_194_304
 
 /** Failures of connecting: no request was sent, so nothing was issued. */
 export const unsent: ReadonlySet<string> = new Set([
@@ -52,7 +52,7 @@ export async function askIssuer(
   let response: Response
   try {
     const init: RequestInit = { method, headers, redirect: 'manual', signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]) }
-    response = await bounded(await services.fetch(url, body === undefined ? init : { ...init, body }), answerLimit)
+    response = await bounded(await services.fetch(url, body === undefined ? init : { ...init, body }))
   } catch (error) {
     const code = codeOf(error)
     throw failed(what, null, code, unsent.has(code))
@@ -73,8 +73,8 @@ export function failed(what: string, status: number | null, code: string, nothin
   })
 }
 
-/** Reads an answer up to so many bytes; throws past it. */
-export async function bounded(response: Response, limit: number): Promise<Response> {
+/** Reads an answer up to so many bytes, by default those of any answer of an issuer; throws past it. */
+export async function bounded(response: Response, limit = answerLimit): Promise<Response> {
   if (response.body === null) return response
   const chunks: Uint8Array[] = []
   let size = 0

@@ -1,11 +1,10 @@
-import { decodeJwt } from 'jose'
 import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import { durationBetween } from '../units.ts'
 import { askIssuer, isSafeEndpoint } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
-import { judged } from './judge.ts'
+import { claimsOf, judged } from './judge.ts'
 import { OwnIdentityConfig, ownIdentity } from './own-identity.ts'
 import { Apply, placementOf } from './placement.ts'
 import { defineProvider, unanswered, type ProviderServices } from './provider.ts'
@@ -82,7 +81,7 @@ async function issue(config: AzureConfig, services: ProviderServices, wanted: Wa
   const { json } = await askIssuer(services, { what: 'token request', url, body, timeout: config.timeout }, signal)
   const came = Came.safeParse(json).data
   if (came === undefined) throw unanswered('the answer of Entra ID cannot be read')
-  const claims = claimsOf(came.access_token)
+  const claims = Claims.safeParse(claimsOf(came.access_token)).data ?? null
   const expires = Math.max(now + came.expires_in * 1000, (claims?.exp ?? 0) * 1000)
   const facts = {
     type: { wanted: 'Bearer', came: came.token_type },
@@ -110,14 +109,6 @@ const Claims = z.object({
   appid: z.string().optional(),
 })
 type Claims = z.infer<typeof Claims>
-
-function claimsOf(token: string): Claims | null {
-  try {
-    return Claims.safeParse(decodeJwt(token)).data ?? null
-  } catch {
-    return null
-  }
-}
 
 /** The resource as it was asked for, where the token names it by one of its names; null where it cannot be told. */
 function audienceOf(claims: Claims | null, asked: string, accepted: readonly string[]): string | null {

@@ -94,7 +94,7 @@ export interface Offer {
 /**
  * A way to get credentials.
  *
- * `issue` obeys the signal and throws a Refusal (`credential.unavailable`, or the signal's reason before it began) when nothing came,
+ * `issue` obeys the signal, which aborts when nobody waits any longer, not even to take back what comes, and throws a Refusal (`credential.unavailable`, or the signal's reason before it began) when nothing came,
  * with an `Unanswered` as its cause when it is not known what the issuer did. What came back wider than asked is answered with `excess`, so that it is taken back before the call is
  * refused with `credential.too-wide`.
  * `revoke` resolves only when the issuer confirmed, is idempotent, and throws when it must be tried again.

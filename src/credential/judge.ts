@@ -1,3 +1,4 @@
+import { decodeJwt, type JWTPayload } from 'jose'
 import type { z } from 'zod'
 import { durationBetween } from '../units.ts'
 import type { Wanted } from './credential.ts'
@@ -57,4 +58,13 @@ export function judged(
   if (came.expires === null || !Number.isSafeInteger(came.expires)) return 'its expiry is not told'
   const end = now + Math.max(ttl + (may.surplus_ttl ?? 0), may.floor ?? 0)
   return !came.revocable && came.expires > end ? 'it lives longer than asked and nothing can revoke it' : null
+}
+
+/** Claims of a JWT, read without trust: the upstream verifies it, we only see whether it is wider than asked. Null for an opaque token. */
+export function claimsOf(token: string): JWTPayload | null {
+  try {
+    return decodeJwt(token)
+  } catch {
+    return null
+  }
 }

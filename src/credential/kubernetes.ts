@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { decodeJwt, type JWTPayload } from 'jose'
+import type { JWTPayload } from 'jose'
 import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import { durationBetween } from '../units.ts'
 import { askIssuer, isSafeEndpoint } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
-import { judged } from './judge.ts'
+import { claimsOf, judged } from './judge.ts'
 import { OwnIdentityConfig, ownIdentity } from './own-identity.ts'
 import { Apply, placementOf } from './placement.ts'
 import { defineProvider, unanswered, Unanswered, type ProviderServices } from './provider.ts'
@@ -195,12 +195,4 @@ function endOf(claims: JWTPayload | null, told: number): number | null {
   const exp = claims?.exp
   if (exp === undefined || !Number.isSafeInteger(exp) || Number.isNaN(told)) return null
   return Math.max(exp * 1000, told)
-}
-
-function claimsOf(token: string): JWTPayload | null {
-  try {
-    return decodeJwt(token)
-  } catch {
-    return null
-  }
 }

@@ -77,6 +77,6 @@ export const OauthConfig = z
     timeout: durationBetween(50, 60_000).default(5000).describe('Longest wait for one answer of the issuer.'),
     apply: Apply,
   })
-  .describe('Tokens of an OAuth 2 authorization server: client credentials, or token exchange (RFC 8693).')
+  .describe('Tokens of an OAuth 2 authorization server: client credentials, token exchange (RFC 8693), or an identity assertion (ID-JAG).')
 
 export type OauthConfig = z.infer<typeof OauthConfig>

@@ -5,7 +5,7 @@ import type { KeyPair } from './dpop-key.ts'
 import { assertion } from './oauth-assertion.ts'
 import type { OauthConfig } from './oauth-config.ts'
 import type { Claims } from './oauth-judge.ts'
-import { textOf, Unanswered, type ProviderServices } from './provider.ts'
+import { textOf, type ProviderServices } from './provider.ts'
 
 /** A token response as it came: only `access_token` is certain to be text. `malformed` when the protocol library refused it. */
 export interface TokenAnswer {
@@ -22,7 +22,8 @@ export interface TokenAnswer {
 const nameless = 'countersign'
 /** How long discovered metadata is used before it is read again, ms. */
 const metadataAge = 3_600_000
-/** No answer of an issuer is longer than this. */
+
+/** No answer of an authorization server is longer than this. */
 const answerLimit = 262_144
 
 /** What is configured of a server and of us as its client. */
@@ -199,11 +200,7 @@ function unavailable(what: string, error: unknown): Refusal {
   const code = error instanceof oauth.ResponseBodyError && /^[a-z_]{1,64}$/.test(error.error) ? error.error : codeOf(error)
   // a plain no, or no connection: nothing was issued. In all other cases nobody knows
   const known = status === null ? unsent.has(code) : status >= 300 && status < 500
-  return new Refusal('credential.unavailable', {
-    detail: status === null ? `${what}: ${code}` : `${what}: the issuer answered ${status} ${code}`,
-    retry: known && status !== null && status !== 429 ? 'never' : 'later',
-    ...(known ? {} : { cause: new Unanswered() }),
-  })
+  return failed(what, status, code, known)
 }
 
 /** The status that the issuer answered; null when there was no answer. */

@@ -1,4 +1,3 @@
-import { decodeJwt } from 'jose'
 import type { TokenAnswer } from './oauth-issuer.ts'
 import { canonicalScopes, parseScopes } from './scopes.ts'
 
@@ -53,15 +52,6 @@ export function judge(asked: Asked, answer: TokenAnswer, claims: Claims): Verdic
     bindingExcess(asked, known) ??
     (end === null ? 'its expiry is not told' : null)
   return { scopes: scopes ?? [], expires: end ?? asked.end, excess }
-}
-
-/** Claims of a JWT, read without trust: the upstream verifies it, we only see whether it is wider than asked. Null for an opaque token. */
-export function claimsOf(token: string): Claims {
-  try {
-    return decodeJwt(token)
-  } catch {
-    return null
-  }
 }
 
 function typeExcess(asked: Asked, answer: TokenAnswer): string | null {

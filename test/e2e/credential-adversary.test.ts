@@ -253,7 +253,7 @@ describe('a token of', () => {
         github: { type: 'github', app, key: { env: 'APP' }, installation, permissions: ['contents:read'], api: github.server.url },
         exec: { type: 'exec', command: process.execPath, args: ['-e', script], apply },
       },
-      env: { CLIENT_SECRET: 'a-client-secret', APP: String(appKey) },
+      env: { CLIENT_SECRET: 'a-client-secret', APP: appKey },
       settings: { listen: { agent: [{ at: '127.0.0.1:0', ambient: agentId }], health: { at: '127.0.0.1:0' }, drain: '2s' } },
     })
     let said = ''

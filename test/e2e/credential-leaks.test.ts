@@ -15,6 +15,7 @@ import { LendingIssuer } from '../support/lending-issuer.ts'
 import { agentId, routeTo, Running, TestUpstream, type SeenRequest, type Settings } from '../support/running.ts'
 import { rawClient } from '../support/sockets.ts'
 import { account, namespace, ownToken, TokenApi } from '../support/token-api.ts'
+import { VaultStandIn, vaultSettings } from '../support/vault-api.ts'
 
 /** What an upstream was lent, as it came. */
 function lentTo({ headers }: SeenRequest): string {
@@ -73,11 +74,13 @@ class Issuers implements AsyncDisposable {
   readonly kube = new TokenApi()
   readonly google = new GoogleCloud()
   readonly entra = new EntraId()
+  readonly vault: VaultStandIn
   /** Where Countersign publishes its keys, once it runs. */
   readonly published: { at: string }
 
-  private constructor(oauth: LendingIssuer, sts: StsStandIn, published: { at: string }) {
+  private constructor(oauth: LendingIssuer, sts: StsStandIn, openbao: VaultStandIn, published: { at: string }) {
     this.oauth = oauth
+    this.vault = openbao
     this.sts = sts
     this.published = published
     this.entra.trusted = ownToken
@@ -88,7 +91,7 @@ class Issuers implements AsyncDisposable {
     const published = { at: '' }
     const keys = async (): Promise<JSONWebKeySet> => (await (await fetch(published.at)).json()) as JSONWebKeySet
     const sts = await StsStandIn.start({ issuer: 'https://countersign.acme.example', keys })
-    const issuers = new Issuers(await LendingIssuer.start(), sts, published)
+    const issuers = new Issuers(await LendingIssuer.start(), sts, await VaultStandIn.start(), published)
     await Promise.all(issuers.#servers.map((server) => server.listen()))
     return issuers
   }
@@ -118,6 +121,7 @@ class Issuers implements AsyncDisposable {
       gcp: { provider: pool, service_account: serviceAccount, scope, identity, sts: this.google.server.url, iam: this.google.server.url },
       azure: { tenant, client: application, resource: vault, identity, surplus_ttl: '90m', authority: this.entra.server.url },
       exec: { command: process.execPath, args: ['-e', plugin] },
+      vault: vaultSettings(this.vault.url).token,
       static: { value: { env: 'FIXED' }, unsafe_standing: true },
     }
   }
@@ -125,12 +129,12 @@ class Issuers implements AsyncDisposable {
   /** What came of them besides what the upstream is sent, and what Countersign proves itself with. */
   secrets(): string[] {
     const keys = [...this.sts.sessions.values()].flatMap(({ secret, token }) => [secret, token ?? secret])
-    const pem = String(appKey).split('\n')[1] ?? ''
+    const pem = appKey.split('\n')[1] ?? ''
     return [...this.oauth.given.keys(), ...this.google.tokens.keys(), ...keys, pem]
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const one of [this.oauth, this.sts, ...this.#servers]) await one[Symbol.asyncDispose]()
+    for (const one of [this.oauth, this.sts, this.vault, ...this.#servers]) await one[Symbol.asyncDispose]()
   }
 }
 
@@ -163,7 +167,7 @@ test('what any kind of provider lends or holds is found in no answer, however th
       way?.(response, lentTo(seen), String(seen.headers.host))
     }),
   )
-  const env = { CLIENT_SECRET: 'the-client-secret-of-a-test', APP: String(appKey), FIXED: 'a-standing-secret/of+the=crm' }
+  const env = { CLIENT_SECRET: 'the-client-secret-of-a-test', APP: appKey, FIXED: 'a-standing-secret/of+the=crm' }
   const settings = issuers.settings(folder)
   expect(Object.keys(settings).toSorted()).toEqual(kinds.map(({ type }) => type).toSorted())
   const running = stack.use(

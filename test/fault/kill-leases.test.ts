@@ -81,7 +81,7 @@ class Lane implements AsyncDisposable {
     const file = (name: string, text: string): void => writeFileSync(join(lane.folder, name), text)
     file('bundle.json', people.bundle)
     file('own.token', ownToken)
-    file('app.pem', String(appKey))
+    file('app.pem', appKey)
     file('countersign.yaml', configOf(lane.folder, issuers, upstream.url))
     await lane.start()
     return lane

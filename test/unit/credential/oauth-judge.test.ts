@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { claimsOf, judge, type Asked } from '../../../src/credential/oauth-judge.ts'
+import { claimsOf } from '../../../src/credential/judge.ts'
+import { judge, type Asked } from '../../../src/credential/oauth-judge.ts'
 
 const asked: Asked = {
   scopes: ['a', 'b'],
