@@ -61,7 +61,7 @@ function breaksOf(bytes: Buffer): (from: number) => number {
     let nearest = -1
     for (const place of places) {
       if (place.at !== -1 && place.at < from) place.at = bytes.indexOf(place.kind, from, 'latin1')
-      while (place.at !== -1 && !parts(bytes, place.at, place.kind.length)) place.at = bytes.indexOf(place.kind, place.at + 1, 'latin1')
+      while (place.at !== -1 && !partsText(bytes, place.at, place.kind.length)) place.at = bytes.indexOf(place.kind, place.at + 1, 'latin1')
       if (place.at !== -1 && (nearest === -1 || place.at < nearest)) nearest = place.at
     }
     return nearest
@@ -69,7 +69,7 @@ function breaksOf(bytes: Buffer): (from: number) => number {
 }
 
 /** Whether it stands in text: among bytes of no text the same two are found now and then, and mean nothing. */
-function parts(bytes: Buffer, at: number, length: number): boolean {
+function partsText(bytes: Buffer, at: number, length: number): boolean {
   const before = at === 0 ? lineFeed : (bytes[at - 1] ?? 0)
   const after = bytes[at + length] ?? space
   return (before === lineFeed || (before >= space && before < 0x7f)) && after >= space && after < 0x7f
