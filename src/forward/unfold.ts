@@ -1,6 +1,9 @@
 /** Takes the soft line breaks of quoted-printable out of a text (RFC 2045 §6.7), around which it may hold what the text itself does not. */
 import { breakAt } from './escapes.ts'
 
+const lineFeed = 0x0a
+const space = 0x20
+
 /** A part of a text without its breaks. */
 export interface Unfolded {
   readonly text: Buffer
@@ -58,10 +61,18 @@ function breaksOf(bytes: Buffer): (from: number) => number {
     let nearest = -1
     for (const place of places) {
       if (place.at !== -1 && place.at < from) place.at = bytes.indexOf(place.kind, from, 'latin1')
+      while (place.at !== -1 && !partsText(bytes, place.at, place.kind.length)) place.at = bytes.indexOf(place.kind, place.at + 1, 'latin1')
       if (place.at !== -1 && (nearest === -1 || place.at < nearest)) nearest = place.at
     }
     return nearest
   }
+}
+
+/** Whether it stands in text: among bytes of no text the same two are found now and then, and mean nothing. */
+function partsText(bytes: Buffer, at: number, length: number): boolean {
+  const before = at === 0 ? lineFeed : (bytes[at - 1] ?? 0)
+  const after = bytes[at + length] ?? space
+  return (before === lineFeed || (before >= space && before < 0x7f)) && after >= space && after < 0x7f
 }
 
 /** The kinds of break that there may be: bytes without any line end are a usual case, and quickly told. */
