@@ -20,7 +20,7 @@ import { VaultStandIn, vaultSettings } from '../support/vault-api.ts'
 /** What an upstream was lent, as it came. */
 function lentTo({ headers }: SeenRequest): string {
   const { authorization = '' } = headers
-  return String(headers['x-amz-security-token'] ?? authorization.slice(authorization.indexOf(' ') + 1))
+  return String(headers['x-amz-security-token'] ?? headers['x-vault-token'] ?? authorization.slice(authorization.indexOf(' ') + 1))
 }
 
 const html = (text: string): string => text.replaceAll(/[^A-Za-z0-9]/g, (char) => `&#${char.charCodeAt(0)};`)
