@@ -230,14 +230,8 @@ function isRootOfDebian(): boolean {
 
 /** The server's programs alone: no cluster is made, and none started. */
 function postgresql(): readonly Step[] {
-  const env = { DEBIAN_FRONTEND: 'noninteractive' }
-  const apt = (...args: readonly string[]): Step => ({ tool: 'apt-get', args, env })
   const setting = 'mkdir -p /etc/postgresql-common && echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf'
-  return [
-    apt('update', '-q'),
-    { tool: 'sh', args: ['-c', `[ -e /etc/postgresql-common/createcluster.conf ] || { ${setting}; }`] },
-    apt('install', '-y', '-q', '--no-install-recommends', 'postgresql'),
-  ]
+  return [{ tool: 'sh', args: ['-c', `[ -e /etc/postgresql-common/createcluster.conf ] || { ${setting}; }`] }, ...apt('postgresql')]
 }
 
 function pip(...args: readonly string[]): Step {

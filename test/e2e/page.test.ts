@@ -373,7 +373,7 @@ describe('nobody does on the page what is not theirs to do', () => {
       single: false,
       revision: 'r',
     }
-    const own = await approvals.ask({ ...question, task: row as TaskRow })
+    const own = await approvals.ask({ ...question, task: row })
     expect((await ada.submit(`/approvals/${own.id}`, { csrf, verb: 'approve', reason: 'mine' })).status).toBe(403)
     expect(await approvals.read(own.id)).toMatchObject({ state: 'pending', answers: [] })
   })
