@@ -25,6 +25,8 @@ export interface Duties {
   readonly classes: readonly string[]
   readonly notices: readonly Notice[]
   readonly revokeLeases: boolean
+  /** An answer that cannot be searched for the lent credential is not refused for that. */
+  readonly unsearched: boolean
 }
 
 const none: readonly never[] = Object.freeze([])
@@ -39,6 +41,7 @@ export const noDuties: Duties = Object.freeze({
   classes: none,
   notices: none,
   revokeLeases: false,
+  unsearched: false,
 })
 
 /** Throws `decide.malformed` when they leave nothing of a credential: no scope in common, or two audiences. */
@@ -64,6 +67,8 @@ function withOne(duties: Duties, one: Obligation): Duties {
       return { ...duties, classes: union(duties.classes, one.properties.classes) }
     case 'notify':
       return { ...duties, notices: [...duties.notices, one.properties] }
+    case 'pass_unsearched':
+      return { ...duties, unsearched: true }
     default:
       one.type satisfies 'revoke_leases'
       return { ...duties, revokeLeases: true }

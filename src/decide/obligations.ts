@@ -39,6 +39,8 @@ export type Obligation =
   | Typed<'raise_sensitivity', { readonly classes: readonly string[] }>
   /** An event in the ledger, handed on to the notifier of that name. Done for a refusal too. */
   | Typed<'notify', { readonly to: string; readonly message: string }>
+  /** An answer in a coding that cannot be searched for the lent credential goes to the agent all the same; without it such an answer is refused. */
+  | Typed<'pass_unsearched', Readonly<Record<string, never>>>
   /** Every lease of the task is taken back. Done for a refusal too. */
   | Typed<'revoke_leases', Readonly<Record<string, never>>>
 
@@ -76,6 +78,7 @@ const standing: { readonly [Type in ObligationType]: readonly Entrypoint[] } = {
   debit_budget: call,
   raise_sensitivity: answer,
   notify: open,
+  pass_unsearched: call,
   revoke_leases: open,
 }
 
@@ -102,10 +105,13 @@ const readers: { readonly [Type in ObligationType]: Reader<Type> } = {
     const { to, message } = closed(given, place, ['to', 'message'])
     return { to: pattern(to, names, `${place}/to`), message: pattern(message, sentence, `${place}/message`) }
   },
-  revoke_leases: (given, place) => {
-    closed(given, place, [])
-    return {}
-  },
+  pass_unsearched: nothing,
+  revoke_leases: nothing,
+}
+
+function nothing(given: Readonly<Record<string, unknown>>, place: string): Readonly<Record<string, never>> {
+  closed(given, place, [])
+  return {}
 }
 
 /** Data classes, meters and keys are named by whoever configures, within what policy may see of a name. */

@@ -155,7 +155,7 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
   const job: Job = {
     call,
     signal: permit.signal,
-    upstream: base === undefined ? site.upstream : { ...site.upstream, basePath: base },
+    upstream: forThisCall(site.upstream, base, permit.decision.duties.unsearched),
     lines,
     sweep,
     echoes,
@@ -183,6 +183,12 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
     sign().catch((error: unknown) => exchange.cut(Refusal.from(error)))
   }
   exchange.start(request, new NonceRetry(reader, site.upstream, upload === null ? resent : null))
+}
+
+/** The upstream, but for what a call has of its own: a path with a credential in it, a coding that policy lets pass unsearched. */
+function forThisCall(upstream: Upstream, base: string | undefined, unsearched: boolean): Upstream {
+  if (base === undefined && !unsearched) return upstream
+  return { ...upstream, basePath: base ?? upstream.basePath, searched: upstream.searched && !unsearched }
 }
 
 /** An exchange, and what reads the answer of its upstream. */

@@ -268,3 +268,26 @@ describe('revoke_leases', () => {
     expect(running.sidecar.foundation.credential.sizes()).toMatchObject({ out: 1 })
   })
 })
+
+describe('pass_unsearched', () => {
+  const coded = (): Promise<TestUpstream> =>
+    TestUpstream.start((_seen, response) => response.writeHead(200, { 'content-encoding': 'compress' }).end('unreadable'))
+  const lent = { route: { credential: 'api' }, providers: { api: jwt } }
+
+  test('lets an answer pass in a coding that cannot be searched for the credential, and the record says so', async () => {
+    await using upstream = await coded()
+    await using running = await start(upstream.url, {
+      decision: givenDecision({ obligations: [obligation('pass_unsearched', {})] }),
+      ...lent,
+    })
+    const answer = await call(running)
+    expect([answer.status, answer.headers['content-encoding'], answer.text]).toEqual([200, 'compress', 'unreadable'])
+    expect(running.ledgerText()).toContain('pass_unsearched')
+  })
+
+  test('not being said, the answer is refused', async () => {
+    await using upstream = await coded()
+    await using running = await start(upstream.url, { decision: givenDecision({}), ...lent })
+    expect((await call(running)).json).toMatchObject({ code: 'forward.response-refused' })
+  })
+})

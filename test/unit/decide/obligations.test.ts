@@ -15,6 +15,7 @@ const well: readonly (readonly [string, object])[] = [
   ['debit_budget', { meter: 'refunds_eur', amount: 0.5 }],
   ['raise_sensitivity', { classes: ['personal'] }],
   ['notify', { to: 'oncall', message: 'a person should look at this' }],
+  ['pass_unsearched', {}],
   ['revoke_leases', {}],
 ]
 
@@ -82,6 +83,7 @@ describe('an obligation', () => {
     ['notify', { to: 'oncall' }],
     ['revoke_leases', { task: 't_1' }],
     ['revoke_leases', []],
+    ['pass_unsearched', { codings: ['compress'] }],
   ])('%s with properties %o is malformed', (type, properties) => {
     expect(fate(one(type, properties))).toMatch(/^result: obligations\/0/)
   })
