@@ -14,6 +14,7 @@ import { LeaseBook, type Held } from './leases.ts'
 import { narrow, offering, type Offering } from './narrow.ts'
 import { Renewals } from './renewing.ts'
 import { sweep } from './sweep.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 export interface CredentialOptions {
   readonly providers: ReadonlyMap<string, CredentialProvider>
@@ -244,29 +245,4 @@ function providersOf(offerings: ReadonlyMap<string, Offering>): readonly Credent
 
 function offeringsOf(providers: ReadonlyMap<string, CredentialProvider>): ReadonlyMap<string, Offering> {
   return new Map([...providers].map(([name, provider]) => [name, offering(name, provider)]))
-}
-
-/** The promise's own outcome, or the reason of the first signal that aborts. */
-function unlessAborted<T>(promise: Promise<T>, ...signals: readonly AbortSignal[]): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      for (const signal of signals) signal.removeEventListener('abort', abort)
-    }
-    const abort = (): void => {
-      leave()
-      reject(signals.find((signal) => signal.aborted)?.reason)
-    }
-    for (const signal of signals) signal.addEventListener('abort', abort)
-    if (signals.some((signal) => signal.aborted)) abort()
-    promise.then(
-      (value) => {
-        leave()
-        resolve(value)
-      },
-      (error: unknown) => {
-        leave()
-        reject(error)
-      },
-    )
-  })
 }

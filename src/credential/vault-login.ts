@@ -1,10 +1,12 @@
 /** The tokens that Countersign logs in to Vault with, and the tokens of tasks that hang from them. */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
 import { failed } from './ask-issuer.ts'
+import { digestOf } from './digest.ts'
 import { ownIdentity } from './own-identity.ts'
 import type { ProviderServices } from './provider.ts'
+import { unlessAborted } from './unless-aborted.ts'
 import { objectOf, type VaultApi } from './vault-api.ts'
 import type { VaultConfig } from './vault-config.ts'
 
@@ -89,14 +91,14 @@ export class VaultLogins {
   /** Counts a token as made from a login. */
   adopt(parent: Parent, token: Secret, expires: number): Child {
     const child = { token, expires, doomed: false }
-    parent.children.set(digest(token), child)
+    parent.children.set(digestOf(token), child)
     parent.seen = this.#services.clock()
     return child
   }
 
   /** Counts a token as gone. */
   lose(parent: Parent, token: Secret): void {
-    parent.children.delete(digest(token))
+    parent.children.delete(digestOf(token))
   }
 
   /** Children that may live. */
@@ -243,16 +245,4 @@ export async function revokeSelf(api: VaultApi, token: Secret, what: string, sig
 /** Whole seconds, at least one: Vault knows no less. */
 export function seconds(ms: number): number {
   return Math.max(1, Math.floor(ms / 1000))
-}
-
-function digest(token: Secret): string {
-  return createHash('sha256').update(token.reveal()).digest('hex')
-}
-
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason instanceof Refusal ? signal.reason : new Refusal('credential.unavailable'))
-    signal.addEventListener('abort', abort, { once: true })
-    void promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

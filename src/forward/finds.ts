@@ -15,7 +15,8 @@ export class Finds {
   /** The body is decoded here. */
   coded = false
   readonly #tell: ((find: Find) => void) | null
-  readonly #told = new Set<Where>()
+  /** Null until something is found, which nearly never is. */
+  #told: Set<Where> | null = null
 
   /** Null: nobody asks. */
   constructor(tell: ((find: Find) => void) | null) {
@@ -24,8 +25,9 @@ export class Finds {
 
   at(where: Exclude<Where, 'coded'>): void {
     const place = where === 'body' && this.coded ? 'coded' : where
-    if (this.#told.has(place)) return
-    const first = this.#told.size === 0
+    if (this.#told?.has(place) === true) return
+    const first = this.#told === null
+    this.#told ??= new Set()
     this.#told.add(place)
     this.#tell?.({ where: place, first })
   }
