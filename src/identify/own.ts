@@ -18,8 +18,8 @@ export interface OwnIdentity {
   /** Null while there is none, when it was taken back, and from its expiry on. */
   current(): OwnSvid | null
   /**
-   * A JWT-SVID of ours for this audience, not past half of its life where that can be had. Rejects with the reason of the signal,
-   * or with an Error without any token in its text when none can be had.
+   * A JWT-SVID of ours for this audience, not past half of its life where that can be had. Rejects with an Error without any token in its
+   * text when none can be had, or the signal aborts.
    */
   token(audience: string, signal: AbortSignal): Promise<Secret>
   /** Calls back after every change; gives what ends that. */

@@ -1,9 +1,9 @@
 import type { Secret } from '../../secret.ts'
 import type { OwnIdentity, OwnSvid } from '../own.ts'
 import { certificatesPem } from '../x509/pem.ts'
-import { aborted } from '../workload-api/connection.ts'
 import { WorkloadApiFault } from '../workload-api/fault.ts'
 import { JwtCache } from '../workload-api/jwt-cache.ts'
+import { unlessAborted } from '../workload-api/jwt-source.ts'
 import type { WorkloadApi } from '../workload-api/workload-api.ts'
 import type { X509Context, X509Svid } from '../workload-api/x509-context.ts'
 
@@ -37,10 +37,10 @@ export class StreamedIdentity implements OwnIdentity {
     const svid = context === null ? null : chosenSvid(context.svids, this.#choice)
     if (svid !== null && this.#svid !== null && sameLeaf(svid, this.#svid)) return
     if (svid === null && this.#svid === null) return
+    // what was given under another identity, or under one that was taken back, is not ours any more; a certificate renewed changes nothing of it
+    if (svid?.id.id !== this.#svid?.id.id) this.#tokens.clear()
     this.#svid = svid
     this.#shown = svid === null ? null : shownAs(svid)
-    // what was given under another identity, or under one that was taken back, is not ours any more
-    this.#tokens.clear()
     for (const listener of this.#listeners) listener()
   }
 
@@ -52,7 +52,7 @@ export class StreamedIdentity implements OwnIdentity {
     signal.throwIfAborted()
     const { id, hint } = this.#choice
     const asked = this.#tokens.get({ audience: [audience], id: id ?? this.#svid?.id.id ?? null })
-    const svids = await Promise.race([asked, rejection(signal)])
+    const svids = await unlessAborted(asked, signal)
     const found = svids.find((svid) => hint === null || svid.hint === hint)
     if (found === undefined) throw new WorkloadApiFault('missing', 'the Workload API gave no JWT-SVID of that hint')
     return found.token
@@ -78,11 +78,4 @@ const empty = Buffer.alloc(0)
 
 function shownAs({ id, chain, key, expires }: X509Svid): OwnSvid {
   return { id: id.id, cert: certificatesPem(chain), key: key.export({ type: 'pkcs8', format: 'pem' }), expires }
-}
-
-/** One who gives up must not end the question for others who share it. */
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason instanceof Error ? signal.reason : aborted()), { once: true })
-  })
 }

@@ -68,7 +68,7 @@ function sameBundles(one: JwtBundles, other: JwtBundles): boolean {
 }
 
 /** One who gives up must not end the question for the others who share it. */
-async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
+export async function unlessAborted<Value>(work: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
   if (signal === undefined) return work
   const { promise, reject } = Promise.withResolvers<never>()
   const onAbort = (): void => reject(aborted())

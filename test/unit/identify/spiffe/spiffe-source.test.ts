@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Caller, IdentitySource } from '../../../../src/identify/identify.ts'
 import { openSource, SourceConfig } from '../../../../src/identify/registry.ts'
@@ -180,6 +181,41 @@ describe('the SVID of Countersign itself', () => {
     expect(source.own?.current()).not.toBeNull()
     clock.move(1)
     expect(source.own?.current()).toBeNull()
+  })
+})
+
+describe('a JWT-SVID of Countersign itself', () => {
+  const issuer = 'https://login.acme.example'
+  const calm = new AbortController().signal
+
+  test('is for the audience that was asked for, of the identity that is ours, and verifies by the keys of the trust domain', async () => {
+    await using company = await WorkloadCompany.found()
+    const { source } = await opened(company, { id: ownId })
+    const token = await source.own?.token(issuer, calm)
+    expect(decodeJwt(token?.reveal() ?? '')).toMatchObject({ sub: ownId, aud: [issuer] })
+  })
+
+  test('is kept while it is fresh, also over a certificate that is renewed, and not once another identity is given', async () => {
+    await using company = await WorkloadCompany.found()
+    const { source } = await opened(company)
+    const first = await source.own?.token(issuer, calm)
+    const before = source.own?.current()?.cert
+    company.api.rotate()
+    await vi.waitFor(() => expect(source.own?.current()?.cert).not.toBe(before))
+    expect((await source.own?.token(issuer, calm))?.reveal()).toBe(first?.reveal())
+    company.api.entitle([agentId])
+    await vi.waitFor(() => expect(source.own?.current()?.id).toBe(agentId))
+    expect(decodeJwt((await source.own?.token(issuer, calm))?.reveal() ?? '').sub).toBe(agentId)
+  })
+
+  test('is not had once the identity was taken back, nor for one who gives up', async () => {
+    await using company = await WorkloadCompany.found()
+    const { source } = await opened(company, { id: ownId })
+    await source.own?.token(issuer, calm)
+    await expect(source.own?.token(issuer, AbortSignal.abort())).rejects.toThrow()
+    company.api.entitle([])
+    await vi.waitFor(() => expect(source.own?.current()).toBeNull())
+    await expect(source.own?.token(issuer, calm)).rejects.toThrow()
   })
 })
 
