@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import { Counter, Histogram, type Gauge, type Registry } from 'prom-client'
+import { numberGauge } from './gauges.ts'
 
 /** Counts an event of a lease by the provider that its `detail` names. */
 export type CountLease = (event: { readonly kind: string; readonly detail: Readonly<Record<string, unknown>> }) => void
@@ -28,14 +29,7 @@ export function leaseMetrics(sizes: () => LeaseSizes, registers: Registry[]): Co
     registers,
   })
   const live = (name: string, help: string, read: (now: LeaseSizes) => number): Gauge =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read(sizes()))
-      },
-    })
+    numberGauge(registers, name, help, () => read(sizes()))
   live('countersign_leases_out', 'Leases that calls may use.', ({ out }) => out)
   live('countersign_leases_ending', 'Leases that are being taken back, or left to their expiry.', ({ ending }) => ending)
   live(

@@ -1,7 +1,8 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, Histogram, Registry, type Gauge } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
 import type { LedgerEvent } from '../record/record.ts'
 import type { KillRow } from '../state/kills.ts'
+import { numberGauge, rowsGauge } from './gauges.ts'
 import { killMetrics } from './kill-metrics.ts'
 import { leaseMetrics, type LeaseSizes } from './lease-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
@@ -145,87 +146,36 @@ function policyCounters(registers: Registry[]) {
   return { notices, slow }
 }
 
-function gauges(options: MetricsOptions, registers: Registry[]): Gauge[] {
-  const live = (name: string, help: string, read: () => number): Gauge =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read())
-      },
-    })
-  const build = new Gauge({
-    name: 'countersign_build_info',
-    help: 'Version and policy.',
-    labelNames: ['version', 'policy'],
-    registers,
-    collect() {
-      this.reset()
-      this.set({ version: options.version, policy: options.policy().policy?.revision ?? '' }, 1)
-    },
+function gauges(options: MetricsOptions, registers: Registry[]): void {
+  const { version, policy, svid, sources, approvals, standing, inFlight, ready, watched, ledgerSize } = options
+  const live = (name: string, help: string, read: () => number): Gauge => numberGauge(registers, name, help, read)
+  const rows = <Label extends string>(name: string, help: string, labels: readonly Label[], read: Rows<Label>): Gauge<Label> =>
+    rowsGauge(registers, name, help, labels, read)
+  rows('countersign_build_info', 'Version and policy.', ['version', 'policy'], () => [
+    [{ version, policy: policy().policy?.revision ?? '' }, 1],
+  ])
+  const svidHelp = 'Seconds until the X.509-SVID of this Countersign expires; 0, without an ID, while it has none.'
+  rows('countersign_svid_expires_seconds', svidHelp, ['spiffe_id'], () => {
+    const own = svid()
+    return own === null ? [] : [[{ spiffe_id: own.id }, own.seconds]]
   })
-  return [
-    build,
-    ...identityGauges(options, registers),
-    approvalGauge(options, registers),
-    standingGauge(options, registers),
-    live('countersign_calls_in_flight', 'Calls in flight.', options.inFlight),
-    live('countersign_ready', '1 when calls can be served.', () => (options.ready() ? 1 : 0)),
-    live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (options.watched() ? 1 : 0)),
-    live('countersign_ledger_lines', 'Lines in the ledger.', options.ledgerSize),
-    live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
-  ]
+  rows('countersign_identity_sources_ready', 'Identity sources that can verify now, by type.', ['type'], () =>
+    sources().map((source) => [{ type: source.type }, source.ready ? 1 : 0]),
+  )
+  const approvalHelp = 'Seconds until an approval of an agent, route, tool or provider lapses; below 0 once it has, and calls are refused.'
+  rows('countersign_approval_expires_seconds', approvalHelp, ['kind', 'name'], () =>
+    approvals().map(({ kind, name, seconds }) => [{ kind, name }, seconds]),
+  )
+  const standingHelp =
+    'Secrets of the configuration that outlive every task, by setting; use is `lent` when calls of agents carry it, else `own`.'
+  rows('countersign_standing_secrets', standingHelp, ['place', 'use'], () =>
+    standing().map(({ place, lent }) => [{ place, use: lent ? 'lent' : 'own' }, 1]),
+  )
+  live('countersign_calls_in_flight', 'Calls in flight.', inFlight)
+  live('countersign_ready', '1 when calls can be served.', () => (ready() ? 1 : 0))
+  live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (watched() ? 1 : 0))
+  live('countersign_ledger_lines', 'Lines in the ledger.', ledgerSize)
+  live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
 }
 
-function identityGauges({ svid, sources }: MetricsOptions, registers: Registry[]): Gauge[] {
-  return [
-    new Gauge({
-      name: 'countersign_svid_expires_seconds',
-      help: 'Seconds until the X.509-SVID of this Countersign expires; 0, without an ID, while it has none.',
-      labelNames: ['spiffe_id'],
-      registers,
-      collect() {
-        this.reset()
-        const own = svid()
-        if (own !== null) this.set({ spiffe_id: own.id }, own.seconds)
-      },
-    }),
-    new Gauge({
-      name: 'countersign_identity_sources_ready',
-      help: 'Identity sources that can verify now, by type.',
-      labelNames: ['type'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { type, ready } of sources()) this.inc({ type }, ready ? 1 : 0)
-      },
-    }),
-  ]
-}
-
-function approvalGauge({ approvals }: MetricsOptions, registers: Registry[]): Gauge {
-  return new Gauge({
-    name: 'countersign_approval_expires_seconds',
-    help: 'Seconds until an approval of an agent, route, tool or provider lapses; below 0 once it has, and calls are refused.',
-    labelNames: ['kind', 'name'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { kind, name, seconds } of approvals()) this.set({ kind, name }, seconds)
-    },
-  })
-}
-
-function standingGauge({ standing }: MetricsOptions, registers: Registry[]): Gauge {
-  return new Gauge({
-    name: 'countersign_standing_secrets',
-    help: 'Secrets of the configuration that outlive every task, by setting; use is `lent` when calls of agents carry it, else `own`.',
-    labelNames: ['place', 'use'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { place, lent } of standing()) this.set({ place, use: lent ? 'lent' : 'own' }, 1)
-    },
-  })
-}
+type Rows<Label extends string> = Parameters<typeof rowsGauge<Label>>[4]
