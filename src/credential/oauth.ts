@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
+import { documentOf } from './ask-issuer.ts'
 import type { CredentialProvider, Issued, Wanted } from './credential.ts'
 import { makeKey } from './dpop-key.ts'
 import { OauthConfig } from './oauth-config.ts'
@@ -56,8 +57,15 @@ function open(config: OauthConfig, services: ProviderServices): CredentialProvid
       subject: config.grant !== 'client_credentials',
     },
     issue: (wanted, signal) => issue({ config, issuer, provider, services }, wanted, signal),
-    revoke: (handle, signal) => issuer.revoke(z.array(z.string()).parse(JSON.parse(handle.reveal())), signal),
+    revoke: async (handle, signal) => issuer.revoke(tokensOf(handle), signal),
   }
+}
+
+/** The tokens that a handle stands for, whatever bytes they hold. What an error of the parser says of a text holds some of it, and so goes no further. */
+function tokensOf(handle: Secret): readonly string[] {
+  const read = z.array(z.string()).safeParse(documentOf(handle.reveal())).data
+  if (read === undefined) throw new Refusal('credential.unavailable', { detail: 'revocation: what it takes cannot be read' })
+  return read
 }
 
 /** What the tokens of a provider come by. */

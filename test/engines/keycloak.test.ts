@@ -228,7 +228,7 @@ describe.skipIf(absent)(title, () => {
     it('of a token that another client got, or that is none, is never taken for done', async () => {
       const other = await issue(opened({ surplus: ['profile', 'email'] }, { id: greedy }))
       expect((await refusalOf(() => revoke(opened(), other)))?.detail).toBe('revocation: the issuer answered 400 invalid_request')
-      const none = await refusalOf(() => revoke(opened(), { handle: new Secret('a-canary') }))
+      const none = await refusalOf(() => revoke(opened(), { handle: new Secret('["a-canary"]') }))
       expect(none?.detail).toBe('revocation: the issuer answered 200 invalid_token')
     })
   })

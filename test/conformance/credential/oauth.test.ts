@@ -77,6 +77,12 @@ describe('revocation (RFC 7009) at a real authorization server', () => {
     await from.revoke?.(handle, calm)
   })
 
+  it('by a handle that cannot be read is never taken for done, and tells nothing of it', async () => {
+    const refusal = await refusalOf(() => opened().revoke?.(new Secret('a-canary that is no list'), calm))
+    expect(refusal?.detail).toBe('revocation: what it takes cannot be read')
+    expect(inspect(refusal, { depth: 9, showHidden: true })).not.toContain('canary')
+  })
+
   it('of a token that the issuer cannot revoke is never taken for done', async () => {
     const from = opened({ resource: [jwtApi] })
     const issued = await issue(from)
