@@ -1,31 +1,17 @@
 /** A stand-in for the JSON API of Cloud Storage, as far as an agent uses it: reading, listing, and uploads by resumable session. It is not Google. */
 import { randomUUID } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Loopback } from './loopback.ts'
 
-export class CloudStorage implements AsyncDisposable {
+export class CloudStorage extends Loopback {
   readonly objects = new Map<string, Buffer>([['monthly/2026-10.csv', Buffer.from('month,total\n2026-10,17\n')]])
   readonly seen: { readonly method: string; readonly url: string; readonly authorization: string | undefined }[] = []
   readonly #sessions = new Map<string, string>()
   readonly #accepts: (token: string) => boolean
-  readonly #server = createServer((request, response) => void this.#answer(request, response))
 
   constructor(accepts: (token: string) => boolean) {
+    super((request, response) => void this.#answer(request, response))
     this.#accepts = accepts
-  }
-
-  async listen(): Promise<this> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    return this
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -1,10 +1,10 @@
 /** An upstream that takes DPoP-bound tokens by the letter of RFC 9449 §7: proof, binding, nonce, and no proof twice. */
 import { createHash } from 'node:crypto'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { calculateJwkThumbprint, EmbeddedJWK, jwtVerify, type JWK } from 'jose'
+import { Loopback } from './loopback.ts'
 
-export class DpopUpstream implements AsyncDisposable {
+export class DpopUpstream extends Loopback {
   /** Requests that were let in: method, URL and body. */
   readonly served: { readonly method: string; readonly url: string; readonly body: string }[] = []
   /** Why requests were not. */
@@ -12,29 +12,15 @@ export class DpopUpstream implements AsyncDisposable {
   readonly #used = new Set<string>()
   readonly #introspect: (token: string) => Promise<Readonly<Record<string, unknown>>>
   #nonce = 1
-  readonly #server = createServer((request, response) => void this.#answer(request, response))
 
   constructor(introspect: (token: string) => Promise<Readonly<Record<string, unknown>>>) {
+    super((request, response) => void this.#answer(request, response))
     this.#introspect = introspect
-  }
-
-  async listen(): Promise<this> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    return this
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
   /** From now on another nonce is wanted. */
   rotate(): void {
     this.#nonce++
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

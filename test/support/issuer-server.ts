@@ -1,6 +1,6 @@
 /** A loopback server that a stand-in for an issuer is built on: one handler, and what goes wrong in its place. */
-import { createServer, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { Loopback } from './loopback.ts'
 
 export interface IssuerRequest {
   readonly method: string
@@ -19,15 +19,20 @@ export interface IssuerReply {
 /** What an issuer does in place of an answer: says nothing, cuts the answer in half after it has done what was asked, or breaks. */
 export type Misbehaviour = 'silent' | 'half' | 'broken'
 
-export class IssuerServer implements AsyncDisposable {
+export class IssuerServer extends Loopback {
   readonly seen: IssuerRequest[] = []
   /** What the next requests meet; when empty the handler answers as it would. */
   readonly next: (Misbehaviour | null)[] = []
   /** What was asked is done, and the answer goes when this resolves; null: at once. */
   hold: (request: IssuerRequest) => Promise<void> | null = () => null
-  url = ''
   readonly #handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>
-  readonly #server = createServer((incoming, response) => {
+
+  constructor(handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>) {
+    super((incoming, response) => this.#take(incoming, response))
+    this.#handle = handle
+  }
+
+  #take(incoming: IncomingMessage, response: ServerResponse): void {
     const parts: Buffer[] = []
     incoming.on('data', (part: Buffer) => parts.push(part))
     incoming.on('error', () => {})
@@ -51,21 +56,5 @@ export class IssuerServer implements AsyncDisposable {
         else response.end(body)
       })
     })
-  })
-
-  constructor(handle: (request: IssuerRequest) => IssuerReply | Promise<IssuerReply>) {
-    this.#handle = handle
-  }
-
-  async listen(): Promise<this> {
-    await new Promise<void>((done) => this.#server.listen(0, '127.0.0.1', done))
-    const { port } = this.#server.address() as AddressInfo
-    this.url = `http://127.0.0.1:${port}`
-    return this
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    await new Promise((done) => this.#server.close(done))
   }
 }
