@@ -1,27 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { makeSeal } from '../../../src/state/seal.ts'
 import { Unanswered } from '../../../src/credential/provider.ts'
 import { Refusal } from '../../../src/refusal.ts'
 import { CredentialRig, FakeIssuer, permitFor } from '../../support/credential-rig.ts'
+import { removeStateFiles, stateFile } from '../../support/state-file.ts'
 import { refusalOf, settled } from '../../support/identity-rig.ts'
 import { sketchRow } from '../../support/question.ts'
 
 const task = sketchRow().id
-const folders: string[] = []
-
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
-})
-
-function stateFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-lease-'))
-  folders.push(folder)
-  return join(folder, 'state.db')
-}
+afterEach(removeStateFiles)
 
 function fail(): Promise<never> {
   return Promise.reject(new Error('down'))

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
@@ -10,20 +7,12 @@ import type { Issued, Placement } from '../../../src/credential/credential.ts'
 import { Unanswered } from '../../../src/credential/provider.ts'
 import { makeSeal } from '../../../src/state/seal.ts'
 import { CredentialRig } from '../../support/credential-rig.ts'
+import { removeStateFiles, stateFile } from '../../support/state-file.ts'
 import { refusalOf, settled } from '../../support/identity-rig.ts'
 
-const folders: string[] = []
 const lost = new Refusal('credential.unavailable', { detail: 'cut', cause: new Unanswered() })
 
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
-})
-
-function stateFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-lease-'))
-  folders.push(folder)
-  return join(folder, 'state.db')
-}
+afterEach(removeStateFiles)
 
 /** A rig whose issuer is asked and has not answered yet. */
 async function asking(options: ConstructorParameters<typeof CredentialRig>[0] = {}) {
