@@ -71,9 +71,9 @@ export async function counted(target: Countersign): Promise<{ readonly calls: nu
   const text = await (await fetch(`http://127.0.0.1:${target.healthPort}/metrics`)).text()
   const sum = (pattern: RegExp): number => text.split('\n').reduce((total, line) => total + Number(pattern.exec(line)?.[1] ?? 0), 0)
   return {
-    calls: sum(/^countersign_calls_total\{.*effect="allow".*status="2xx".*\} (\d+)/),
+    calls: sum(/^countersign_requests_total\{.*decision="allow".*status="2xx".*\} (\d+)/),
     refusals: sum(/^countersign_refusals_total\{.*\} (\d+)/),
-    lines: sum(/^countersign_ledger_lines (\d+)/),
+    lines: sum(/^countersign_log_chain_height (\d+)/),
   }
 }
 

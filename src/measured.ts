@@ -1,9 +1,12 @@
 /** What the metrics read of a running sidecar, at each look. */
+import type { CallMeasure } from './admin/call-metrics.ts'
 import type { MetricsOptions } from './admin/metrics.ts'
 import { standingSecrets } from './config/standing.ts'
 import type { Foundation } from './foundation.ts'
 import type { Lapse } from './lapses.ts'
-import { secondsLeft } from './trust.ts'
+import type { EntrySummary } from './record/entry.ts'
+import { codes } from './refusal.ts'
+import { expiryOf } from './trust.ts'
 import type { Wiring } from './wire.ts'
 
 export interface Running extends Pick<MetricsOptions, 'version' | 'inFlight' | 'ready'> {
@@ -24,7 +27,28 @@ export function measured({ foundation, wiring, lapses, ...rest }: Running): Metr
     watched: () => watchdog.watching,
     approvals: () => lapses().map(({ kind, name, until }) => ({ kind, name, seconds: (until - clock()) / 1000 })),
     standing: () => standingSecrets(wiring().loaded.config),
-    svid: () => secondsLeft(wiring().trust.own, clock()),
+    pending: () => state.approvals.pending(),
+    agents: () => wiring().agents.agents,
+    svid: () => expiryOf(wiring().trust.own),
     sources: () => wiring().trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
+  }
+}
+
+/** What a finished call adds to the metrics. */
+export function measureOf({ route, tool, method, provider, effect, code, status, durationMs, stageMs }: EntrySummary): CallMeasure {
+  const { identify = 0, task = 0, match = 0, decide, forward } = stageMs
+  return {
+    route,
+    tool,
+    method,
+    provider,
+    effect,
+    code,
+    fault: code === null ? null : codes[code].fault,
+    statusClass: status === null ? null : `${Math.floor(status / 100)}xx`,
+    seconds: durationMs / 1000,
+    decisionSeconds: decide === undefined ? null : (identify + task + match + decide) / 1000,
+    evalSeconds: decide === undefined ? null : decide / 1000,
+    upstreamSeconds: forward === undefined ? null : forward / 1000,
   }
 }

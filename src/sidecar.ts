@@ -10,13 +10,12 @@ import { layFoundation, type Foundation, type InForce, type Surroundings } from 
 import { Lapses, type LapsesOptions } from './lapses.ts'
 import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
-import { measured } from './measured.ts'
+import { measured, measureOf } from './measured.ts'
 import type { PolicyFeed } from './policy.ts'
 import { policyEvents, PolicyFeeds } from './policy-feeds.ts'
 import { adminPort, healthPort } from './ports.ts'
 import { notReady } from './readiness.ts'
 import type { EntrySummary } from './record/entry.ts'
-import { codes } from './refusal.ts'
 import { tellStalled } from './stall.ts'
 import { watchExpiry } from './task/clock.ts'
 import { upstreamIdentity, type Trust } from './trust.ts'
@@ -282,16 +281,6 @@ class House implements Sidecar {
   }
 
   #observe(summary: EntrySummary): void {
-    const { route, tool, effect, code, status, durationMs, stageMs } = summary
-    this.metrics.observe({
-      route,
-      tool,
-      effect,
-      code,
-      fault: code === null ? null : codes[code].fault,
-      statusClass: status === null ? null : `${Math.floor(status / 100)}xx`,
-      seconds: durationMs / 1000,
-      evalSeconds: stageMs.decide === undefined ? null : stageMs.decide / 1000,
-    })
+    this.metrics.observe(measureOf(summary))
   }
 }

@@ -123,9 +123,9 @@ export async function settled(sources: readonly IdentitySource[], ms: number): P
     })
 }
 
-/** An identity that was taken back or has run out has no ID any more, and no time left. */
-export function secondsLeft(own: Trust['own'], now: number): { id: string; seconds: number } | null {
+/** An identity that was taken back or has run out has no ID any more, and expired at the beginning of time. */
+export function expiryOf(own: Trust['own']): { id: string; expires: number } | null {
   if (own === null) return null
   const svid = own.current()
-  return svid === null ? { id: '', seconds: 0 } : { id: svid.id, seconds: Math.max(0, svid.expires - now) / 1000 }
+  return svid === null ? { id: '', expires: 0 } : { id: svid.id, expires: svid.expires }
 }

@@ -30,8 +30,8 @@ export function leaseMetrics(sizes: () => LeaseSizes, registers: Registry[]): Co
   })
   const live = (name: string, help: string, read: (now: LeaseSizes) => number): Gauge =>
     numberGauge(registers, name, help, () => read(sizes()))
-  live('countersign_leases_out', 'Leases that calls may use.', ({ out }) => out)
-  live('countersign_leases_ending', 'Leases that are being taken back, or left to their expiry.', ({ ending }) => ending)
+  live('countersign_credentials_active', 'Leases that calls may use.', ({ out }) => out)
+  live('countersign_credentials_ending', 'Leases that are being taken back, or left to their expiry.', ({ ending }) => ending)
   live(
     'countersign_lease_revocations_overdue',
     'Leases whose revocation takes longer than credential.revocation.within.',

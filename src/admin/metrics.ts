@@ -1,27 +1,13 @@
-import { Counter, Histogram, Registry, type Gauge } from 'prom-client'
+import { Counter, Registry, type Gauge } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
 import type { LedgerEvent } from '../record/record.ts'
 import type { KillRow } from '../state/kills.ts'
+import { approvalMetrics } from './approval-metrics.ts'
+import { callMetrics, type CallMeasure, type Issues } from './call-metrics.ts'
 import { numberGauge, rowsGauge } from './gauges.ts'
 import { killMetrics } from './kill-metrics.ts'
 import { leaseMetrics, type LeaseSizes } from './lease-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
-
-/** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
-export interface CallMeasure {
-  /** Route name; null when none was matched. */
-  readonly route: string | null
-  /** Name of a catalogued tool; null for everything else. */
-  readonly tool: string | null
-  readonly effect: string | null
-  /** Refusal code; null when the call was forwarded. */
-  readonly code: string | null
-  readonly fault: string | null
-  /** Upstream status class such as `2xx`; null without an answer. */
-  readonly statusClass: string | null
-  readonly seconds: number
-  readonly evalSeconds: number | null
-}
 
 export interface Metrics {
   observe(measure: CallMeasure): void
@@ -54,50 +40,36 @@ export interface MetricsOptions {
   readonly approvals: () => readonly { readonly kind: string; readonly name: string; readonly seconds: number }[]
   /** Secrets of the configuration that outlive every task: the setting, and whether it is lent. */
   readonly standing: () => readonly { readonly place: string; readonly lent: boolean }[]
-  /** The X.509-SVID of this Countersign: its SPIFFE ID and seconds until it expires; null while it has none. */
-  readonly svid: () => { readonly id: string; readonly seconds: number } | null
+  /** Approvals that wait for people. */
+  readonly pending: () => number
+  /** Registered agents with whom to turn to; null for one that nobody owns. */
+  readonly agents: () => readonly {
+    readonly id: string
+    readonly owners: Readonly<Record<'business' | 'security' | 'incident', string>> | null
+  }[]
+  /** The X.509-SVID of this Countersign: its SPIFFE ID and when it expires, epoch ms; null while it has none. */
+  readonly svid: () => { readonly id: string; readonly expires: number } | null
   /** Identity sources by type, and whether each can verify now. */
   readonly sources: () => readonly { readonly type: string; readonly ready: boolean }[]
 }
 
-const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
 /** Makes the Prometheus metrics of one Countersign; each has its own registry. */
 export function makeMetrics(options: MetricsOptions): Metrics {
   const registers = [new Registry()]
-  const calls = new Counter({
-    name: 'countersign_calls_total',
-    help: 'Calls by route, tool, decision and upstream status class.',
-    labelNames: ['route', 'tool', 'effect', 'status'],
-    registers,
-  })
-  const refusals = new Counter({
-    name: 'countersign_refusals_total',
-    help: 'Refusals by code and by who must act.',
-    labelNames: ['code', 'fault', 'route'],
-    registers,
-  })
-  const seconds = new Histogram({ name: 'countersign_call_seconds', help: 'Time of a call.', labelNames: ['route'], buckets, registers })
-  const evals = new Histogram({
-    name: 'countersign_policy_seconds',
-    help: 'Time of one policy evaluation.',
-    buckets: [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.001, 0.005, 0.05],
-    registers,
-  })
   const events = new Counter({ name: 'countersign_events_total', help: 'Ledger events by kind.', labelNames: ['kind'], registers })
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
   const { notices, slow } = policyCounters(registers)
   const echoes = echoCounter(registers)
   gauges(options, registers)
-  const told = counting(options, events, registers)
+  const issues: Issues = new Counter({
+    name: 'countersign_credential_issue_total',
+    help: 'Credentials that permitted calls asked for, by provider; outcome is issued, unavailable or too-wide.',
+    labelNames: ['strategy', 'outcome'],
+    registers,
+  })
+  const told = counting(options, { events, issues }, registers)
   return {
-    observe: (measure) => {
-      const route = measure.route ?? 'none'
-      calls.inc({ route, tool: measure.tool ?? 'none', effect: measure.effect ?? 'none', status: measure.statusClass ?? 'none' })
-      if (measure.code !== null) refusals.inc({ code: measure.code, fault: measure.fault ?? 'countersign', route })
-      seconds.observe({ route }, measure.seconds)
-      if (measure.evalSeconds !== null) evals.observe(measure.evalSeconds)
-    },
+    observe: callMetrics(registers, issues),
     event: (kind) => events.inc({ kind }),
     told,
     notice: (notifier, result) => notices.inc({ notifier, result }),
@@ -118,14 +90,23 @@ function echoCounter(registers: Registry[]): Counter<'route' | 'where'> {
   })
 }
 
-/** Counts what ledger events say of kills and leases. */
-function counting({ kills, leases }: MetricsOptions, events: Counter<'kind'>, registers: Registry[]): Metrics['told'] {
+/** What is counted of events whatever they are about. */
+interface Told {
+  readonly events: Counter<'kind'>
+  readonly issues: Issues
+}
+
+/** Counts what ledger events say of kills, leases and approvals. */
+function counting({ kills, leases, pending }: MetricsOptions, { events, issues }: Told, registers: Registry[]): Metrics['told'] {
   const killed = killMetrics(kills, registers)
   const lease = leaseMetrics(leases, registers)
+  const approval = approvalMetrics(pending, registers)
   return (event) => {
     events.inc({ kind: event.kind })
+    if (event.kind === 'lease.issued') issues.inc({ strategy: String(event.detail['provider']), outcome: 'issued' })
     if (event.kind === 'kill.engaged') killed({ scope: event.detail['scope'], by: event.by })
     if (event.kind.startsWith('lease.')) lease(event)
+    if (event.kind.startsWith('approval.')) approval(event)
   }
 }
 
@@ -147,17 +128,21 @@ function policyCounters(registers: Registry[]) {
 }
 
 function gauges(options: MetricsOptions, registers: Registry[]): void {
-  const { version, policy, svid, sources, approvals, standing, inFlight, ready, watched, ledgerSize } = options
+  const { version, policy, svid, agents, sources, approvals, standing, inFlight, ready, watched, ledgerSize } = options
   const live = (name: string, help: string, read: () => number): Gauge => numberGauge(registers, name, help, read)
   const rows = <Label extends string>(name: string, help: string, labels: readonly Label[], read: Rows<Label>): Gauge<Label> =>
     rowsGauge(registers, name, help, labels, read)
-  rows('countersign_build_info', 'Version and policy.', ['version', 'policy'], () => [
-    [{ version, policy: policy().policy?.revision ?? '' }, 1],
-  ])
-  const svidHelp = 'Seconds until the X.509-SVID of this Countersign expires; 0, without an ID, while it has none.'
-  rows('countersign_svid_expires_seconds', svidHelp, ['spiffe_id'], () => {
+  rows('countersign_build_info', 'Version of this Countersign.', ['version'], () => [[{ version }, 1]])
+  rows('countersign_policy_info', 'The policy in force, by revision.', ['revision'], () =>
+    [policy().policy].flatMap((known) => (known === null ? [] : [[{ revision: known.revision }, 1] as const])),
+  )
+  const ownerHelp = 'Whom to turn to about an agent: join it to an alert that has its agent.'
+  rows('countersign_agent_owner_info', ownerHelp, ['agent', 'business', 'security', 'incident'], () =>
+    agents().map(({ id, owners }) => [{ agent: id, business: '', security: '', incident: '', ...owners }, 1]),
+  )
+  rows('countersign_svid_expiry_timestamp_seconds', 'When the X.509-SVID of this Countersign expires, Unix time.', ['spiffe_id'], () => {
     const own = svid()
-    return own === null ? [] : [[{ spiffe_id: own.id }, own.seconds]]
+    return own === null ? [] : [[{ spiffe_id: own.id }, own.expires / 1000]]
   })
   rows('countersign_identity_sources_ready', 'Identity sources that can verify now, by type.', ['type'], () =>
     sources().map((source) => [{ type: source.type }, source.ready ? 1 : 0]),
@@ -174,7 +159,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): void {
   live('countersign_calls_in_flight', 'Calls in flight.', inFlight)
   live('countersign_ready', '1 when calls can be served.', () => (ready() ? 1 : 0))
   live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (watched() ? 1 : 0))
-  live('countersign_ledger_lines', 'Lines in the ledger.', ledgerSize)
+  live('countersign_log_chain_height', 'Lines in the ledger.', ledgerSize)
   live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
 }
 

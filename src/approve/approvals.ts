@@ -247,7 +247,8 @@ export class Approvals {
   async #settled(row: ApprovalRow, by: Approver): Promise<void> {
     const { state, expires, objective } = row
     if (state !== 'approved' && state !== 'declined') return
-    await this.#tell(`approval.${state}`, row, by.name, { expires, objective, by: approversOf(row) })
+    const waited = this.#options.clock() - row.opened
+    await this.#tell(`approval.${state}`, row, by.name, { expires, objective, by: approversOf(row), waited })
   }
 
   #checkReason(reason: unknown): void {

@@ -23,6 +23,10 @@ export type RecordStage = 'identify' | 'task' | 'match' | 'decide' | 'approve' |
 export interface EntrySummary {
   readonly route: string | null
   readonly tool: string | null
+  /** How the caller was proven. */
+  readonly method: Caller['method'] | null
+  /** Provider of the route's credential. */
+  readonly provider: string | null
   readonly effect: Decision['effect'] | null
   /** Refusal code; null when the upstream's answer went through. */
   readonly code: Refusal['code'] | null
@@ -189,6 +193,8 @@ export class CallEntry implements Entry {
     observe({
       route: target?.route.name ?? this.#call.address.route,
       tool: target?.tool.name ?? null,
+      method: this.#caller?.method ?? null,
+      provider: target?.route.credential ?? null,
       effect: this.#decision?.effect ?? null,
       code: refusal?.code ?? null,
       status,

@@ -73,7 +73,8 @@ export class ApprovalTable implements ApprovalBook {
     return row && (this.#open.get(row.id) ?? row)
   }
 
-  pending(caller: string): number {
+  pending(caller?: string): number {
+    if (caller === undefined) return this.#pending.values().reduce((sum, count) => sum + count, 0)
     return this.#pending.get(caller) ?? 0
   }
 

@@ -160,8 +160,8 @@ export interface ApprovalBook {
   }): Awaitable<readonly ApprovalRow[]>
   /** The newest that was asked with this task and digest, whatever became of it. */
   latest(about: Pick<Wanted, 'task' | 'digest'>): Awaitable<ApprovalRow | null>
-  /** How many of a caller are pending. */
-  pending(caller: string): number
+  /** How many are pending: of a caller, or in all. */
+  pending(caller?: string): number
   /**
    * One more answer to a pending one, each person once; null when it is not pending or the person has answered. A decline closes it, and so
    * does one approval outside of who may answer; the quorum of different people grants it. Those who use the local key count as one

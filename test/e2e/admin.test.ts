@@ -170,7 +170,7 @@ describe('the health port', () => {
     await ask(running.port(), '/api/a', { headers: { authorization: `Bearer ${await running.svid()}` } })
     await ask(running.port(), '/api/a')
     const { text } = await get('/metrics')
-    expect(text).toContain('countersign_calls_total{route="api",tool="api.any",effect="allow",status="2xx"} 1')
+    expect(text).toContain('countersign_requests_total{route="api",tool="api.any",decision="allow",method="jwt-svid",status="2xx"} 1')
     expect(text).toContain('countersign_refusals_total{code="identify.missing",fault="agent",route="api"} 1')
     expect((await get('/introspect', 'POST')).status).toBe(404)
     expect((await get('/v1/tasks')).status).toBe(404)

@@ -214,15 +214,15 @@ describe('rotation', () => {
   })
 })
 
-test('the seconds that the SVID of Countersign has left are a metric, and none when it was taken back', async () => {
+test('when the SVID of Countersign expires is a metric, and the beginning of time when it was taken back', async () => {
   await using company = await WorkloadCompany.found({ seconds: 120 })
   await using upstream = await SvidUpstream.start(company.acme)
   await using running = await started(company, upstream)
   await running.sidecar.trust().settled(5000)
   const seconds = async (): Promise<readonly [id: string, left: number]> => {
     const { text } = await ask(running.port('health'), '/metrics')
-    const [, id = '', left = ''] = /^countersign_svid_expires_seconds\{spiffe_id="([^"]*)"\} (\S+)$/m.exec(text) ?? []
-    return [id, Number(left)]
+    const [, id = '', left = ''] = /^countersign_svid_expiry_timestamp_seconds\{spiffe_id="([^"]*)"\} (\S+)$/m.exec(text) ?? []
+    return [id, left === '0' ? 0 : Number(left) - Date.now() / 1000]
   }
   const [id, left] = await seconds()
   expect(id).toBe(ownId)

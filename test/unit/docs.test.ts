@@ -173,6 +173,8 @@ test('the page on operating names every metric and no other', async () => {
     watched: () => true,
     approvals: () => [],
     standing: () => [],
+    pending: () => 0,
+    agents: () => [],
     svid: () => null,
     sources: () => [],
   })

@@ -11,8 +11,8 @@ test('the metrics of leases say how many are out, what became of the others, and
   count({ kind: 'lease.revoked', detail: { provider: 'crm', took: 40 } })
   const text = await register.metrics()
   for (const line of [
-    'countersign_leases_out 3',
-    'countersign_leases_ending 2',
+    'countersign_credentials_active 3',
+    'countersign_credentials_ending 2',
     'countersign_lease_revocations_overdue 1',
     'countersign_lease_events_total{provider="crm",event="issued"} 2',
     'countersign_lease_events_total{provider="crm",event="renewed"} 1',
