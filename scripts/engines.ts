@@ -134,6 +134,14 @@ const engines: readonly Engine[] = [
     check: { tool: systems('chromium'), args: ['--version'], says: 'Chromium ' },
   },
   {
+    name: 'promtool',
+    needed: 'checks the metrics for one suite, which says so when it is absent',
+    optional: true,
+    how: isRootOfDebian() ? { fresh: null, steps: apt('prometheus'), binary: null } : null,
+    missing: `install Prometheus, so that \`promtool\` is on the PATH, ${install}`,
+    check: { tool: systems('promtool'), args: ['--version'], says: 'promtool, version ' },
+  },
+  {
     name: 'envoy',
     needed: 'is a plain proxy that the bench compares with',
     optional: true,
