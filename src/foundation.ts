@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { authority, type Authority } from './authority.ts'
-import { stateKey, tokenKey } from './config/keys.ts'
+import { secretReader, stateKey, tokenKey } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import type { Env } from './config/yaml-text.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
@@ -17,13 +17,15 @@ import { idSource, type NewId } from './id.ts'
 import type { EntrySummary } from './record/entry.ts'
 import { Reading } from './match/json-keys.ts'
 import type { Delivery } from './notify/queue.ts'
-import { openLedgerKey } from './record/key.ts'
+import { openLedgerKey, type LedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
 import { openSink } from './record/registry.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import type { AgentRegistry } from './task/agents.ts'
+import type { Sample } from './trace-context.ts'
+import { startTracing, type Tracing } from './trace/tracing.ts'
 import type { Standing } from './verdict.ts'
 
 /** Takes one line for the operator: members first, then the sentence. */
@@ -57,6 +59,10 @@ export interface Foundation extends Authority {
   readonly proofs: ProofMemory
   /** What judges; it is empty until the first bundle is activated. */
   readonly policy: PolicyInForce
+  /** Spans of calls; null: none are made. */
+  readonly tracing: Tracing | null
+  /** Which calls are traced; null: none. */
+  readonly sample: Sample | null
   /** What earlier processes on this state measured of policies. */
   readonly measured: Measured
   /** Ends this process when an evaluation does not end. */
@@ -81,6 +87,8 @@ export interface InForce {
   readonly slow: (entrypoint: Entrypoint) => void
   /** An answer held the credential that was lent to its call. */
   readonly echoed: (found: { readonly route: string; readonly where: Where }) => void
+  /** Spans that no receiver will have. */
+  readonly spansDropped: (count: number) => void
 }
 
 /** Opens state and ledger and closes what a crash left open. Rejects, with nothing left open, when a part cannot be had. */
@@ -94,10 +102,12 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   const killPath = task.kill_file === undefined ? null : at(task.kill_file)
   const seal = task.state.key === undefined ? null : makeSeal(stateKey(at(task.state.key.file)))
   const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
+  const key = openLedgerKey({ path: at(record.ledger.key?.file ?? `${record.ledger.path}.key`), dir: at(record.ledger.path), log })
+  const tracing = tracingOf(loaded, around, key.name, inForce)
   const state = openSqlite({ path: at(task.state.path), clock, memory: task.memory, synced: record.ledger.durability === 'synced' })
   try {
     const policy = new PolicyInForce()
-    const recorder = await openLedger(loaded, around, { clock, newId, state, policy, inForce })
+    const recorder = await openLedger(loaded, around, { key, clock, newId, state, policy, inForce, tracing })
     const issuer = credential.issuer ?? `http://${listen.health.at.replace(/^(0\.0\.0\.0|\[::\])/, '127.0.0.1')}`
     return {
       env,
@@ -110,6 +120,8 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
       issuer,
       proofs: new ProofMemory(clock()),
       policy,
+      tracing,
+      sample: tracing?.sample ?? null,
       measured: measuredBefore(
         { read: () => state.note('policy.measured'), write: (text) => state.putNote('policy.measured', text) },
         around.version,
@@ -124,21 +136,45 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   }
 }
 
+function tracingOf(
+  { config, folder }: Loaded,
+  { env, log, version }: Surroundings,
+  id: string,
+  inForce: () => InForce | null,
+): Tracing | null {
+  const { traces, labels } = config.record
+  if (traces === undefined) return null
+  const url = new URL(traces.url)
+  if (url.pathname === '/') url.pathname = '/v1/traces'
+  const { token } = traces
+  const read = secretReader(folder, env)
+  return startTracing({
+    url,
+    ratio: traces.ratio,
+    token: token === undefined ? null : () => read(token),
+    resource: { 'service.name': 'countersign', 'service.version': version, 'service.instance.id': id, ...labels },
+    version,
+    fetch,
+    log,
+    dropped: (count) => inForce()?.spansDropped(count),
+  })
+}
+
 interface LedgerParts {
+  readonly key: LedgerKey
   readonly clock: () => number
   readonly newId: NewId
   readonly state: SqliteState
   readonly policy: PolicyInForce
   readonly inForce: () => InForce | null
+  readonly tracing: Tracing | null
 }
 
 function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
-  const { clock, newId, state, policy, inForce } = parts
+  const { key, clock, newId, state, policy, inForce, tracing } = parts
   const { ledger, labels, sinks } = config.record
-  const dir = resolve(folder, ledger.path)
-  const key = openLedgerKey({ path: resolve(folder, ledger.key?.file ?? `${ledger.path}.key`), dir, log })
   return openRecorder({
-    dir,
+    dir: resolve(folder, ledger.path),
     ledgerId: key.name,
     key: key.key,
     labels: { id: key.name, version, ...labels },
@@ -159,5 +195,6 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     parseJson: (text) => new Reading(text).value(),
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
+    traced: tracing === null ? undefined : (call) => tracing.take(call),
   })
 }

@@ -60,6 +60,7 @@ export function listenOptions(
     },
     newId: on.newId,
     clock: on.clock,
+    sample: on.sample,
     handle,
     malformed: (listener, reason) => on.recorder.malformed(listener, reason),
   }

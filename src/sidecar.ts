@@ -55,6 +55,8 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
 
 /** How long a reload waits for new identity sources to load, ms; calls go on under the old ones meanwhile. */
 const sourcesGetReady = 5000
+/** What a receiver of spans gets for the last of them, ms. */
+const spansGrace = 1000
 
 async function closeFoundation({ approvalNotices, credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
   await watchdog.close()
@@ -238,6 +240,7 @@ class House implements Sidecar {
     await this.foundation.notices.close()
     await this.foundation.approvalNotices.close()
     await this.foundation.watchdog.close()
+    await this.foundation.tracing?.close(spansGrace)
     await this.foundation.recorder.close()
     this.foundation.state.close()
   }
@@ -277,6 +280,7 @@ class House implements Sidecar {
       delivered: (notifier, delivery) => this.metrics.notice(notifier, delivery),
       slow: (entrypoint) => this.metrics.slow(entrypoint),
       echoed: (found) => this.metrics.echoed(found),
+      spansDropped: (count) => this.metrics.spansDropped(count),
     }
   }
 

@@ -54,7 +54,7 @@ const stages = ['listen', 'identify', 'task', 'match', 'decide', 'approve', 'cre
 const stageOf = (path: string): string | null => stages.find((stage) => path.startsWith(`src/${stage}/`)) ?? null
 
 describe('layers', () => {
-  const leaves = ['src/refusal.ts', 'src/secret.ts', 'src/units.ts', 'src/bag.ts']
+  const leaves = ['src/refusal.ts', 'src/secret.ts', 'src/units.ts', 'src/bag.ts', 'src/protobuf.ts', 'src/trace-context.ts']
 
   test('a stage takes values only from itself and from refusal, secret and units', () => {
     const wrong = imports.filter(({ from, to, typeOnly }) => {

@@ -22,6 +22,8 @@ export interface Metrics {
   slow(entrypoint: string): void
   /** Counts an answer that held the credential lent to its call, by the place it stood in. */
   echoed(found: { readonly route: string; readonly where: string }): void
+  /** Counts spans that no receiver will have. */
+  spansDropped(count: number): void
   text(): Promise<string>
 }
 
@@ -60,6 +62,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
   const reloads = new Counter({ name: 'countersign_reloads_total', help: 'Configuration reloads.', labelNames: ['result'], registers })
   const { notices, slow } = policyCounters(registers)
   const echoes = echoCounter(registers)
+  const spans = new Counter({ name: 'countersign_spans_dropped_total', help: 'Spans that no receiver has taken.', registers })
   gauges(options, registers)
   const issues: Issues = new Counter({
     name: 'countersign_credential_issue_total',
@@ -77,6 +80,7 @@ export function makeMetrics(options: MetricsOptions): Metrics {
     reload: (ok) => reloads.inc({ result: ok ? 'swapped' : 'kept-old' }),
     slow: (entrypoint) => slow.inc({ entrypoint }),
     echoed: (found) => echoes.inc(found),
+    spansDropped: (count) => spans.inc(count),
     text: async () => (registers[0] ? registers[0].metrics() : ''),
   }
 }

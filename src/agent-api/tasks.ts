@@ -4,7 +4,7 @@ import type { Caller } from '../identify/identify.ts'
 import type { Call } from '../listen/call.ts'
 import { Refusal } from '../refusal.ts'
 import { Secret } from '../secret.ts'
-import { traceId } from '../record/trace-id.ts'
+import { traceId } from '../trace-context.ts'
 import type { Awaitable, Correlation, State, TaskRow } from '../state/state.ts'
 import { mayOpenFor, notLive, type Agent, type AgentRegistry } from '../task/agents.ts'
 import { mayAct } from '../task/chain.ts'
@@ -111,7 +111,7 @@ export class TaskActs {
   async #correlation(call: Call): Promise<Correlation> {
     const carried = call.carried?.transaction ?? null
     return {
-      traceId: traceId(call.header('traceparent')),
+      traceId: call.trace?.id ?? traceId(call.header('traceparent')),
       transaction: carried === null ? null : await this.#options.transaction(carried),
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SecretRef } from '../credential/secret-ref.ts'
 import { size } from '../units.ts'
 import { SinkConfig } from '../record/registry.ts'
 
@@ -12,5 +13,22 @@ export const recordConfig = z.strictObject({
     key: z.strictObject({ file: z.string() }).optional().describe('Ed25519 key that signs checkpoints, made at first start.'),
   }),
   sinks: z.array(SinkConfig).default([]).describe('Readers of the ledger.'),
+  traces: z
+    .strictObject({
+      url: z
+        .url({ protocol: /^https?$/ })
+        .describe('Where spans go: an OTLP/HTTP receiver; `/v1/traces` is added to a URL without a path.'),
+      ratio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(1)
+        .describe(
+          'Share of the calls without a trace of their own that are traced. A call whose caller traces is, when its caller samples it.',
+        ),
+      token: SecretRef.optional().describe('Bearer token of the receiver.'),
+    })
+    .optional()
+    .describe('Spans of calls, by OpenTelemetry. They are no evidence: when the receiver is away or slow, they are dropped and counted.'),
   labels: z.record(z.string(), z.string()).default({}).describe('Labels that stand in every line.'),
 })

@@ -19,7 +19,7 @@ export interface Standing {
  * `credential.key`, `record.ledger.key`): they open nothing that belongs to others.
  */
 export function standingSecrets(config: Config): Standing[] {
-  return [...admin(config), ...bundle(config), ...hooks(config), ...providers(config), ...listeners(config)]
+  return [...admin(config), ...bundle(config), ...hooks(config), ...providers(config), ...listeners(config), ...traces(config)]
 }
 
 function providers({ credential, forward }: Config): Standing[] {
@@ -74,6 +74,17 @@ function listeners({ listen }: Config): Standing[] {
           ),
         ],
   )
+}
+
+function traces({ record }: Config): Standing[] {
+  if (record.traces?.token === undefined) return []
+  return [
+    other(
+      'record.traces.token',
+      'the token for the receiver of spans',
+      'Send spans to a collector beside it, which holds the token instead.',
+    ),
+  ]
 }
 
 function other(place: string, what: string, instead: string): Standing {

@@ -1,5 +1,6 @@
 /** The header list an upstream gets, built anew from the canonical call: nothing is passed through raw. */
 import type { Call } from '../listen/call.ts'
+import { traceparentOf } from '../trace-context.ts'
 import type { Upstream } from './upstream.ts'
 
 /**
@@ -66,6 +67,7 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
   const given = call.headers
   const list: string[] = upstream.host === null ? [] : ['host', upstream.host]
   const named = namedByConnection(given)
+  const trace = call.trace ?? null
   for (let index = 0; index + 1 < given.length; index += 2) {
     const name = given[index] ?? ''
     const value = given[index + 1] ?? ''
@@ -73,9 +75,11 @@ export function upstreamHeaders(call: Call, upstream: Upstream, length: number |
     if (identity && name === 'accept-encoding') continue
     if (name === 'txn-token' && upstream.route.transactions !== true) continue
     if (upstream.credentialed && vendorKeys.has(name)) continue
+    if (trace !== null && name === 'traceparent') continue
     if (name === 'referer' && namesUs(value, call.host)) continue
     list.push(name, value)
   }
+  if (trace !== null) list.push('traceparent', traceparentOf(trace))
   // An answer that may echo the credential, or is judged, must be readable here.
   if (identity) list.push('accept-encoding', 'identity')
   if (length !== null) list.push('content-length', String(length))

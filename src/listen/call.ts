@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Refusal } from '../refusal.ts'
+import type { Trace } from '../trace-context.ts'
 
 /** Where a call is addressed, parsed once from its port, Host and request target; never rewritten. */
 export interface Address {
@@ -79,6 +80,8 @@ export interface Call {
   readonly address: Address
   /** Null, as absent, in the usual case that it carries nothing. */
   readonly carried?: Carried | null
+  /** Null, as absent, where it is not traced. */
+  readonly trace?: Trace | null
   /** Flat list of lower-cased names and values, in the order they came. */
   readonly headers: readonly string[]
   /** Bytes announced by `Content-Length`; null when chunked; 0 when there is no body. */

@@ -6,6 +6,7 @@ import type { CallOnConnection, Connection } from './connection.ts'
 import type { CallerLoad, Limits } from './limits.ts'
 import type { ReadRequest } from './request.ts'
 import { sendRefusal } from './refuse.ts'
+import type { Sample, Trace } from '../trace-context.ts'
 
 /** What the calls of a listener share. */
 export interface Gate {
@@ -23,6 +24,8 @@ export interface HttpCallParts {
   readonly limits: Limits
   readonly gate: Gate
   readonly connection: Connection
+  /** Null: nothing is traced. */
+  readonly sample: Sample | null
   readonly incoming: IncomingMessage
   readonly outgoing: ServerResponse
 }
@@ -41,6 +44,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly listener: Listener
   readonly address: Address
   readonly carried: Carried | null
+  readonly trace: Trace | null
   readonly headers: readonly string[]
   readonly length: number | null
   readonly limit: number
@@ -74,6 +78,7 @@ export class HttpCall implements Call, CallOnConnection {
     this.address = read.address
     this.carried = read.head.carried
     this.headers = read.head.headers
+    this.trace = parts.sample === null ? null : parts.sample(this.header('traceparent'))
     this.length = read.head.length
     this.limit = limits.body
     this.expectsContinue = read.head.expectsContinue

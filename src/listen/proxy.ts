@@ -11,6 +11,7 @@ import { CallerLoad, type Limits } from './limits.ts'
 import { openPort, type ListenAt, type Port } from './port.ts'
 import { readRequest, type ReadRequest } from './request.ts'
 import type { ServerIdentity } from './server-identity.ts'
+import type { Sample } from '../trace-context.ts'
 
 export interface ListenerOptions {
   readonly name: string
@@ -33,6 +34,8 @@ export interface ListenOptions {
   readonly limits: Limits
   readonly newId: NewId
   readonly clock: () => number
+  /** Which calls are traced; absent: none. */
+  readonly sample?: Sample | null
   /** The request path. Never rejects; the call is answered or cut when it resolves. */
   readonly handle: (call: Call) => Promise<void>
   /** A request of which no call could be made. */
@@ -171,7 +174,7 @@ class OpenPorts implements Listening {
   }
 
   #arrived(door: Door, connection: Connection, incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const { limits, newId, clock, handle } = this.#options
+    const { limits, newId, clock, handle, sample = null } = this.#options
     const { method = '', url = '', httpVersion, rawHeaders } = incoming
     const { term } = connection
     const raw = { method, scheme: term === null ? 'http' : 'https', target: url, version: httpVersion, headers: rawHeaders } as const
@@ -185,6 +188,7 @@ class OpenPorts implements Listening {
       read,
       limits,
       gate: door.gate,
+      sample,
       connection,
       incoming,
       outgoing,

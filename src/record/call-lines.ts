@@ -15,7 +15,7 @@ import { quote, quoteAgain, quoteAll, remembered } from './json-text.ts'
 import type { OpaForm } from './opa.ts'
 import { agentText, answerableText } from './answerable.ts'
 import { belongingText } from './belonging.ts'
-import { traceId } from './trace-id.ts'
+import { traceId } from '../trace-context.ts'
 
 /** What is known of a call so far. */
 export interface CallFacts {
@@ -142,8 +142,10 @@ function spokenText(call: Call, decision: Decision | null, { input, result, eras
 }
 
 function from(call: Call): string {
-  const trace = traceId(call.header('traceparent'))
-  return `${trace === null ? '' : `,"trace_id":"${trace}"`},"requested_by":${quoteAgain(call.peer)}`
+  const traced = call.trace ?? null
+  const trace = traced === null ? traceId(call.header('traceparent')) : traced.id
+  const ids = trace === null ? '' : `,"trace_id":"${trace}"${traced === null ? '' : `,"span_id":"${traced.span}"`}`
+  return `${ids},"requested_by":${quoteAgain(call.peer)}`
 }
 
 function known(facts: CallFacts, hidden: Hidden): string {

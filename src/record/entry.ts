@@ -9,6 +9,7 @@ import type { Permit } from '../decide/permit.ts'
 import type { Lease } from '../credential/credential.ts'
 import type { Outcome } from '../forward/forward.ts'
 import { Refusal } from '../refusal.ts'
+import type { Trace } from '../trace-context.ts'
 import type { Entry } from './record.ts'
 import type { CallEnd, CallFacts } from './call-lines.ts'
 import { decisionPart, outcomePart, refusalPart } from './call-lines.ts'
@@ -36,6 +37,22 @@ export interface EntrySummary {
   readonly stageMs: Readonly<Partial<Record<RecordStage, number>>>
 }
 
+/** A finished call that is traced: what spans are made of. */
+export interface TracedCall {
+  readonly trace: Trace
+  readonly call: Call
+  readonly caller: Caller | null
+  readonly task: Task | null
+  readonly target: Target | null
+  readonly decision: Decision | null
+  readonly lease: Lease | null
+  /** Null: it was not forwarded, or refused after its decision was written. */
+  readonly outcome: Outcome | null
+  readonly refusal: Refusal | null
+  readonly durationMs: number
+  readonly stageMs: Readonly<Partial<Record<RecordStage, number>>>
+}
+
 /** What all entries of one recorder share. */
 export interface EntryRig {
   readonly ledger: Ledger
@@ -47,6 +64,7 @@ export interface EntryRig {
   /** Monotonic ms. */
   readonly now: () => number
   readonly observe: ((summary: EntrySummary) => void) | null
+  readonly traced: ((call: TracedCall) => void) | null
 }
 
 /** One per call; owned by the request path of that call. */
@@ -118,7 +136,7 @@ export class CallEntry implements Entry {
     this.#state = 'ended'
     const cut = outcome.ended === 'cut' ? this.#reason() : null
     this.#rig.ledger.push(outcomePart(this.#rig.form, this.#facts(), this.#end(outcome, cut)))
-    this.#report(cut, outcome.status)
+    this.#report(cut, outcome.status, outcome)
   }
 
   async refuse(refusal: Refusal): Promise<Refusal> {
@@ -126,7 +144,7 @@ export class CallEntry implements Entry {
     if (state === 'ended') return refusal
     this.#state = 'ended'
     const answer = await this.#writeRefusal(refusal, state === 'committed')
-    this.#report(answer, answer.status)
+    this.#report(answer, answer.status, null)
     return answer
   }
 
@@ -186,8 +204,11 @@ export class CallEntry implements Entry {
     return ms
   }
 
-  #report(refusal: Refusal | null, status: number | null): void {
-    const { observe, now } = this.#rig
+  #report(refusal: Refusal | null, status: number | null, outcome: Outcome | null): void {
+    const { observe, traced, now } = this.#rig
+    const trace = this.#call.trace ?? null
+    if (trace !== null && traced !== null)
+      traced({ ...this.#facts(), trace, outcome, refusal, durationMs: now() - this.#began, stageMs: this.#stageMs })
     if (observe === null) return
     const target = this.#target
     observe({

@@ -8,7 +8,7 @@ import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
 import { Drop } from './drop.ts'
-import type { EntryRig, EntrySummary } from './entry.ts'
+import type { EntryRig, EntrySummary, TracedCall } from './entry.ts'
 import { CallEntry } from './entry.ts'
 import type { LedgerIo } from './ledger-io.ts'
 import type { Log } from './ledger.ts'
@@ -54,6 +54,8 @@ export interface RecorderOptions {
   readonly parseJson?: (text: string) => unknown
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
+  /** Told of every finished call that is traced. Must not throw. */
+  readonly traced?: ((call: TracedCall) => void) | undefined
   readonly checkpointMs?: number
   readonly retryMs?: number
   readonly io?: LedgerIo
@@ -173,6 +175,7 @@ class LedgerRecorder implements OpenRecorder {
       registered: options.registered ?? (() => true),
       now: options.now ?? (() => performance.now()),
       observe: options.observe ?? null,
+      traced: options.traced ?? null,
     }
   }
 

@@ -2,7 +2,7 @@ import { readBytesEntry, writeMap } from './map-field.ts'
 import type { Codec } from './map-field.ts'
 import { encodeStruct, once, readStruct } from './struct.ts'
 import type { JsonObject } from './struct.ts'
-import { WireReader, WireWriter } from './wire-format.ts'
+import { WireReader, WireWriter } from '../../protobuf.ts'
 
 /** The messages of the JWT-SVID profile (Workload API §6.1), as they are on the wire. */
 

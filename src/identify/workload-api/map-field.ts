@@ -1,4 +1,4 @@
-import { WireReader, WireWriter } from './wire-format.ts'
+import { WireReader, WireWriter } from '../../protobuf.ts'
 
 /** Both directions of one message. */
 export interface Codec<Message> {

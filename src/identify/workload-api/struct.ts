@@ -1,4 +1,4 @@
-import { MalformedMessage, WireWriter, type WireReader } from './wire-format.ts'
+import { MalformedMessage, WireWriter, type WireReader } from '../../protobuf.ts'
 
 /** `google.protobuf.Struct` as plain JSON: what `ValidateJWTSVID` tells of a token's claims. */
 

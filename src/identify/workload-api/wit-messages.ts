@@ -1,6 +1,6 @@
 import { readTextEntry, writeMap } from './map-field.ts'
 import type { Codec } from './map-field.ts'
-import { WireReader, WireWriter } from './wire-format.ts'
+import { WireReader, WireWriter } from '../../protobuf.ts'
 
 /** The messages of the WIT-SVID profile (Workload API §7.1), as they are on the wire. */
 

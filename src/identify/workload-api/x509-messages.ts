@@ -1,6 +1,6 @@
 import { noBytes, readBytesEntry, writeMap } from './map-field.ts'
 import type { Codec } from './map-field.ts'
-import { WireReader, WireWriter } from './wire-format.ts'
+import { WireReader, WireWriter } from '../../protobuf.ts'
 
 /** The messages of the X.509-SVID profile (Workload API §5.1), as they are on the wire. */
 

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { oneLine, quote, quoteAll } from '../../../src/record/json-text.ts'
 import { stampSource } from '../../../src/record/timestamp.ts'
-import { traceId } from '../../../src/record/trace-id.ts'
+import { traceId } from '../../../src/trace-context.ts'
 
 const clean = (text: string) => oneLine(text, Buffer.byteLength(text))
 

@@ -11,7 +11,7 @@ import { emptyMessage } from '../../../../src/identify/workload-api/map-field.ts
 import type { Codec } from '../../../../src/identify/workload-api/map-field.ts'
 import { encodeStruct, readStruct } from '../../../../src/identify/workload-api/struct.ts'
 import type { Json, JsonObject } from '../../../../src/identify/workload-api/struct.ts'
-import { MalformedMessage, WireWriter, WireReader } from '../../../../src/identify/workload-api/wire-format.ts'
+import { MalformedMessage, WireWriter, WireReader } from '../../../../src/protobuf.ts'
 import { witBundlesResponse, witSvidRequest, witSvidResponse } from '../../../../src/identify/workload-api/wit-messages.ts'
 import { x509BundlesResponse, x509SvidResponse } from '../../../../src/identify/workload-api/x509-messages.ts'
 import { oracleBytes, oracleRead, oracleStruct } from '../../../support/workloadapi-proto.ts'

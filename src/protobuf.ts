@@ -183,7 +183,15 @@ export class WireWriter {
     return this
   }
 
-  /** A bool or an enum whose presence counts. */
+  /** A number of 64 bits without a sign, written whole (fixed64), such as a time in nanoseconds. */
+  fixed64(field: number, value: bigint): this {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64LE(value)
+    this.#parts.push(varint(field * 8 + fixed64Type), bytes)
+    return this
+  }
+
+  /** A whole number below 2^53 that is not negative (int64, uint32), or a bool or an enum, whose presence counts. */
   small(field: number, value: number): this {
     this.#parts.push(varint(field * 8 + varintType), varint(value))
     return this
