@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { authority, type Authority } from './authority.ts'
-import { secretReader, stateKey, tokenKey } from './config/keys.ts'
+import { secretBytes, secretReader, tokenKey } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import type { Env } from './config/yaml-text.ts'
 import { generateSigningKey, readSigningKey, type SigningKey } from './credential/keys.ts'
@@ -18,6 +18,7 @@ import type { EntrySummary } from './record/entry.ts'
 import { Reading } from './match/json-keys.ts'
 import type { Delivery } from './notify/queue.ts'
 import { openLedgerKey, type LedgerKey } from './record/key.ts'
+import { pseudonymsOf } from './record/pseudonym.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
 import { openSink } from './record/registry.ts'
@@ -100,7 +101,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   const at = (path: string): string => resolve(folder, path)
   const { credential, record, task, listen } = config
   const killPath = task.kill_file === undefined ? null : at(task.kill_file)
-  const seal = task.state.key === undefined ? null : makeSeal(stateKey(at(task.state.key.file)))
+  const seal = task.state.key === undefined ? null : makeSeal(secretBytes(at(task.state.key.file)))
   const signingKey = await (credential.key === undefined ? generateSigningKey() : readSigningKey(tokenKey(at(credential.key.file))))
   const key = openLedgerKey({ path: at(record.ledger.key?.file ?? `${record.ledger.path}.key`), dir: at(record.ledger.path), log })
   const tracing = tracingOf(loaded, around, key.name, inForce)
@@ -172,7 +173,7 @@ interface LedgerParts {
 
 function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
   const { key, clock, newId, state, policy, inForce, tracing } = parts
-  const { ledger, labels, sinks } = config.record
+  const { ledger, labels, sinks, pseudonyms } = config.record
   return openRecorder({
     dir: resolve(folder, ledger.path),
     ledgerId: key.name,
@@ -195,6 +196,7 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     parseJson: (text) => new Reading(text).value(),
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
+    pseudonym: pseudonymsOf(secretBytes(resolve(folder, pseudonyms?.key.file ?? `${ledger.path}.pseudonyms.key`))),
     traced: tracing === null ? undefined : (call) => tracing.take(call),
   })
 }

@@ -159,6 +159,7 @@ describe('dependencies', () => {
       '@grpc/grpc-js',
       '@open-policy-agent/opa-wasm',
       '@smithy/signature-v4',
+      'canonicalize',
       'jose',
       'oauth4webapi',
       'pino',

@@ -15,11 +15,11 @@ export function secretReader(folder: string, env: Env): ReadSecret {
   }
 }
 
-/** The 32 bytes that seal the state, read from a file that is made (0600) when it is not there. Throws for anything else in it. */
-export function stateKey(file: string): Uint8Array {
+/** The 32 bytes of a key of ours, read from a file that is made (0600) when it is not there. Throws for anything else in it. */
+export function secretBytes(file: string): Uint8Array {
   const text = readOrMake(file, () => `${randomBytes(32).toString('base64')}\n`)
   const key = Buffer.from(text.trim(), 'base64')
-  if (key.length !== 32) throw new Error(`${file} holds no state key of 32 bytes in base64`)
+  if (key.length !== 32) throw new Error(`${file} holds no key of 32 bytes in base64`)
   return key
 }
 

@@ -30,5 +30,15 @@ export const recordConfig = z.strictObject({
     })
     .optional()
     .describe('Spans of calls, by OpenTelemetry. They are no evidence: when the receiver is away or slow, they are dropped and counted.'),
+  pseudonyms: z
+    .strictObject({
+      key: z
+        .strictObject({ file: z.string() })
+        .describe('32 bytes in base64, made at first start: whoever holds it can tell whose a pseudonym is.'),
+    })
+    .optional()
+    .describe(
+      'Pseudonyms that policy puts in the place of names (`op: hmac` of `system/log/mask`); by default the key lies beside the ledger, as `<path>.pseudonyms.key`.',
+    ),
   labels: z.record(z.string(), z.string()).default({}).describe('Labels that stand in every line.'),
 })

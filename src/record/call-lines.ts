@@ -16,6 +16,8 @@ import type { OpaForm } from './opa.ts'
 import { agentText, answerableText } from './answerable.ts'
 import { belongingText } from './belonging.ts'
 import { traceId } from '../trace-context.ts'
+import { callerText, proofText, taskText } from './subject-text.ts'
+import { hiddenBy, nothing, veiled, type Hidden, type Veil } from './veil.ts'
 
 /** What is known of a call so far. */
 export interface CallFacts {
@@ -45,8 +47,9 @@ export function decisionPart(form: OpaForm, facts: CallFacts, masking: Masking):
 export function outcomePart(form: OpaForm, facts: CallFacts, end: CallEnd): Part {
   const { call, caller, task, target, lease } = facts
   const { outcome, refusal } = end
-  const who = (caller === null ? '' : callerText(caller)) + (task === null ? '' : taskText(task))
-  const what = target === null ? '' : targetText(target, hiding.has(call))
+  const hidden = hiding.get(call) ?? nothing
+  const who = (caller === null ? '' : callerText(caller)) + (task === null ? '' : taskText(task, hidden))
+  const what = target === null ? '' : targetText(target, hidden.resource)
   const code = refusal === null ? '' : refusedText(refusal)
   const sent = outcome.sentSha256 === undefined ? '' : `,"sent_sha256":"${outcome.sentSha256}"`
   const given = outcome.answerSha256 === undefined ? '' : `,"answer_sha256":"${outcome.answerSha256}"`
@@ -74,16 +77,8 @@ interface Own extends Pick<Part, 'kind' | 'rank'> {
   readonly refusal: Refusal | null
 }
 
-/** What is said again under `custom.countersign`, and masked there too. */
-interface Hidden {
-  readonly resource: boolean
-  readonly reasons: boolean
-}
-
-const nothing: Hidden = { resource: false, reasons: false }
-
-/** Calls whose resource was masked: their outcome does not tell it either. */
-const hiding = new WeakSet<Call>()
+/** Calls of which something was masked: their outcome does not tell it either. */
+const hiding = new WeakMap<Call, Hidden>()
 
 function spokenPart(form: OpaForm, facts: CallFacts, of: Own, masking: Masking): Part {
   const { call, decision, stages } = facts
@@ -95,8 +90,8 @@ function spokenPart(form: OpaForm, facts: CallFacts, of: Own, masking: Masking):
   const engine = decision === null ? masking.engine() : decision.engine
   const open = ownText(facts, of, nothing)
   const spoken = maskSpoken(whole, (said) => `${headOf(said)}${open.slice(1)}}}}`, engine, masking)
-  const hidden = spoken === whole ? nothing : hiddenBy(spoken)
-  if (hidden.resource) hiding.add(call)
+  const hidden = spoken === whole ? nothing : hiddenBy(spoken, masking.pseudonym)
+  if (hidden.resource !== null || hidden.root !== null || hidden.human !== null) hiding.set(call, hidden)
   const own = hidden === nothing ? open : ownText(facts, of, hidden)
   const withheld = spoken.withheld ? ',"masking":"failed"' : ''
   return { kind, id, rank, head: headOf(spoken), tail: `${own}${withheld},"stages":${stages}}}}` }
@@ -111,17 +106,9 @@ function ownText(facts: CallFacts, { kind, refusal }: Own, hidden: Hidden): stri
   return `${own}${named}${refusedText(refusal, hidden.reasons)}`
 }
 
-/** The reasons that an agent was given are those of the result. */
-function hiddenBy({ erased, masked, withheld }: Spoken): Hidden {
-  const under = (place: string): boolean =>
-    withheld || [erased, masked].some((paths) => paths.some((path) => place === path || place.startsWith(`${path}/`)))
-  const within = [erased, masked].some((paths) => paths.some((path) => path.startsWith('/result/reasons/')))
-  return { resource: under('/input/tool/resource'), reasons: within || under('/result/reasons') }
-}
-
 function judged({ question, inputText, resultText }: Decision): Spoken {
   const erased = question.target.body.parsed === undefined ? [] : ['/input/request/body/parsed']
-  return { input: inputText, result: resultText, erased, masked: [], withheld: false }
+  return { input: inputText, result: resultText, erased, masked: [], hashed: [], withheld: false }
 }
 
 /** The request as far as a call that was never judged has one; the query may hold anything and stays out. */
@@ -129,7 +116,7 @@ function asked(call: Call): Spoken {
   const request =
     `"id":"${call.id}","method":${quote(call.method, 32)},"scheme":"${call.scheme}"` +
     `,"host":${quote(call.host, 255)},"path":${quote(call.address.path, 1024)}`
-  return { input: `{"v":1,"request":{${request}}}`, result: null, erased: [], masked: [], withheld: false }
+  return { input: `{"v":1,"request":{${request}}}`, result: null, erased: [], masked: [], hashed: [], withheld: false }
 }
 
 function spokenText(call: Call, decision: Decision | null, { input, result, erased, masked }: Spoken): string {
@@ -152,7 +139,8 @@ function known(facts: CallFacts, hidden: Hidden): string {
   const { call, caller, task, target, decision } = facts
   let text = remembered(listeners, call.listener, ({ name }) => `,"listener":${quote(name, 128)}`)
   if (caller !== null) text += callerText(caller)
-  if (task !== null) text += taskText(task) + agentText(task.agent)
+  if (caller !== null) text += proofText(caller)
+  if (task !== null) text += taskText(task, hidden) + agentText(task.agent)
   text += belongingText(call, task, decision)
   if (target !== null) text += targetText(target, hidden.resource) + answerableText(target) + bodyText(target)
   if (decision !== null) text += decisionText(decision)
@@ -161,45 +149,19 @@ function known(facts: CallFacts, hidden: Hidden): string {
 
 // Callers, agents, tasks, leases, listeners, routes and tools live longer than a call: their fragments are made once.
 const listeners = new WeakMap<Call['listener'], string>()
-const tasks = new WeakMap<Task['row'], string>()
 const leases = new WeakMap<Lease, string>()
-const callers = new WeakMap<Caller, string>()
 const approvals = new WeakMap<ApprovalRow, string>()
 const routes = new WeakMap<Target['route'], string>()
 const tools = new WeakMap<Target['tool'], string>()
 
 // Every line of a call names who called, through which tool, what was behind it, and for whom, as far as each is known.
 
-const callerText = (caller: Caller): string =>
-  remembered(
-    callers,
-    caller,
-    ({ id, trustDomain, method, confirmed, issuer, acting }) =>
-      `,"caller":${quote(id, 2048)},"trust_domain":${quote(trustDomain, 256)},"method":"${method}","confirmed":"${confirmed}"` +
-      `,"issuer":${issuer === null ? 'null' : quote(issuer, 512)}${acting === undefined ? '' : actingText(acting)}`,
-  )
-
-/** Who acts through a caller, as its token says. */
-const actingText = ({ actors, verified }: NonNullable<Caller['acting']>): string =>
-  `,"acting":${verified ? quoteAll(actors.map(({ subject }) => subject)) : '"unreadable"'}`
-
-const taskText = (task: Task): string =>
-  remembered(tasks, task.row, ({ id, onBehalfOf, root, caller, parent, chain }) => {
-    const named = /^(agent|user|person):/.test(root)
-    // the person, where one stands behind the task; else the agent that began the chain
-    const origin = onBehalfOf === null ? (named ? root : `agent:${caller}`) : `user:${onBehalfOf.subject}`
-    const human = onBehalfOf === null ? 'null' : `{"subject":${quote(onBehalfOf.subject, 512)},"issuer":${quote(onBehalfOf.issuer, 512)}}`
-    const under = parent === null ? '' : `,"parent":${quote(parent, 128)}`
-    const handed = chain === undefined ? '' : `,"chain":${quoteAll(chain.map(({ party }) => party))}`
-    return `,"task":${quote(id, 128)},"root":${quote(origin, 2048)},"human":${human}${under}${handed}`
-  })
-
-function targetText(target: Target, hidden: boolean): string {
+function targetText(target: Target, hidden: Veil | null): string {
   const route = remembered(routes, target.route, ({ name, to, tls }) => {
     return `,"route":${quote(name)},"downstream":${quote(tls?.ids[0] ?? to.authority, 2048)}`
   })
-  const tool = remembered(tools, target.tool, ({ name }) => `,"tool":${quote(name)}`)
-  return `${route}${tool},"resource":${target.resource === null || hidden ? 'null' : quote(target.resource)}`
+  const tool = remembered(tools, target.tool, ({ name, data }) => `,"tool":${quote(name)},"data":${quoteAll(data, 64)}`)
+  return `${route}${tool},"resource":${target.resource === null ? 'null' : veiled(target.resource, hidden, 512)}`
 }
 
 function bodyText(target: Target): string {

@@ -1,7 +1,9 @@
 /**
  * The path rules of OPA's `system/log/mask`: what they name goes from an event, or is replaced in it. To the letter, but that a key which
- * percent-encoding changes is found all the same: OPA leaves it, and what it holds, in the line.
+ * percent-encoding changes is found all the same: OPA leaves it, and what it holds, in the line. And one `op` is ours: `hmac` puts a
+ * pseudonym in the place of what it names.
  */
+import { pseudonymized, type Pseudonym } from './pseudonym.ts'
 
 /** The maskable parts of an event, as values; a part that is not there is `undefined`. */
 export interface Maskable {
@@ -12,11 +14,14 @@ export interface Maskable {
 /** What the rules did, as paths in the spelling that OPA lists them in. */
 export interface MaskOutcome {
   readonly erased: readonly string[]
+  /** What was replaced, by a value or by a pseudonym. */
   readonly masked: readonly string[]
+  /** Those of them that have a pseudonym. */
+  readonly hashed: readonly string[]
 }
 
 interface MaskRule {
-  readonly op: 'remove' | 'upsert'
+  readonly op: 'remove' | 'upsert' | 'hmac'
   readonly part: keyof Maskable | 'nd_builtin_cache'
   readonly keys: readonly Key[]
   readonly value: unknown
@@ -40,7 +45,7 @@ export function readMaskRules(result: unknown): readonly MaskRule[] {
     if (typeof rule === 'string') return maskRule(rule, 'remove', null)
     if (typeof rule !== 'object' || rule === null || Array.isArray(rule)) throw new Error('a rule is neither a path nor an object')
     const { op, path, value = null } = rule as Readonly<Record<string, unknown>>
-    if (op !== 'remove' && op !== 'upsert') throw new Error('a rule with an unknown op')
+    if (op !== 'remove' && op !== 'upsert' && op !== 'hmac') throw new Error('a rule with an unknown op')
     if (typeof path !== 'string') throw new Error('a rule without a path')
     return maskRule(path, op, value)
   })
@@ -75,26 +80,37 @@ function escapeSegment(segment: string): string {
 }
 
 /** Applies rules in order to `event`, which is changed in place. A rule that finds nothing does nothing and is not listed. */
-export function applyMaskRules(rules: readonly MaskRule[], event: Maskable): MaskOutcome {
+export function applyMaskRules(rules: readonly MaskRule[], event: Maskable, pseudonym: Pseudonym): MaskOutcome {
   const erased: string[] = []
   const masked: string[] = []
+  const hashed: string[] = []
   for (const { op, part, keys, value } of rules) {
     // nothing that policy calls here gives another answer the next time, so no event has this part
     if (part === 'nd_builtin_cache' || event[part] === undefined) continue
     const path = [keyOf(part), ...keys]
-    if (changed(event, path, op, value)) (op === 'remove' ? erased : masked).push(`/${path.map(({ encoded }) => encoded).join('/')}`)
+    const change = op === 'remove' ? gone : op === 'upsert' ? () => structuredClone(value) : (was: unknown) => pseudonymized(was, pseudonym)
+    if (!changed(event, path, op, change)) continue
+    const listed = `/${path.map(({ encoded }) => encoded).join('/')}`
+    if (op === 'remove') erased.push(listed)
+    else masked.push(listed)
+    if (op === 'hmac') hashed.push(listed)
   }
-  return { erased, masked }
+  return { erased, masked, hashed }
 }
 
-/** Removes or replaces what stands at the path below `node`; false when nothing does. Members that are to be replaced are made, items never. */
-function changed(node: unknown, [key, ...rest]: readonly Key[], op: MaskRule['op'], value: unknown): boolean {
+/** What is to stand in the place of a value; `gone`: nothing. */
+type Change = (was: unknown) => unknown
+
+const gone: Change = () => undefined
+
+/** Removes or replaces what stands at the path below `node`; false when nothing does. Members that are to be upserted are made, items never. */
+function changed(node: unknown, [key, ...rest]: readonly Key[], op: MaskRule['op'], change: Change): boolean {
   if (key === undefined) return false
   if (Array.isArray(node)) {
     const at = indexOf(key.encoded, node.length)
     if (at === null) return false
-    if (rest.length > 0) return changed(node[at], rest, op, value)
-    node.splice(at, 1, ...(op === 'remove' ? [] : [structuredClone(value)]))
+    if (rest.length > 0) return changed(node[at], rest, op, change)
+    node.splice(at, 1, ...(op === 'remove' ? [] : [change(node[at])]))
     return true
   }
   if (!isMembers(node)) return false
@@ -105,10 +121,10 @@ function changed(node: unknown, [key, ...rest]: readonly Key[], op: MaskRule['op
   }
   let done = false
   for (const name of there) {
-    if (rest.length > 0) done = changed(node[name], rest, op, value) || done
+    if (rest.length > 0) done = changed(node[name], rest, op, change) || done
     else {
       if (op === 'remove') Reflect.deleteProperty(node, name)
-      else define(node, name, structuredClone(value))
+      else define(node, name, change(node[name]))
       done = true
     }
   }

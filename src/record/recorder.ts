@@ -14,7 +14,9 @@ import type { LedgerIo } from './ledger-io.ts'
 import type { Log } from './ledger.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
+import { maskDetail } from './mask.ts'
 import { OpaForm } from './opa.ts'
+import type { Pseudonym } from './pseudonym.ts'
 import type { Entry, LedgerEvent, Recorder } from './record.ts'
 import type { Head, Recovered } from './recover.ts'
 import { recover } from './recover.ts'
@@ -52,6 +54,8 @@ export interface RecorderOptions {
   readonly policy?: () => Engine | null
   /** Parses JSON text; a key is never given the text of another. */
   readonly parseJson?: (text: string) => unknown
+  /** For policy that masks with `hmac`. */
+  readonly pseudonym?: Pseudonym | undefined
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
   /** Told of every finished call that is traced. Must not throw. */
@@ -171,7 +175,12 @@ class LedgerRecorder implements OpenRecorder {
       ledger,
       form,
       unknown,
-      masking: { engine: options.policy ?? noMasking, parse: options.parseJson ?? JSON.parse, log: options.log },
+      masking: {
+        engine: options.policy ?? noMasking,
+        parse: options.parseJson ?? JSON.parse,
+        log: options.log,
+        pseudonym: options.pseudonym,
+      },
       registered: options.registered ?? (() => true),
       now: options.now ?? (() => performance.now()),
       observe: options.observe ?? null,
@@ -188,7 +197,7 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   event(event: LedgerEvent): Promise<void> {
-    return this.#ledger.append(this.#rig.form.event(event, 'known'))
+    return this.#ledger.append(this.#rig.form.event(maskDetail(event, this.#rig.masking), 'known'))
   }
 
   malformed(listener: string, reason: string): void {

@@ -13,6 +13,9 @@ import { maskSpoken, type Spoken } from '../../src/record/mask.ts'
 import { Reading } from '../../src/match/json-keys.ts'
 import { applyMaskRules, readMaskRules, type Maskable } from '../../src/record/mask-rules.ts'
 import { openHost } from '../support/policy-rig.ts'
+import { pseudonymsOf } from '../../src/record/pseudonym.ts'
+
+const pseudonym = pseudonymsOf(Buffer.alloc(32, 7))
 
 /** Our masking against that of `opa run`: generated events, and rules that a policy takes from its data, as a list or as a set. */
 
@@ -100,7 +103,7 @@ it('rules do to input and result what they do in OPA, and are listed as there', 
     // a set has the order that the engine gives it: that is held below
     if (event === null || event === undefined || set || !isPlain(rules)) continue
     const parts: Maskable = { input: structuredClone(input), result: structuredClone(result) }
-    const done = applyMaskRules(readMaskRules(rules), parts)
+    const done = applyMaskRules(readMaskRules(rules), parts, pseudonym)
     expect({ ...parts, ...done }, JSON.stringify(cases[at])).toEqual({
       input: event.input,
       result: event.result,
@@ -116,7 +119,7 @@ it('rules do to input and result what they do in OPA, and are listed as there', 
 
 it('a line that the same policy masks in our host says what the event of OPA says', () => {
   for (const [at, { input, result, rules }] of cases.entries()) {
-    const spoken: Spoken = { input: textOf(input), result: textOf(result), erased: [], masked: [], withheld: false }
+    const spoken: Spoken = { input: textOf(input), result: textOf(result), erased: [], masked: [], hashed: [], withheld: false }
     const event = (said: Spoken): string => `{"path":"countersign/results/${at}","input":${said.input},"result":${said.result}}`
     const said = maskSpoken(spoken, event, host, {
       parse,
@@ -138,7 +141,7 @@ it('a path that percent-encoding changes removes what OPA removes, and the key t
     const event = theirs[at]
     // what one rule left to the next is another thing then
     if (event === null || event === undefined || isPlain(rules) || !Array.isArray(rules) || rules.length !== 1) continue
-    const { erased } = applyMaskRules(readMaskRules(rules), { input: structuredClone(input), result: structuredClone(result) })
+    const { erased } = applyMaskRules(readMaskRules(rules), { input: structuredClone(input), result: structuredClone(result) }, pseudonym)
     expect(erased, JSON.stringify(cases[at])).toEqual(expect.arrayContaining(event.erased ?? []))
     more += erased.length - (event.erased?.length ?? 0)
   }

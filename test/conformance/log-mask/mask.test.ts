@@ -2,6 +2,9 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { maskSpoken, type Spoken } from '../../../src/record/mask.ts'
 import { applyMaskRules, readMaskRules } from '../../../src/record/mask-rules.ts'
+import { pseudonymsOf } from '../../../src/record/pseudonym.ts'
+
+const pseudonym = pseudonymsOf(Buffer.alloc(32, 7))
 
 const event = () => ({
   input: {
@@ -12,7 +15,7 @@ const event = () => ({
 })
 const masked = (...rules: unknown[]) => {
   const parts = event()
-  return { ...applyMaskRules(readMaskRules(rules), parts), ...parts }
+  return { ...applyMaskRules(readMaskRules(rules), parts, pseudonym), ...parts }
 }
 
 describe('rules', () => {
@@ -52,7 +55,7 @@ describe('rules', () => {
     for (const path of ['/input/request/query/a b', '/input/request/query/a%20b'])
       expect(masked(path).input).toMatchObject({ request: { query: expect.not.objectContaining({ 'a b': expect.anything() }) } })
     const parts = { input: { 'a/b': 1, 'a%2Fb': 2, 'a%252Fb': 3, other: 4 } as unknown, result: undefined }
-    applyMaskRules(readMaskRules([{ op: 'upsert', path: '/input/a%2Fb', value: null }]), parts)
+    applyMaskRules(readMaskRules([{ op: 'upsert', path: '/input/a%2Fb', value: null }]), parts, pseudonym)
     expect(parts.input).toEqual({ 'a/b': null, 'a%2Fb': null, 'a%252Fb': null, other: 4 })
   })
 })
@@ -112,10 +115,10 @@ describe('upsert', () => {
 })
 
 describe('a line', () => {
-  const spoken: Spoken = { input: '{"a":1}', result: '{"effect":"allow"}', erased: [], masked: [], withheld: false }
+  const spoken: Spoken = { input: '{"a":1}', result: '{"effect":"allow"}', erased: [], masked: [], hashed: [], withheld: false }
   const engine = (evaluate: () => unknown) => ({ revision: 'r', answers: () => true, evaluate })
   const masking = { parse: (text: string): unknown => JSON.parse(text), log: { error: () => undefined }, engine: () => null }
-  const gone = { input: 'null', result: 'null', erased: ['/input', '/result'], masked: [], withheld: true }
+  const gone = { input: 'null', result: 'null', erased: ['/input', '/result'], masked: [], hashed: [], withheld: true }
 
   test('[Countersign: masking never loses a line] is as it was when policy masks nothing or cannot mask', () => {
     expect(

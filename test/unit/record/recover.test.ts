@@ -102,7 +102,7 @@ describe('opening a ledger after a crash', () => {
 
   test('reads no further back than the last checkpoint when that lists every open call', async () => {
     const rig = rigged()
-    const recorder = await rig.open({ segmentBytes: 5000 })
+    const recorder = await rig.open({ segmentBytes: 6000 })
     const call = rig.call()
     await rig.judged(recorder, call).commit()
     for (let round = 0; round < 10; round++) await rig.permitted(recorder)
