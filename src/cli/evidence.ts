@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { verifyLedger, type VerifyReport } from '../record/verify.ts'
+import type { VerifyReport } from '../record/ledger-audit.ts'
+import { verifyLedger } from '../record/verify.ts'
 import { exit, parseWords, UsageFault, type Command } from './command.ts'
 
 /** `countersign evidence verify`: proves a ledger untampered with nothing but its public key. */

@@ -7,11 +7,12 @@ import type { Engine } from '../decide/engine.ts'
 import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
+import type { CheckpointLine } from './checkpoint-line.ts'
 import { Drop } from './drop.ts'
 import type { EntryRig, EntrySummary } from './entry.ts'
 import { CallEntry } from './entry.ts'
 import type { LedgerIo } from './ledger-io.ts'
-import type { Log } from './ledger.ts'
+import type { Log } from './ledger-options.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import { OpaForm } from './opa.ts'
@@ -22,6 +23,7 @@ import type { RecordSink, SinkOffsets } from './sink.ts'
 import { SinkFeed } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
+import { lastCheckpointOf, treeOf } from './tree-begin.ts'
 import type { UnknownRate } from './unknown-callers.ts'
 import { UnknownCallers } from './unknown-callers.ts'
 
@@ -37,6 +39,8 @@ export interface RecorderOptions {
   readonly segmentBytes?: number
   /** Ed25519, private. */
   readonly key: KeyObject
+  /** The key before it, from which it takes over; `done` is told once that stands in the ledger. */
+  readonly previous?: { readonly key: KeyObject; readonly done: () => void } | null
   /** Epoch ms. */
   readonly clock: () => number
   readonly newId: NewId
@@ -55,6 +59,7 @@ export interface RecorderOptions {
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
   readonly checkpointMs?: number
+  readonly heartbeatMs?: number
   readonly retryMs?: number
   readonly io?: LedgerIo
   /** Monotonic ms. */
@@ -111,16 +116,36 @@ export async function openRecorder(options: RecorderOptions): Promise<OpenRecord
 async function openLocked(options: RecorderOptions, unlock: () => void): Promise<OpenRecorder> {
   const recovered = recover(options.dir)
   const form = new OpaForm(options)
-  const signer = noteSigner(options.ledgerId, options.key)
-  const ledger = new Ledger({ ...options, form, signer, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered)
+  const before = lastCheckpointOf(recovered)
+  const { signer, next, handedOver } = signersOf(options, before)
+  const tree = treeOf(options.dir, recovered, before, options.log)
+  const ledger = new Ledger(
+    { ...options, form, signer, next, handedOver, segmentBytes: options.segmentBytes ?? segmentBytes },
+    recovered,
+    tree,
+  )
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
-    return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: signer.verifierKey, unlock })
+    return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: (next ?? signer).verifierKey, unlock })
   } catch (error) {
     await ledger.close()
     throw error
   }
+}
+
+/**
+ * Who signs: the key of the ledger, or while it is handed over the one before it, together with it. A ledger whose last checkpoint names
+ * the new key already was handed over before a crash.
+ */
+function signersOf({ ledgerId, key, previous = null }: RecorderOptions, before: CheckpointLine | null) {
+  const signer = noteSigner(ledgerId, key)
+  if (previous === null) return { signer, next: null, handedOver: undefined }
+  const done = before !== null && [before.key.text, before.next?.text].includes(signer.verifierKey)
+  if (done) previous.done()
+  return done
+    ? { signer, next: null, handedOver: undefined }
+    : { signer: noteSigner(ledgerId, previous.key), next: signer, handedOver: previous.done }
 }
 
 /** What a crash left open is closed before anything else is written. */
