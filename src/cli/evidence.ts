@@ -8,6 +8,11 @@ const verbs: readonly ListedCommand[] = [
     summary: 'prove a ledger whole with nothing but its public key',
     load: async () => (await import('./evidence/verify.ts')).verify,
   },
+  {
+    name: 'rotate-key',
+    summary: 'make the next signing key of a ledger',
+    load: async () => (await import('./evidence/rotate-key.ts')).rotateKey,
+  },
 ]
 
 const width = Math.max(...verbs.map(({ name }) => name.length))

@@ -62,3 +62,17 @@ export function causeOf(error: unknown): string {
   if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
   return 'unknown'
 }
+
+export interface Trouble {
+  /** RFC 3339. */
+  readonly since: string
+  readonly cause: string
+  /** Lines turned away. */
+  refused: number
+}
+
+/** The first line after a time of trouble says so: nothing is lost silently. */
+export function resumption(trouble: Trouble, form: OpaForm): Waiting {
+  const part = form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
+  return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
+}

@@ -6,11 +6,12 @@ import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
 import type { NoteSigner } from './checkpoint.ts'
 import { diskIo } from './ledger-io.ts'
-import { causeOf, closedRefusal, type LedgerOptions, type Waiting } from './ledger-options.ts'
+import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
 import { OpenCalls } from './open-calls.ts'
 import { Quota } from './quota.ts'
 import type { Head, Recovered } from './recover.ts'
+import { tileWidth } from './tile-path.ts'
 import type { Partials } from './tile-writer.ts'
 
 export class Ledger {
@@ -38,7 +39,7 @@ export class Ledger {
   /** Looks since the last checkpoint. */
   #quiet = 0
   /** Set while the ledger cannot be written: since when, and how many lines were turned away. */
-  #trouble: { readonly since: string; readonly cause: string; refused: number } | null = null
+  #trouble: Trouble | null = null
 
   /** Goes on where `recovered` ended, cutting off what was torn; throws when the folder cannot be written. */
   constructor(options: LedgerOptions, recovered: Recovered, tree: LedgerTree) {
@@ -70,6 +71,17 @@ export class Ledger {
   position(): Head {
     const { seq, hash } = this.#file.acknowledged
     return { seq, hash }
+  }
+
+  /** Number of the first line that a restart needs: of the oldest open call, or where the lowest tile that is not whole begins. */
+  needed(): number {
+    const { seq } = this.#file.acknowledged
+    return Math.min(this.#open.oldest ?? seq, seq - (seq % tileWidth) + 1)
+  }
+
+  /** Segments were removed: what was turned away for want of room may fit now. */
+  madeRoom(): void {
+    this.#quota.refresh(this.#open.size)
   }
 
   /** Would a line of an unknown caller be written now? */
@@ -151,7 +163,7 @@ export class Ledger {
       }
       // a segment describes itself: it begins with a checkpoint
       if (this.#file.atBeginning || batch.some(({ checkpoint }) => checkpoint)) this.#writeCheckpoint()
-      accepted = this.#writeLines(this.#trouble === null ? batch : [this.#resumption(this.#trouble), ...batch])
+      accepted = this.#writeLines(this.#trouble === null ? batch : [resumption(this.#trouble, this.#options.form), ...batch])
     } catch (error) {
       this.#finish(batch, error)
       return
@@ -272,12 +284,6 @@ export class Ledger {
       reject?.(new Refusal('record.failed', { detail: cause }))
     }
     this.#queue = [...kept, ...this.#queue]
-  }
-
-  /** The first line after a time of trouble says so: nothing is lost silently. */
-  #resumption(trouble: { readonly since: string; readonly cause: string; readonly refused: number }): Waiting {
-    const part = this.#options.form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
-    return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
   }
 
   /** Without traffic too, the ledger finds out by itself that it can be written again. */

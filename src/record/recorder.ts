@@ -1,7 +1,8 @@
 /** Opens the record: recovers the ledger, then hands out entries, takes events and feeds the sinks. */
 
 import type { KeyObject } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Call } from '../listen/call.ts'
 import type { Engine } from '../decide/engine.ts'
 import type { NewId } from '../id.ts'
@@ -19,10 +20,12 @@ import { OpaForm } from './opa.ts'
 import type { Entry, LedgerEvent, Recorder } from './record.ts'
 import type { Head, Recovered } from './recover.ts'
 import { recover } from './recover.ts'
+import { Retention, type Keep } from './retention.ts'
 import type { RecordSink, SinkOffsets } from './sink.ts'
 import { SinkFeed } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
+import { tileOf } from './tile-path.ts'
 import { lastCheckpointOf, treeOf } from './tree-begin.ts'
 import type { UnknownRate } from './unknown-callers.ts'
 import { UnknownCallers } from './unknown-callers.ts'
@@ -58,6 +61,8 @@ export interface RecorderOptions {
   readonly parseJson?: (text: string) => unknown
   /** Told of every finished call, for metrics. Must not throw. */
   readonly observe?: (summary: EntrySummary) => void
+  /** How long lines are kept; absent: for ever. */
+  readonly keep?: Keep
   readonly checkpointMs?: number
   readonly heartbeatMs?: number
   readonly retryMs?: number
@@ -80,6 +85,8 @@ export interface OpenRecorder extends Recorder {
   position(): Head
   /** C2SP verifier key (`name+hash+base64`). */
   publicKey(): string
+  /** A file of the folder that holds no line, such as `checkpoint`, `ledger.pub` or a tile; null when it is not there. */
+  publicFile(path: string): Buffer | null
   /** Calls with the number of the last acknowledged line after each group of lines; gives what ends that. */
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
@@ -127,7 +134,8 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
-    return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: (next ?? signer).verifierKey, unlock })
+    const retention = retentionOf(options, ledger, form, feeds)
+    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (next ?? signer).verifierKey, unlock })
   } catch (error) {
     await ledger.close()
     throw error
@@ -169,11 +177,28 @@ function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: Record
   return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, drop, log: options.log })
 }
 
+function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: readonly SinkFeed[]): Retention {
+  const { dir, keep = {}, durability, clock, log } = options
+  const retention = new Retention({
+    dir,
+    keep,
+    synced: durability === 'synced',
+    clock,
+    needed: () => feeds.reduce((least, feed) => Math.min(least, feed.done + 1), ledger.needed()),
+    event: (event) => ledger.append(form.event(event, 'own')),
+    removed: () => ledger.madeRoom(),
+    log,
+  })
+  ledger.subscribe(() => retention.grown())
+  return retention
+}
+
 interface RecorderParts {
   readonly options: RecorderOptions
   readonly ledger: Ledger
   readonly form: OpaForm
   readonly feeds: readonly SinkFeed[]
+  readonly retention: Retention
   readonly verifierKey: string
   readonly unlock: () => void
 }
@@ -226,6 +251,15 @@ class LedgerRecorder implements OpenRecorder {
     return this.#parts.verifierKey
   }
 
+  publicFile(path: string): Buffer | null {
+    if (path !== 'checkpoint' && path !== 'ledger.pub' && tileOf(path) === null) return null
+    try {
+      return readFileSync(join(this.#parts.options.dir, path))
+    } catch {
+      return null
+    }
+  }
+
   subscribe(listener: (seq: number) => void): () => void {
     return this.#ledger.subscribe(listener)
   }
@@ -244,6 +278,7 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   async #close(): Promise<void> {
+    await this.#parts.retention.close()
     await this.#rig.unknown.close()
     await this.#ledger.close()
     this.#parts.unlock()
