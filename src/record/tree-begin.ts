@@ -20,10 +20,14 @@ export function lastCheckpointOf({ checkpoint, head }: Recovered): CheckpointLin
   if (!/"format":[2-9]/.test(checkpoint.text))
     throw new Error('this ledger is of format 1: give record.ledger.path a new folder, and verify this one with the release that wrote it')
   const line = readCheckpointLine(checkpoint.text, stored)
-  const wrong = 'fault' in line ? line.detail : checkedStatement(line)
-  if ('fault' in line || typeof wrong === 'string')
-    throw new Error(`the last checkpoint of this ledger is not sound (${String(wrong)}): verify it`)
+  if ('fault' in line) throw unsound(line.detail)
+  const checked = checkedStatement(line)
+  if (typeof checked === 'string') throw unsound(checked)
   return line
+}
+
+function unsound(why: string): Error {
+  return new Error(`the last checkpoint of this ledger is not sound (${why}): verify it`)
 }
 
 /** The tree over all lines that were recovered; the tiles that the last of them made whole are written again. */
