@@ -42,7 +42,7 @@ export function healthPort(told: Told): Answers {
     notReady: () => told.notReady(),
     metrics: () => told.metrics.text(),
     jwks: () => told.foundation.signingKey.publicKeys(),
-    ledgerKey: () => told.foundation.recorder.publicKey(),
+    ledgerFile: (path) => told.foundation.recorder.publicFile(path),
     introspect: () => told.wiring.introspect,
   })
 }

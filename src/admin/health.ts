@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Introspection } from '../credential/introspect.ts'
+import { tileOf, tileWidth } from '../record/tile-path.ts'
 import { problem, readText, send, type Answer } from './answer.ts'
 
 export interface HealthOptions {
@@ -8,14 +9,15 @@ export interface HealthOptions {
   readonly metrics: () => Promise<string>
   /** JWK Set that verifies what Countersign signs for upstreams. */
   readonly jwks: () => unknown
-  /** The ledger's verifier key, one line. */
-  readonly ledgerKey: () => string
+  /** Of the folder of the ledger, what holds no line: null when it is not there. */
+  readonly ledgerFile: (path: string) => Buffer | null
   /** RFC 7662, or null while no upstream is configured for it. */
   readonly introspect: () => Introspection | null
 }
 
 /**
- * The health port: `/livez`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/ledger.pub` and, when configured, `/introspect`.
+ * The health port: `/livez`, `/readyz`, `/metrics`, `/.well-known/jwks.json`, `/ledger.pub`, `/ledger/checkpoint`, `/ledger/tile/…` and, when configured,
+ * `/introspect`.
  * Nothing secret is answered here, so it needs no key; introspection authenticates its upstream itself.
  */
 export function makeHealth(options: HealthOptions): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
@@ -40,10 +42,20 @@ async function answer(path: string, request: IncomingMessage, options: HealthOpt
     case '/.well-known/jwks.json':
       return { status: 200, json: options.jwks(), headers: { 'cache-control': 'max-age=60' } }
     case '/ledger.pub':
-      return { status: 200, text: `${options.ledgerKey()}\n`, type: 'text/plain' }
+      return ledgerFile('ledger.pub', options)
     default:
-      return problem(404, 'nothing is here')
+      return path.startsWith('/ledger/') ? ledgerFile(path.slice('/ledger/'.length), options) : problem(404, 'nothing is here')
   }
+}
+
+/** The keys, the newest checkpoint and the tiles of the tree: digests, so that witnesses and monitors can follow it (C2SP tlog-tiles). */
+function ledgerFile(path: string, { ledgerFile: read }: HealthOptions): Answer {
+  const tile = tileOf(path)
+  const bytes = tile !== null || path === 'checkpoint' || path === 'ledger.pub' ? read(path) : null
+  if (bytes === null) return problem(404, 'nothing is here')
+  // a whole tile never changes
+  const headers = tile?.width === tileWidth ? { 'cache-control': 'max-age=31536000, immutable' } : {}
+  return { status: 200, bytes, type: tile === null ? 'text/plain; charset=utf-8' : 'application/octet-stream', headers }
 }
 
 async function introspect(request: IncomingMessage, options: HealthOptions): Promise<Answer> {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { SecretRef } from '../credential/secret-ref.ts'
-import { size } from '../units.ts'
+import { duration, size } from '../units.ts'
 import { SinkConfig } from '../record/registry.ts'
 
 /** `record`: the ledger and what reads it. */
@@ -10,7 +10,21 @@ export const recordConfig = z.strictObject({
     durability: z.enum(['written', 'synced']).default('written').describe('written survives kill -9; synced survives power loss.'),
     quota: size.prefault('10GiB').describe('Most the ledger may take; calls are refused beyond it.'),
     segment: size.prefault('64MiB').describe('Size at which a new file begins.'),
-    key: z.strictObject({ file: z.string() }).optional().describe('Ed25519 key that signs checkpoints, made at first start.'),
+    key: z
+      .strictObject({ file: z.string() })
+      .optional()
+      .describe('Ed25519 key that signs checkpoints, made at first start; `countersign evidence rotate-key` makes the next.'),
+    checkpoint: duration.prefault('10s').describe('Between signed checkpoints while lines are written.'),
+    heartbeat: duration.prefault('1m').describe('Between signed checkpoints while none are: one that does not come is a sign.'),
+    keep: z
+      .strictObject({
+        age: duration.optional().describe('Segments that were last written longer ago are removed.'),
+        size: size.optional().describe('The oldest segments are removed while all of them take more.'),
+      })
+      .default({})
+      .describe(
+        'How long lines are kept; by default for ever, up to `quota`. Never removed: the segment that is written, the decision of an open call, and lines that a sink has not taken.',
+      ),
   }),
   sinks: z.array(SinkConfig).default([]).describe('Readers of the ledger.'),
   traces: z

@@ -72,6 +72,11 @@ export class ChainFile {
     if (!synced) this.#acknowledged = this.#written
   }
 
+  /** Does the next line begin a segment? */
+  get atBeginning(): boolean {
+    return this.#written.offset === 0
+  }
+
   /** Is the segment full, or of another UTC day? */
   get rotationDue(): boolean {
     const { offset } = this.#written

@@ -16,8 +16,9 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { noteSigner, noteVerifier } from './checkpoint.ts'
-import type { Log } from './ledger.ts'
+import { noteSigner } from './checkpoint.ts'
+import type { Log } from './ledger-options.ts'
+import { readVerifierKey } from './note.ts'
 
 export interface LedgerKeyOptions {
   /** PEM (PKCS #8), Ed25519; made with mode 0600 when it is not there. */
@@ -28,31 +29,67 @@ export interface LedgerKeyOptions {
 }
 
 export interface LedgerKey {
-  /** The ledger's name: origin of its checkpoints and name of its key. */
+  /** The ledger's name: origin of its checkpoints and name of its keys. */
   readonly name: string
   readonly key: KeyObject
-  /** C2SP verifier key, as in `ledger.pub`. */
+  /** C2SP verifier key, the last in `ledger.pub`, or about to be. */
   readonly verifierKey: string
+  /** The key that hands over to it; `done` publishes the new one and erases the old. Null where nothing is handed over. */
+  readonly previous: { readonly key: KeyObject; readonly done: () => void } | null
+}
+
+/** Where the key before the present one waits until it has handed over. */
+export function previousPath(path: string): string {
+  return `${path}.previous`
 }
 
 /**
  * Loads or makes the signing key and the ledger's name, and writes `ledger.pub` into the folder.
- * Throws an Error when the folder belongs to another key: one ledger is signed by one key.
+ * Throws an Error when the folder belongs to another key and none hands over from that to this.
  */
 export function openLedgerKey({ path, dir, log }: LedgerKeyOptions): LedgerKey {
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const key = loadKey(path, log)
   const publicPath = join(dir, 'ledger.pub')
-  const known = existsSync(publicPath) ? readFileSync(publicPath, 'utf8').trim() : null
-  const name = known === null ? `countersign/${randomBytes(8).toString('hex')}` : noteVerifier(known).name
+  const known = existsSync(publicPath) ? readFileSync(publicPath, 'utf8').trim().split('\n') : []
+  const last = known.at(-1)
+  const name = last === undefined ? `countersign/${randomBytes(8).toString('hex')}` : readVerifierKey(last).name
   const { verifierKey } = noteSigner(name, key)
-  if (known !== null && known !== verifierKey) throw new Error(`${publicPath} belongs to another key than ${path}`)
-  if (known === null) {
-    const draft = `${publicPath}.new`
-    writeFile(draft, `${verifierKey}\n`, 'w', 0o644)
-    renameSync(draft, publicPath)
+  const old = previousPath(path)
+  if (last === verifierKey || last === undefined) {
+    if (last === undefined) publish(publicPath, [verifierKey])
+    // a crash between the two steps of the end of a rotation
+    else if (existsSync(old)) rmSync(old)
+    return { name, key, verifierKey, previous: null }
   }
-  return { name, key, verifierKey }
+  const before = existsSync(old) ? loadKey(old, log) : null
+  if (before === null || noteSigner(name, before).verifierKey !== last)
+    throw new Error(`${publicPath} belongs to another key than ${path}: use that key, and rotate it with countersign evidence rotate-key`)
+  const done = (): void => {
+    publish(publicPath, [...known, verifierKey])
+    rmSync(old, { force: true })
+    log.info({ key: verifierKey }, 'the ledger is signed with its new key; the one before is erased')
+  }
+  return { name, key, verifierKey, previous: { key: before, done } }
+}
+
+/**
+ * Makes the next key of a ledger; the present one waits beside it until the next start hands over. Throws an Error when there is no key, or one waits already.
+ */
+export function rotateLedgerKey(path: string): void {
+  const old = previousPath(path)
+  if (existsSync(old)) throw new Error(`${old} is there: start Countersign, so that it hands over, before the key is rotated again`)
+  if (!existsSync(path)) throw new Error(`${path} is not there: give the key file of the ledger (record.ledger.key)`)
+  if (createPrivateKey(readFileSync(path)).asymmetricKeyType !== 'ed25519') throw new Error(`${path} holds no Ed25519 key`)
+  // should this end here, the next start makes a new key itself, and goes on
+  renameSync(path, old)
+  makeKey(path)
+}
+
+function publish(path: string, keys: readonly string[]): void {
+  const draft = `${path}.new`
+  writeFile(draft, `${keys.join('\n')}\n`, 'w', 0o644)
+  renameSync(draft, path)
 }
 
 function loadKey(path: string, log: Log): KeyObject {

@@ -5,51 +5,14 @@ import type { Part } from './chain.ts'
 import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
 import type { NoteSigner } from './checkpoint.ts'
-import type { LedgerIo } from './ledger-io.ts'
 import { diskIo } from './ledger-io.ts'
+import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
+import type { LedgerTree } from './ledger-tree.ts'
 import { OpenCalls } from './open-calls.ts'
-import type { OpaForm } from './opa.ts'
 import { Quota } from './quota.ts'
 import type { Head, Recovered } from './recover.ts'
-
-export interface Log {
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
-}
-
-export interface LedgerOptions {
-  readonly dir: string
-  /** `written` survives the death of the process, `synced` the loss of power. */
-  readonly durability: 'written' | 'synced'
-  /** Bytes. */
-  readonly quota: number
-  readonly segmentBytes: number
-  readonly signer: NoteSigner
-  readonly form: OpaForm
-  /** Epoch ms. */
-  readonly clock: () => number
-  readonly log: Log
-  /** Writes the state that the queued lines rest on; called before each group. Throws when it cannot. */
-  readonly flushState: () => void
-  readonly io?: LedgerIo
-  /** Between checkpoints while lines are written. */
-  readonly checkpointMs?: number
-  /** Between attempts while the ledger cannot be written. */
-  readonly retryMs?: number
-}
-
-interface Waiting {
-  /** Null: only waits for its group; with `checkpoint`, for one over all lines before the group. */
-  readonly part: Part | null
-  readonly checkpoint: boolean
-  /** Kept and tried again until it is written. */
-  readonly sticky: boolean
-  readonly resolve: (() => void) | null
-  readonly reject: ((refusal: Refusal) => void) | null
-  /** Its number, once it has its place. */
-  seq: number
-}
+import { tileWidth } from './tile-path.ts'
+import type { Partials } from './tile-writer.ts'
 
 export class Ledger {
   readonly #options: LedgerOptions
@@ -65,22 +28,38 @@ export class Ledger {
   #busy = false
   #closing = false
   #closed = false
+  readonly #tree: LedgerTree
+  #signer: NoteSigner
+  /** Takes over with the next checkpoint. */
+  #next: NoteSigner | null
+  /** The newest checkpoint, until the group that it went in front of is acknowledged. */
+  #stated: { readonly seq: number; readonly partials: Partials; readonly note: string; readonly handsOver: boolean } | null = null
   /** Lines were written since the last checkpoint. */
   #changed = false
+  /** Looks since the last checkpoint. */
+  #quiet = 0
   /** Set while the ledger cannot be written: since when, and how many lines were turned away. */
-  #trouble: { readonly since: string; readonly cause: string; refused: number } | null = null
+  #trouble: Trouble | null = null
 
   /** Goes on where `recovered` ended, cutting off what was torn; throws when the folder cannot be written. */
-  constructor(options: LedgerOptions, recovered: Recovered) {
-    const { dir, durability, quota, segmentBytes, clock } = options
+  constructor(options: LedgerOptions, recovered: Recovered, tree: LedgerTree) {
+    const { dir, durability, quota, segmentBytes, clock, checkpointMs = 10_000, heartbeatMs = 60_000 } = options
     this.#options = options
+    this.#tree = tree
+    this.#signer = options.signer
+    this.#next = options.next ?? null
     this.#quota = new Quota(dir, quota, recovered.used - recovered.dropped, clock)
     this.#open = new OpenCalls(recovered.open)
     this.#file = new ChainFile({ dir, io: options.io ?? diskIo, synced: durability === 'synced', segmentBytes, clock }, recovered)
-    this.#checkpoints = setInterval(() => {
-      if (this.#changed && !this.failed) this.#enqueue({ part: null, checkpoint: true, sticky: false, resolve: null, reject: null, seq: 0 })
-    }, options.checkpointMs ?? 10_000)
+    this.#checkpoints = setInterval(() => this.#look(heartbeatMs / checkpointMs), checkpointMs)
     this.#checkpoints.unref()
+  }
+
+  /** A checkpoint is due when lines were written since the last, or after so many looks without one: one that does not come is a sign. */
+  #look(most: number): void {
+    this.#quiet += 1
+    if (this.failed || (!this.#changed && this.#quiet < most)) return
+    this.#enqueue({ part: null, checkpoint: true, sticky: false, resolve: null, reject: null, seq: 0 })
   }
 
   /** True while lines are turned away: a write failed and none has succeeded since, or the quota is used up. */
@@ -92,6 +71,17 @@ export class Ledger {
   position(): Head {
     const { seq, hash } = this.#file.acknowledged
     return { seq, hash }
+  }
+
+  /** Number of the first line that a restart needs: of the oldest open call, or where the lowest tile that is not whole begins. */
+  needed(): number {
+    const { seq } = this.#file.acknowledged
+    return Math.min(this.#open.oldest ?? seq, seq - (seq % tileWidth) + 1)
+  }
+
+  /** Segments were removed: what was turned away for want of room may fit now. */
+  madeRoom(): void {
+    this.#quota.refresh(this.#open.size)
   }
 
   /** Would a line of an unknown caller be written now? */
@@ -169,8 +159,11 @@ export class Ledger {
       if (this.#file.rotationDue) {
         this.#writeCheckpoint()
         this.#file.rotate()
-      } else if (batch.some(({ checkpoint }) => checkpoint)) this.#writeCheckpoint()
-      accepted = this.#writeLines(this.#trouble === null ? batch : [this.#resumption(this.#trouble), ...batch])
+        this.#count()
+      }
+      // a segment describes itself: it begins with a checkpoint
+      if (this.#file.atBeginning || batch.some(({ checkpoint }) => checkpoint)) this.#writeCheckpoint()
+      accepted = this.#writeLines(this.#trouble === null ? batch : [resumption(this.#trouble, this.#options.form), ...batch])
     } catch (error) {
       this.#finish(batch, error)
       return
@@ -205,6 +198,7 @@ export class Ledger {
         }
         seq += 1
         hash = line.hash
+        this.#tree.wrote(hash)
         waiting.seq = seq
         open = owed
       }
@@ -220,16 +214,42 @@ export class Ledger {
     if (size === 0) return
     this.#file.append(bytes, head)
     this.#quota.spend(size)
+    if (this.#file.acknowledged === this.#file.written) this.#count()
   }
 
   /** Goes in front of a group, so that it covers acknowledged lines only: what it signs is never cut off again. */
   #writeCheckpoint(): void {
-    const { seq, hash } = this.#file.written
-    const { durability, form, signer } = this.#options
+    const { seq, hash: prev } = this.#file.written
+    const { durability, form } = this.#options
+    const next = this.#next
+    const { root, edge } = this.#tree
+    const partials = this.#tree.partials()
     this.#group.clear()
-    const text = form.checkpoint({ seq: seq + 1, prev: hash, durability, ...this.#open.statement(seq + 1) }, signer)
-    this.#append({ seq: seq + 1, hash: this.#group.put(text).hash })
+    const { text, note } = form.checkpoint(
+      { seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) },
+      this.#signer,
+      next,
+    )
+    const { hash } = this.#group.put(text)
+    this.#tree.wrote(hash)
+    this.#stated = { seq: seq + 1, partials, note, handsOver: next !== null }
+    this.#append({ seq: seq + 1, hash })
     this.#changed = false
+    this.#quiet = 0
+  }
+
+  /** What was written is acknowledged: it is in the tree, and the checkpoint among it is the newest. */
+  #count(): void {
+    const { seq } = this.#file.acknowledged
+    this.#tree.acknowledged(seq)
+    const stated = this.#stated
+    if (stated === null || stated.seq > seq) return
+    this.#stated = null
+    this.#tree.lay(stated.partials, stated.note)
+    if (!stated.handsOver || this.#next === null) return
+    this.#signer = this.#next
+    this.#next = null
+    this.#options.handedOver?.()
   }
 
   #settle(batch: readonly Waiting[]): void {
@@ -242,11 +262,15 @@ export class Ledger {
     }
     const { seq } = this.#file.acknowledged
     for (const listener of this.#listeners) listener(seq)
+    this.#count()
   }
 
   /** Nobody is told that a line of this group exists; the outcomes in it are kept. */
   #fail(batch: readonly Waiting[], error: unknown): void {
     this.#quota.spend(-this.#file.takeBack())
+    this.#count()
+    this.#tree.takenBack()
+    this.#stated = null
     this.#changed = true
     const cause = causeOf(error)
     if (this.#trouble === null) {
@@ -262,12 +286,6 @@ export class Ledger {
     this.#queue = [...kept, ...this.#queue]
   }
 
-  /** The first line after a time of trouble says so: nothing is lost silently. */
-  #resumption(trouble: { readonly since: string; readonly cause: string; readonly refused: number }): Waiting {
-    const part = this.#options.form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
-    return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
-  }
-
   /** Without traffic too, the ledger finds out by itself that it can be written again. */
   #retryLater(): void {
     if (this.#retry !== null || this.#closed) return
@@ -279,15 +297,4 @@ export class Ledger {
     }, this.#options.retryMs ?? 1000)
     this.#retry.unref()
   }
-}
-
-function closedRefusal(): Refusal {
-  return new Refusal('record.failed', { detail: 'the ledger is closed' })
-}
-
-/** A short word for the operator: the error's code where it has one. */
-function causeOf(error: unknown): string {
-  if (error instanceof Refusal) return error.detail ?? error.code
-  if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
-  return 'unknown'
 }

@@ -4,8 +4,7 @@ import { hash } from 'node:crypto'
 import type { LedgerEvent } from './record.ts'
 import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
-import type { NoteSigner } from './checkpoint.ts'
-import { checkpointText } from './checkpoint.ts'
+import { checkpointText, signedNote, type NoteSigner } from './checkpoint.ts'
 import { oneLine, quote } from './json-text.ts'
 import type { OpenStatement } from './open-calls.ts'
 import type { Stamp } from './timestamp.ts'
@@ -25,6 +24,9 @@ export interface CheckpointState extends OpenStatement {
   /** Hash of the line before, hex. */
   readonly prev: string
   readonly durability: string
+  /** Of the tree over all lines before. */
+  readonly root: Buffer
+  readonly edge: readonly Buffer[]
 }
 
 const mostDetail = 16_384
@@ -63,16 +65,22 @@ export class OpaForm {
     return { kind: 'outcome', id, rank: 'own', head: this.head(id, 'outcome', ''), tail }
   }
 
-  /** Text of a checkpoint line: its note signs the head of the chain and the line's own bytes up to the note. */
-  checkpoint(state: CheckpointState, signer: NoteSigner): string {
+  /** A checkpoint line and its note, which signs tree and chain before it and the line's own bytes; with `next` it hands the key over. */
+  checkpoint(state: CheckpointState, signer: NoteSigner, next: NoteSigner | null = null): { readonly text: string; readonly note: string } {
     const { seq, prev, durability, open, openFrom } = state
     const time = this.stamp()
     const head = this.head(this.#newId('e'), 'checkpoint', '', time)
-    const own = `${head}"seq":${seq},"prev":"sha256:${prev}","kind":"checkpoint","open":${JSON.stringify(open)},"open_from":${openFrom},"checkpoint":"`
-    const root = Buffer.from(prev, 'hex').toString('base64')
+    const key = `"key":"${signer.verifierKey}"${next === null ? '' : `,"next":"${next.verifierKey}"`}`
+    const edge = state.edge.map((one) => `"${one.toString('base64')}"`).join(',')
+    const own =
+      `${head}"seq":${seq},"prev":"sha256:${prev}","kind":"checkpoint","format":2,${key},"edge":[${edge}]` +
+      `,"open":${JSON.stringify(open)},"open_from":${openFrom},"checkpoint":"`
+    const root = state.root.toString('base64')
+    const chain = Buffer.from(prev, 'hex').toString('base64')
     const record = hash('sha256', own, 'base64')
-    const note = signer.sign(checkpointText({ origin: signer.name, size: seq - 1, root, time, durability, record }))
-    return `${own}${JSON.stringify(note).slice(1)}}}}`
+    const text = checkpointText({ origin: signer.name, size: seq - 1, root, chain, time, durability, record })
+    const note = signedNote(text, next === null ? [signer] : [signer, next])
+    return { text: `${own}${JSON.stringify(note).slice(1)}}}}`, note }
   }
 }
 

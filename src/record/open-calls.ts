@@ -22,6 +22,11 @@ export class OpenCalls {
     return this.#seqs.size
   }
 
+  /** Number of the oldest; null when none is open. */
+  get oldest(): number | null {
+    return this.#seqs.values().next().value ?? null
+  }
+
   began(id: string, seq: number): void {
     this.#seqs.set(id, seq)
   }

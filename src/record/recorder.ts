@@ -1,71 +1,31 @@
 /** Opens the record: recovers the ledger, then hands out entries, takes events and feeds the sinks. */
 
-import type { KeyObject } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Call } from '../listen/call.ts'
 import type { Engine } from '../decide/engine.ts'
-import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
+import type { CheckpointLine } from './checkpoint-line.ts'
 import { Drop } from './drop.ts'
-import type { EntryRig, EntrySummary, TracedCall } from './entry.ts'
+import type { EntryRig } from './entry.ts'
 import { CallEntry } from './entry.ts'
-import type { LedgerIo } from './ledger-io.ts'
-import type { Log } from './ledger.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import { maskDetail } from './mask.ts'
 import { OpaForm } from './opa.ts'
-import type { Pseudonym } from './pseudonym.ts'
 import type { Entry, LedgerEvent, Recorder } from './record.ts'
 import type { Head, Recovered } from './recover.ts'
+import type { RecorderOptions } from './recorder-options.ts'
 import { recover } from './recover.ts'
-import type { RecordSink, SinkOffsets } from './sink.ts'
+import { Retention } from './retention.ts'
+import type { RecordSink } from './sink.ts'
 import { SinkFeed } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
-import type { UnknownRate } from './unknown-callers.ts'
+import { tileOf } from './tile-path.ts'
+import { lastCheckpointOf, treeOf } from './tree-begin.ts'
 import { UnknownCallers } from './unknown-callers.ts'
-
-export interface RecorderOptions {
-  /** Ledger folder; made when it is not there. One process writes it. */
-  readonly dir: string
-  /** Origin of the checkpoints and name of the key: letters, digits and `. _ : / -`. */
-  readonly ledgerId: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly durability: 'written' | 'synced'
-  /** Most bytes the ledger may take. */
-  readonly quota: number
-  readonly segmentBytes?: number
-  /** Ed25519, private. */
-  readonly key: KeyObject
-  /** Epoch ms. */
-  readonly clock: () => number
-  readonly newId: NewId
-  readonly log: Log
-  /** Writes the state that lines rest on, before the lines; synchronous, throws when it cannot. */
-  readonly flushState: () => void
-  readonly sinks?: readonly RecordSink[]
-  readonly sinkOffsets?: SinkOffsets
-  readonly unknownRate?: UnknownRate
-  /** Whether an agent is registered for a proven caller: one of whom nobody has heard is written as one who was not proven. Default: yes. */
-  readonly registered?: (caller: string) => boolean
-  /** The policy in force, which masks what none judged and drops lines from sinks; null when there is none. Default: one that does neither. */
-  readonly policy?: () => Engine | null
-  /** Parses JSON text; a key is never given the text of another. */
-  readonly parseJson?: (text: string) => unknown
-  /** For policy that masks with `hmac`. */
-  readonly pseudonym?: Pseudonym | undefined
-  /** Told of every finished call, for metrics. Must not throw. */
-  readonly observe?: (summary: EntrySummary) => void
-  /** Told of every finished call that is traced. Must not throw. */
-  readonly traced?: ((call: TracedCall) => void) | undefined
-  readonly checkpointMs?: number
-  readonly retryMs?: number
-  readonly io?: LedgerIo
-  /** Monotonic ms. */
-  readonly now?: () => number
-}
 
 export interface RecorderTail {
   /** Default: the line after the last one now. */
@@ -81,6 +41,8 @@ export interface OpenRecorder extends Recorder {
   position(): Head
   /** C2SP verifier key (`name+hash+base64`). */
   publicKey(): string
+  /** A file of the folder that holds no line, such as `checkpoint`, `ledger.pub` or a tile; null when it is not there. */
+  publicFile(path: string): Buffer | null
   /** Calls with the number of the last acknowledged line after each group of lines; gives what ends that. */
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
@@ -117,16 +79,37 @@ export async function openRecorder(options: RecorderOptions): Promise<OpenRecord
 async function openLocked(options: RecorderOptions, unlock: () => void): Promise<OpenRecorder> {
   const recovered = recover(options.dir)
   const form = new OpaForm(options)
-  const signer = noteSigner(options.ledgerId, options.key)
-  const ledger = new Ledger({ ...options, form, signer, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered)
+  const before = lastCheckpointOf(recovered)
+  const { signer, next, handedOver } = signersOf(options, before)
+  const tree = treeOf(options.dir, recovered, before, options.log)
+  const ledger = new Ledger(
+    { ...options, form, signer, next, handedOver, segmentBytes: options.segmentBytes ?? segmentBytes },
+    recovered,
+    tree,
+  )
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
-    return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: signer.verifierKey, unlock })
+    const retention = retentionOf(options, ledger, form, feeds)
+    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (next ?? signer).verifierKey, unlock })
   } catch (error) {
     await ledger.close()
     throw error
   }
+}
+
+/**
+ * Who signs: the key of the ledger, or while it is handed over the one before it, together with it. A ledger whose last checkpoint names
+ * the new key already was handed over before a crash.
+ */
+function signersOf({ ledgerId, key, previous = null }: RecorderOptions, before: CheckpointLine | null) {
+  const signer = noteSigner(ledgerId, key)
+  if (previous === null) return { signer, next: null, handedOver: undefined }
+  const done = before !== null && [before.key.text, before.next?.text].includes(signer.verifierKey)
+  if (done) previous.done()
+  return done
+    ? { signer, next: null, handedOver: undefined }
+    : { signer: noteSigner(ledgerId, previous.key), next: signer, handedOver: previous.done }
 }
 
 /** What a crash left open is closed before anything else is written. */
@@ -150,11 +133,28 @@ function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: Record
   return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, drop, log: options.log })
 }
 
+function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: readonly SinkFeed[]): Retention {
+  const { dir, keep = {}, durability, clock, log } = options
+  const retention = new Retention({
+    dir,
+    keep,
+    synced: durability === 'synced',
+    clock,
+    needed: () => feeds.reduce((least, feed) => Math.min(least, feed.done + 1), ledger.needed()),
+    event: (event) => ledger.append(form.event(event, 'own')),
+    removed: () => ledger.madeRoom(),
+    log,
+  })
+  ledger.subscribe(() => retention.grown())
+  return retention
+}
+
 interface RecorderParts {
   readonly options: RecorderOptions
   readonly ledger: Ledger
   readonly form: OpaForm
   readonly feeds: readonly SinkFeed[]
+  readonly retention: Retention
   readonly verifierKey: string
   readonly unlock: () => void
 }
@@ -213,6 +213,15 @@ class LedgerRecorder implements OpenRecorder {
     return this.#parts.verifierKey
   }
 
+  publicFile(path: string): Buffer | null {
+    if (path !== 'checkpoint' && path !== 'ledger.pub' && tileOf(path) === null) return null
+    try {
+      return readFileSync(join(this.#parts.options.dir, path))
+    } catch {
+      return null
+    }
+  }
+
   subscribe(listener: (seq: number) => void): () => void {
     return this.#ledger.subscribe(listener)
   }
@@ -231,6 +240,7 @@ class LedgerRecorder implements OpenRecorder {
   }
 
   async #close(): Promise<void> {
+    await this.#parts.retention.close()
     await this.#rig.unknown.close()
     await this.#ledger.close()
     this.#parts.unlock()

@@ -8,6 +8,7 @@ import type { SegmentRow } from './segment.ts'
 import { listSegments } from './segment.ts'
 import type { StoredLine } from './stored-line.ts'
 import { readStored } from './stored-line.ts'
+import { tileWidth } from './tile-path.ts'
 
 /** The last line of a chain: its number and hash (hex). Nothing written: 0 and the genesis hash. */
 export interface Head {
@@ -29,6 +30,10 @@ export interface Recovered {
   readonly damaged: { readonly path: string; readonly offset: number } | null
   /** Bytes of all segments, the torn ones included. */
   readonly used: number
+  /** The last checkpoint: its number and its whole line; null when there is none. */
+  readonly checkpoint: { readonly seq: number; readonly text: string } | null
+  /** Hashes (hex) of the last lines, from the last tile of the tree that was not whole at that checkpoint on. */
+  readonly recent: { readonly first: number; readonly hashes: readonly string[] }
 }
 
 interface Place {
@@ -38,6 +43,9 @@ interface Place {
 
 interface Mark extends Place {
   readonly line: StoredLine
+  readonly text: string
+  /** Where the lines of its segment begin, up to its own. */
+  readonly offsets: readonly number[]
 }
 
 /**
@@ -58,6 +66,8 @@ class Scan {
   readonly #mark: Mark | null
   readonly #open = new Map<string, number>()
   #head: Head | null = null
+  #first = 1
+  readonly #hashes: string[] = []
   #time = Number.NaN
   /** End of the last whole line. */
   #good: Place
@@ -89,10 +99,13 @@ class Scan {
     const open = new Map([...this.#open].sort((a, b) => a[1] - b[1]))
     const head = this.#head ?? { seq: 0, hash: genesis }
     const time = this.#time
-    if (row === undefined) return { head, time, segment: null, open, dropped: 0, damaged: null, used }
+    const checkpoint = this.#mark === null ? null : { seq: this.#mark.line.seq, text: this.#mark.text }
+    const recent = { first: this.#first, hashes: this.#hashes }
+    const known = { head, time, open, used, checkpoint, recent }
+    if (row === undefined) return { ...known, segment: null, dropped: 0, damaged: null }
     const size = this.#good.at === last ? this.#good.offset : 0
     const damaged = this.#damaged === null ? null : { path: this.#segments[this.#damaged.at]?.path ?? '', offset: this.#damaged.offset }
-    return { head, time, segment: { path: row.path, size }, open, dropped: row.size - size, damaged, used }
+    return { ...known, segment: { path: row.path, size }, dropped: row.size - size, damaged }
   }
 
   #take(bytes: Buffer, place: Place): void {
@@ -104,7 +117,9 @@ class Scan {
     const fits = this.#head === null || (line.seq === this.#head.seq + 1 && line.prev === this.#head.hash)
     // a whole line after one that is not, or off the chain: no torn write looks like that
     if (!fits || this.#bad !== null) this.#damaged ??= this.#bad ?? place
+    if (this.#head === null) this.#first = line.seq
     this.#head = { seq: line.seq, hash: hash('sha256', bytes) }
+    this.#hashes.push(this.#head.hash)
     this.#time = line.time
     this.#good = { at: place.at, offset: place.offset + bytes.length + 1 }
     this.#account(line)
@@ -120,10 +135,16 @@ class Scan {
 
 function beginning(segments: readonly SegmentRow[], mark: Mark | null): Place {
   if (mark === null) return { at: 0, offset: 0 }
-  const from = mark.line.openFrom ?? 1
-  if (from >= mark.line.seq) return { at: mark.at, offset: mark.offset }
+  const from = Math.min(mark.line.openFrom ?? 1, tileBegin(mark.line.seq - 1))
+  const own = segments[mark.at]?.first ?? 1
+  if (from >= own) return { at: mark.at, offset: mark.offsets[from - own] ?? 0 }
   const at = segments.findLastIndex((row) => row.first <= from)
   return { at: Math.max(at, 0), offset: 0 }
+}
+
+/** Number of the first line in the tile that is not whole in a tree of `size` lines. */
+function tileBegin(size: number): number {
+  return size - (size % tileWidth) + 1
 }
 
 function lastCheckpoint(segments: readonly SegmentRow[]): Mark | null {
@@ -135,15 +156,17 @@ function lastCheckpoint(segments: readonly SegmentRow[]): Mark | null {
   return null
 }
 
-function lastCheckpointIn(path: string): { readonly offset: number; readonly line: StoredLine } | null {
+function lastCheckpointIn(path: string): Omit<Mark, 'at'> | null {
   const word = Buffer.from('"kind":"checkpoint"')
   const fd = openSync(path, 'r')
-  let found: { offset: number; line: StoredLine } | null = null
+  const offsets: number[] = []
+  let found: Omit<Mark, 'at'> | null = null
   try {
     for (const { bytes, offset } of linesNow(fd, 0)) {
       // a byte search first: parsing every line of a full segment would take a second
+      offsets.push(offset)
       const line = bytes.includes(word) ? readStored(bytes.toString()) : null
-      if (line?.kind === 'checkpoint' && line.open !== null) found = { offset, line }
+      if (line?.kind === 'checkpoint' && line.open !== null) found = { offset, line, text: bytes.toString(), offsets }
     }
   } finally {
     closeSync(fd)

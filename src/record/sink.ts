@@ -3,7 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { z } from 'zod'
 import type { Drop } from './drop.ts'
-import type { Log } from './ledger.ts'
+import type { Log } from './ledger-options.ts'
 import type { LedgerWatch, TailLine } from './tail.ts'
 import { tail } from './tail.ts'
 

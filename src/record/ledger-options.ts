@@ -1,0 +1,78 @@
+/** What a ledger is opened with, and what it says when it cannot go on. */
+
+import { Refusal } from '../refusal.ts'
+import type { NoteSigner } from './checkpoint.ts'
+import type { Part } from './chain.ts'
+import type { LedgerIo } from './ledger-io.ts'
+import type { OpaForm } from './opa.ts'
+
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface LedgerOptions {
+  readonly dir: string
+  /** `written` survives the death of the process, `synced` the loss of power. */
+  readonly durability: 'written' | 'synced'
+  /** Bytes. */
+  readonly quota: number
+  readonly segmentBytes: number
+  readonly signer: NoteSigner
+  readonly form: OpaForm
+  /** Epoch ms. */
+  readonly clock: () => number
+  readonly log: Log
+  /** Writes the state that the queued lines rest on; called before each group. Throws when it cannot. */
+  readonly flushState: () => void
+  readonly io?: LedgerIo
+  /** Between checkpoints while lines are written, ms (10 s). */
+  readonly checkpointMs?: number
+  /** Between checkpoints while none are, ms (1 min). */
+  readonly heartbeatMs?: number
+  /** Signs the first checkpoint together with `signer`, and from then on alone. */
+  readonly next?: NoteSigner | null
+  /** Called once `next` has taken over, in the ledger for good. */
+  readonly handedOver?: (() => void) | undefined
+  /** Between attempts while the ledger cannot be written. */
+  readonly retryMs?: number
+}
+
+/** What waits to be written. */
+export interface Waiting {
+  /** Null: only waits for its group; with `checkpoint`, for one over all lines before the group. */
+  readonly part: Part | null
+  readonly checkpoint: boolean
+  /** Kept and tried again until it is written. */
+  readonly sticky: boolean
+  readonly resolve: (() => void) | null
+  readonly reject: ((refusal: Refusal) => void) | null
+  /** Its number, once it has its place. */
+  seq: number
+}
+
+export function closedRefusal(): Refusal {
+  return new Refusal('record.failed', { detail: 'the ledger is closed' })
+}
+
+/** A short word for the operator: the error's code where it has one. */
+export function causeOf(error: unknown): string {
+  if (error instanceof Refusal) return error.detail ?? error.code
+  if (error instanceof Error) return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+  return 'unknown'
+}
+
+export interface Trouble {
+  /** RFC 3339. */
+  readonly since: string
+  readonly cause: string
+  /** Lines turned away. */
+  refused: number
+}
+
+/** The first line after a time of trouble says so: nothing is lost silently. */
+export function resumption(trouble: Trouble, form: OpaForm): Waiting {
+  const part = form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
+  return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
+}
