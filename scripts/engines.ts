@@ -48,6 +48,8 @@ const spireFolder = join(folder, 'spire')
 const goPeer = join(root, 'test/engines/spiffe-go')
 const pythonPeer = join(root, 'test/engines/spiffe-py')
 const peerSources = digest(goPeer)
+const ledgerPeer = join(root, 'test/engines/ledger-peer')
+const ledgerSources = digest(ledgerPeer)
 const spireVersion = '1.13.3'
 const keycloakVersion = '26.7.3'
 const install = 'then run `npm run engines` again'
@@ -74,6 +76,18 @@ const engines: readonly Engine[] = [
     how: { fresh: null, steps: [goBuild(goPeer, own('spiffe-peer'), `-s -w -buildid= -X main.sources=${peerSources}`)], binary: null },
     missing: noGo,
     check: { tool: own('spiffe-peer'), args: ['version'], says: peerSources },
+  },
+  {
+    name: 'ledger-peer',
+    needed: 'is a second verifier of ledgers and evidence sets: built from test/engines/ledger-peer',
+    optional: true,
+    how: {
+      fresh: null,
+      steps: [goBuild(ledgerPeer, own('ledger-peer'), `-s -w -buildid= -X main.sources=${ledgerSources}`)],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own('ledger-peer'), args: ['version'], says: ledgerSources },
   },
   {
     name: 'spiffe-py',

@@ -54,7 +54,7 @@ async function verified(path: string, values: Given, progress: ReturnType<typeof
     return await verifyLedger(path, keys, {
       ...(values.checkpoint === undefined ? {} : { checkpoint: readFileSync(values.checkpoint, 'utf8') }),
       ...(values.from === undefined ? {} : { from: Number(values.from) }),
-      ...(progress === null ? {} : { progress: progress.tell }),
+      ...(progress === null ? {} : { progress: (...done: readonly [number, number]) => progress.tell(...done) }),
     })
   } catch (error) {
     throw new UsageFault(error instanceof Error ? error.message : String(error))

@@ -14,7 +14,7 @@ import { type Edit, edits, history, type Segments } from '../../support/ledger-e
  */
 
 const long = process.env['COUNTERSIGN_LONG'] === '1'
-const runs = long ? 10_000 : 600
+const runs = long ? 10_000 : 300
 const made = history()
 const folder = mkdtempSync(join(tmpdir(), 'ledger-'))
 afterAll(() => rmSync(folder, { recursive: true }))

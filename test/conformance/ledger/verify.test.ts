@@ -9,7 +9,7 @@ import { LedgerWriter, rootOver, signedNote, writerKey } from '../../support/led
 
 const name = 'ledger.acme.example/one'
 const folders: string[] = []
-afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })))
+afterEach(() => folders.splice(0).forEach((made) => rmSync(made, { recursive: true })))
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'ledger-'))
@@ -276,19 +276,19 @@ describe('a ledger of which the oldest lines were removed', () => {
 describe('a checkpoint that is signed', () => {
   const changes: readonly (readonly [string, string, (own: Record<string, unknown>) => Record<string, unknown>])[] = [
     ['of another format', 'checkpoint', (own) => ({ ...own, format: 1 })],
-    ['without an edge', 'checkpoint', ({ edge: _, ...own }) => own],
+    ['without an edge', 'checkpoint', (own) => ({ ...own, edge: undefined })],
     ['with the edge of another tree', 'checkpoint', (own) => ({ ...own, edge: [Buffer.alloc(32).toString('base64')] })],
     [
       'with a further hash in its edge',
       'checkpoint',
       (own) => ({ ...own, edge: [...(own['edge'] as string[]), Buffer.alloc(32).toString('base64')] }),
     ],
-    ['without a key', 'signature', ({ key: _, ...own }) => own],
+    ['without a key', 'signature', (own) => ({ ...own, key: undefined })],
     ['with the key of another', 'signature', (own) => ({ ...own, key: writerKey(name).text })],
     ['with a next key that does not sign', 'signature', (own) => ({ ...own, next: writerKey(name).text })],
     ['that leaves an open call out', 'pairing', (own) => ({ ...own, open: [] })],
     ['that lists a call that is not open', 'pairing', (own) => ({ ...own, open: [...(own['open'] as unknown[]), [1, 'c_x']] })],
-    ['that says nothing of open calls', 'pairing', ({ open: _, ...own }) => own],
+    ['that says nothing of open calls', 'pairing', (own) => ({ ...own, open: undefined })],
     ['whose listing begins elsewhere', 'pairing', (own) => ({ ...own, open_from: 1 })],
   ]
   test.each(changes)('%s fails: %s', async (_, fault, members) => {
