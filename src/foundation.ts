@@ -20,7 +20,7 @@ import type { Delivery } from './notify/queue.ts'
 import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
-import { openSink } from './record/registry.ts'
+import { sinksOf } from './sinks.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import type { AgentRegistry } from './task/agents.ts'
@@ -124,6 +124,9 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
   }
 }
 
+/** Ms; a sink that hangs must not hold up the end of the process, for its offset says where it goes on. */
+const longestFlush = 5000
+
 interface LedgerParts {
   readonly clock: () => number
   readonly newId: NewId
@@ -132,9 +135,11 @@ interface LedgerParts {
   readonly inForce: () => InForce | null
 }
 
-function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
+function openLedger(loaded: Loaded, around: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
+  const { config, folder } = loaded
+  const { log, version } = around
   const { clock, newId, state, policy, inForce } = parts
-  const { ledger, labels, sinks } = config.record
+  const { ledger, labels } = config.record
   const dir = resolve(folder, ledger.path)
   const key = openLedgerKey({ path: resolve(folder, ledger.key?.file ?? `${ledger.path}.key`), dir, log })
   return openRecorder({
@@ -149,10 +154,11 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     newId,
     log,
     flushState: () => state.flush(),
-    sinks: sinks.map((sink) => openSink(sink, { log })),
+    sinks: sinksOf(loaded, around, clock),
+    sinkGrace: Math.min(config.listen.drain, longestFlush),
     sinkOffsets: {
-      read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
-      write: async (sink, seq) => state.putNote(sink, String(seq)),
+      read: async (sink) => offsetOf(state.note(`sink.${sink}`)),
+      write: async (sink, seq) => state.putNote(`sink.${sink}`, String(seq)),
     },
     // one that may not judge any more still says what is masked
     policy: () => policy.policy?.engine ?? null,
@@ -160,4 +166,9 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     registered: (caller) => inForce()?.registered(caller) ?? false,
     observe: (summary) => inForce()?.observe(summary),
   })
+}
+
+/** Null for what is no offset: 0 is one, of a sink that has taken nothing yet. */
+function offsetOf(note: string | null): number | null {
+  return note !== null && /^\d{1,15}$/.test(note) ? Number(note) : null
 }

@@ -1,11 +1,13 @@
 import { Counter, Histogram, Registry, type Gauge } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
+import type { SinkStatus } from '../record/feed.ts'
 import type { LedgerEvent } from '../record/record.ts'
 import type { KillRow } from '../state/kills.ts'
 import { numberGauge, rowsGauge } from './gauges.ts'
 import { killMetrics } from './kill-metrics.ts'
 import { leaseMetrics, type LeaseSizes } from './lease-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
+import { sinkMetrics } from './sink-metrics.ts'
 
 /** What one call adds to the metrics. Every label comes from configuration or a closed table, never from an agent. */
 export interface CallMeasure {
@@ -44,6 +46,7 @@ export interface MetricsOptions {
   readonly inFlight: () => number
   readonly ready: () => boolean
   readonly ledgerSize: () => number
+  readonly sinks: () => readonly SinkStatus[]
   readonly policy: () => PolicyStatus
   /** Kills in force. */
   readonly kills: () => readonly Pick<KillRow, 'scope'>[]
@@ -118,8 +121,9 @@ function echoCounter(registers: Registry[]): Counter<'route' | 'where'> {
   })
 }
 
-/** Counts what ledger events say of kills and leases. */
-function counting({ kills, leases }: MetricsOptions, events: Counter<'kind'>, registers: Registry[]): Metrics['told'] {
+/** Counts what ledger events say of kills and leases, and what sinks did with them. */
+function counting({ kills, leases, sinks }: MetricsOptions, events: Counter<'kind'>, registers: Registry[]): Metrics['told'] {
+  sinkMetrics(sinks, registers)
   const killed = killMetrics(kills, registers)
   const lease = leaseMetrics(leases, registers)
   return (event) => {

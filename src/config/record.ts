@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { size } from '../units.ts'
-import { SinkConfig } from '../record/registry.ts'
+import { SinkConfigs } from '../record/registry.ts'
 
 /** `record`: the ledger and what reads it. */
 export const recordConfig = z.strictObject({
@@ -11,6 +11,6 @@ export const recordConfig = z.strictObject({
     segment: size.prefault('64MiB').describe('Size at which a new file begins.'),
     key: z.strictObject({ file: z.string() }).optional().describe('Ed25519 key that signs checkpoints, made at first start.'),
   }),
-  sinks: z.array(SinkConfig).default([]).describe('Readers of the ledger.'),
+  sinks: SinkConfigs.default([]).describe('Readers of the ledger.'),
   labels: z.record(z.string(), z.string()).default({}).describe('Labels that stand in every line.'),
 })

@@ -7,9 +7,10 @@ import type { Engine } from '../decide/engine.ts'
 import type { NewId } from '../id.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
-import { Drop } from './drop.ts'
 import type { EntryRig, EntrySummary } from './entry.ts'
 import { CallEntry } from './entry.ts'
+import type { Gap, SinkOffsets, SinkStatus } from './feed.ts'
+import { Feeds } from './feeds.ts'
 import type { LedgerIo } from './ledger-io.ts'
 import type { Log } from './ledger.ts'
 import { Ledger } from './ledger.ts'
@@ -18,8 +19,7 @@ import { OpaForm } from './opa.ts'
 import type { Entry, LedgerEvent, Recorder } from './record.ts'
 import type { Head, Recovered } from './recover.ts'
 import { recover } from './recover.ts'
-import type { RecordSink, SinkOffsets } from './sink.ts'
-import { SinkFeed } from './sink.ts'
+import type { NamedSink } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
 import type { UnknownRate } from './unknown-callers.ts'
@@ -43,8 +43,12 @@ export interface RecorderOptions {
   readonly log: Log
   /** Writes the state that lines rest on, before the lines; synchronous, throws when it cannot. */
   readonly flushState: () => void
-  readonly sinks?: readonly RecordSink[]
+  readonly sinks?: readonly NamedSink[]
   readonly sinkOffsets?: SinkOffsets
+  /** Ms before a sink is tried again: the first time, and at most. */
+  readonly sinkRetry?: { readonly first: number; readonly most: number }
+  /** Ms that sinks are given on closing to take what is there. */
+  readonly sinkGrace?: number
   readonly unknownRate?: UnknownRate
   /** Whether an agent is registered for a proven caller: one of whom nobody has heard is written as one who was not proven. Default: yes. */
   readonly registered?: (caller: string) => boolean
@@ -79,6 +83,10 @@ export interface OpenRecorder extends Recorder {
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
   tail(options: RecorderTail): AsyncGenerator<TailLine, void>
+  /** How each sink is doing. */
+  sinks(): readonly SinkStatus[]
+  /** Feeds these sinks from now on: one that is the same object goes on, one of a known name goes on at its offset. */
+  changeSinks(sinks: readonly NamedSink[]): Promise<void>
   /** Signs a checkpoint now. */
   checkpoint(): Promise<void>
   /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
@@ -94,7 +102,6 @@ const plain: Engine = {
 const noMasking = (): Engine => plain
 
 const segmentBytes = 64 * 1024 * 1024
-const sinkGraceMs = 2000
 
 /** Rejects when the ledger cannot be read or written, or another process writes it: without a record nothing may be served. */
 export async function openRecorder(options: RecorderOptions): Promise<OpenRecorder> {
@@ -115,7 +122,7 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   const ledger = new Ledger({ ...options, form, signer, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered)
   try {
     await begin(ledger, form, recovered, options)
-    const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
+    const feeds = await startFeeds(ledger, form, options)
     return new LedgerRecorder({ options, ledger, form, feeds, verifierKey: signer.verifierKey, unlock })
   } catch (error) {
     await ledger.close()
@@ -138,17 +145,23 @@ async function begin(ledger: Ledger, form: OpaForm, recovered: Recovered, option
   await ledger.checkpoint()
 }
 
-function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: RecorderOptions): Promise<SinkFeed> {
-  const name = `sink.${at}.${sink.type}`
-  const drop = new Drop({ engine: options.policy ?? noMasking, parse: options.parseJson ?? JSON.parse })
-  return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, drop, log: options.log })
+function startFeeds(ledger: Ledger, form: OpaForm, options: RecorderOptions): Promise<Feeds> {
+  const { dir, log, clock, sinks = [], sinkOffsets: offsets = null, policy: engine = noMasking, parseJson: parse = JSON.parse } = options
+  // what a receiver will never have is said in the ledger too, to whoever reads that
+  const gap = (detail: Gap): void => {
+    // a receiver that turns everything down would turn this line down as well
+    if (detail.reason === 'refused') return
+    ledger.append(form.event({ kind: 'sink.gap', by: 'countersign', detail: { ...detail } }, 'own')).catch(() => undefined)
+  }
+  const { sinkRetry: retry = { first: 500, most: 60_000 }, sinkGrace: grace = 2000 } = options
+  return Feeds.open(sinks, { dir, watch: ledger, offsets, engine, parse, log, clock, gap, retry, grace })
 }
 
 interface RecorderParts {
   readonly options: RecorderOptions
   readonly ledger: Ledger
   readonly form: OpaForm
-  readonly feeds: readonly SinkFeed[]
+  readonly feeds: Feeds
   readonly verifierKey: string
   readonly unlock: () => void
 }
@@ -209,6 +222,14 @@ class LedgerRecorder implements OpenRecorder {
     return tail(this.#parts.options.dir, { ...options, fromSeq: options.fromSeq ?? this.position().seq + 1, watch: this.#ledger })
   }
 
+  sinks(): readonly SinkStatus[] {
+    return this.#parts.feeds.status()
+  }
+
+  changeSinks(sinks: readonly NamedSink[]): Promise<void> {
+    return this.#parts.feeds.change(sinks)
+  }
+
   checkpoint(): Promise<void> {
     return this.#ledger.checkpoint()
   }
@@ -222,6 +243,6 @@ class LedgerRecorder implements OpenRecorder {
     await this.#rig.unknown.close()
     await this.#ledger.close()
     this.#parts.unlock()
-    await Promise.all(this.#parts.feeds.map((feed) => feed.close(sinkGraceMs)))
+    await this.#parts.feeds.close()
   }
 }

@@ -1,0 +1,68 @@
+/** What record sinks are handed: secrets, clocks, and HTTP clients of their own. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Agent, request } from 'undici'
+import { secretReader } from './config/keys.ts'
+import type { Loaded } from './config/load.ts'
+import type { Surroundings } from './foundation.ts'
+import { Reading } from './match/json-keys.ts'
+import { signer } from './notify/webhook.ts'
+import { openSink } from './record/registry.ts'
+import type { ClientTls, NamedSink, Post, SinkServices } from './record/sink.ts'
+
+/** The sinks of a configuration, opened. Throws an Error that names the one whose settings cannot work. */
+export function sinksOf(loaded: Loaded, around: Surroundings, clock: () => number): NamedSink[] {
+  const services = sinkServices(loaded, around, clock)
+  return loaded.config.record.sinks.map((settings) => openSink(settings, services))
+}
+
+export function sinkServices({ config, folder }: Loaded, { env, log, version }: Surroundings, clock: () => number): SinkServices {
+  const secret = secretReader(folder, env)
+  return {
+    log,
+    clock,
+    secret,
+    signer: (key) => signer(key, clock),
+    client: (tls) => client(tls, folder, secret),
+    path: (path) => resolve(folder, path),
+    parse: (text) => new Reading(text).value(),
+    source: config.identify.audience,
+    version,
+  }
+}
+
+/** Most bytes of an answer that are kept; receivers say little. */
+const mostBody = 65_536
+
+/** Its connections are used for nothing else; a proxy of the environment is not asked. */
+function client({ ca, cert, key }: ClientTls, folder: string, secret: SinkServices['secret']): ReturnType<SinkServices['client']> {
+  const read = (file: string): string => readFileSync(resolve(folder, file), 'utf8')
+  const connect = {
+    ...(ca !== undefined && { ca: read(ca.file) }),
+    ...(cert !== undefined && { cert: read(cert.file) }),
+    ...(key !== undefined && { key: secret(key).reveal() }),
+  }
+  const dispatcher = new Agent({ connect, connections: 2, pipelining: 1 })
+  return { post: poster(dispatcher), close: () => dispatcher.close() }
+}
+
+function poster(dispatcher: Agent): Post {
+  return async (url, headers, body, signal) => {
+    const answer = await request(url, { method: 'POST', headers, body, signal, dispatcher })
+    const parts: Buffer[] = []
+    let size = 0
+    for await (const part of answer.body) {
+      const bytes = part as Buffer
+      parts.push(bytes)
+      size += bytes.length
+      // leaving the loop ends the connection: whoever says that much is not listened to
+      if (size > mostBody) break
+    }
+    const { headers: said, statusCode } = answer
+    const header = (name: string): string | null => {
+      const value = said[name]
+      return (Array.isArray(value) ? value[0] : value) ?? null
+    }
+    return { status: statusCode, header, body: Buffer.concat(parts).subarray(0, mostBody) }
+  }
+}
