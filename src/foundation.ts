@@ -20,7 +20,6 @@ import type { Delivery } from './notify/queue.ts'
 import { openLedgerKey } from './record/key.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
-import { sinksOf } from './sinks.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import type { AgentRegistry } from './task/agents.ts'
@@ -45,6 +44,7 @@ export interface Surroundings {
 /** What outlives a configuration: state, ledger, leases, open work. */
 export interface Foundation extends Authority {
   readonly env: Env
+  readonly version: string
   readonly clock: () => number
   readonly newId: NewId
   readonly log: Log
@@ -101,6 +101,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
     const issuer = credential.issuer ?? `http://${listen.health.at.replace(/^(0\.0\.0\.0|\[::\])/, '127.0.0.1')}`
     return {
       env,
+      version: around.version,
       clock,
       newId,
       log,
@@ -154,7 +155,6 @@ function openLedger(loaded: Loaded, around: Surroundings, parts: LedgerParts): P
     newId,
     log,
     flushState: () => state.flush(),
-    sinks: sinksOf(loaded, around, clock),
     sinkGrace: Math.min(config.listen.drain, longestFlush),
     sinkOffsets: {
       read: async (sink) => offsetOf(state.note(`sink.${sink}`)),

@@ -4,19 +4,33 @@ import { resolve } from 'node:path'
 import { Agent, request } from 'undici'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
-import type { Surroundings } from './foundation.ts'
+import { same } from './config/outdated.ts'
+import type { Foundation } from './foundation.ts'
 import { Reading } from './match/json-keys.ts'
 import { signer } from './notify/webhook.ts'
 import { openSink } from './record/registry.ts'
 import type { ClientTls, NamedSink, Post, SinkServices } from './record/sink.ts'
 
-/** The sinks of a configuration, opened. Throws an Error that names the one whose settings cannot work. */
-export function sinksOf(loaded: Loaded, around: Surroundings, clock: () => number): NamedSink[] {
-  const services = sinkServices(loaded, around, clock)
-  return loaded.config.record.sinks.map((settings) => openSink(settings, services))
+type Around = Pick<Foundation, 'env' | 'log' | 'version' | 'clock'>
+
+/**
+ * The sinks of a configuration, opened; of `previous` those that did not change, which then go on. Throws an Error that names the one whose
+ * settings cannot work.
+ */
+export function sinksOf(
+  loaded: Loaded,
+  on: Around,
+  previous: { readonly loaded: Loaded; readonly sinks: readonly NamedSink[] } | null,
+): NamedSink[] {
+  const services = sinkServices(loaded, on)
+  const before = previous?.loaded.folder === loaded.folder ? previous.loaded.config.record.sinks : []
+  return loaded.config.record.sinks.map((settings) => {
+    const kept = previous?.sinks[before.findIndex((one) => same(one, settings))]
+    return kept ?? openSink(settings, services)
+  })
 }
 
-export function sinkServices({ config, folder }: Loaded, { env, log, version }: Surroundings, clock: () => number): SinkServices {
+export function sinkServices({ config, folder }: Loaded, { env, log, version, clock }: Around): SinkServices {
   const secret = secretReader(folder, env)
   return {
     log,

@@ -62,7 +62,13 @@ export class Feeds {
       if (this.#feeds.has(name) || this.#closed) continue
       const feed = await SinkFeed.start({ ...rest, ...named, parse, drop: new Drop({ engine, parse }) })
       this.#feeds.set(name, { named, feed })
+      // it was closed in between
+      if (this.#isClosed()) await feed.close(this.#options.grace)
     }
+  }
+
+  #isClosed(): boolean {
+    return this.#closed
   }
 
   /** Gives each a moment to take what is there. Never rejects. */

@@ -41,7 +41,11 @@ export class LogReceiver implements AsyncDisposable {
 
   async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = []
-    for await (const part of request) parts.push(part as Buffer)
+    try {
+      for await (const part of request) parts.push(part as Buffer)
+    } catch {
+      return // whoever sent it was killed
+    }
     const sent = Buffer.concat(parts)
     const body = request.headers['content-encoding'] === 'gzip' ? gunzipSync(sent) : sent
     const received = { path: request.url ?? '', headers: request.headers, sent, body }

@@ -11,7 +11,7 @@ export function sinkServices(more: Partial<SinkServices> & { readonly secrets?: 
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined }
   const clock = (): number => 1_790_000_000_000
   const loaded = { folder: '/', config: { identify: { audience: 'spiffe://acme.example/countersign' } } } as unknown as Loaded
-  const { client } = realServices(loaded, { env: {}, log, version: '0.1.0' }, clock)
+  const { client } = realServices(loaded, { env: {}, log, version: '0.1.0', clock })
   return {
     log,
     clock,
