@@ -48,16 +48,33 @@ export function sinkServices({ config, folder }: Loaded, { env, log, version, cl
 /** Most bytes of an answer that are kept; receivers say little. */
 const mostBody = 65_536
 
-/** Its connections are used for nothing else; a proxy of the environment is not asked. */
+/** Its connections are used for nothing else, and a proxy of the environment is not asked. Files that were replaced count from the next POST on. */
 function client({ ca, cert, key }: ClientTls, folder: string, secret: SinkServices['secret']): ReturnType<SinkServices['client']> {
   const read = (file: string): string => readFileSync(resolve(folder, file), 'utf8')
-  const connect = {
+  const credentials = () => ({
     ...(ca !== undefined && { ca: read(ca.file) }),
     ...(cert !== undefined && { cert: read(cert.file) }),
     ...(key !== undefined && { key: secret(key).reveal() }),
+  })
+  let connect = credentials()
+  let dispatcher = opened(connect)
+  return {
+    post: async (...sent) => {
+      const present = credentials()
+      if (!same(present, connect)) {
+        // what is under way on the old connections ends as it began
+        void dispatcher.close()
+        connect = present
+        dispatcher = opened(connect)
+      }
+      return poster(dispatcher)(...sent)
+    },
+    close: () => dispatcher.close(),
   }
-  const dispatcher = new Agent({ connect, connections: 2, pipelining: 1 })
-  return { post: poster(dispatcher), close: () => dispatcher.close() }
+}
+
+function opened(connect: object): Agent {
+  return new Agent({ connect, connections: 2, pipelining: 1 })
 }
 
 function poster(dispatcher: Agent): Post {

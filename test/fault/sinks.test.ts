@@ -147,19 +147,24 @@ describe('kill -9 with sinks at work', () => {
       const kills = long ? 60 : 5
       for (let kill = 0; kill <= kills; kill++) {
         await using running = await SidecarProcess.start(file)
-        let going = true
-        const load = async (): Promise<void> => {
-          while (going) await ask(running.port(), '/crm/x', { headers: { authorization: `Bearer ${token}` } }).catch(() => undefined)
+        const load = new AbortController()
+        let answered = 0
+        const client = async (): Promise<void> => {
+          while (!load.signal.aborted) {
+            await ask(running.port(), '/crm/x', { headers: { authorization: `Bearer ${token}` } }).catch(() => undefined)
+            answered += 1
+          }
         }
-        const loads = [load(), load(), load(), load()]
-        await new Promise((resolve) => setTimeout(resolve, 100 + random.below(600)))
+        const clients = [client(), client(), client(), client()]
+        const enough = 20 + random.below(200)
+        await until(() => answered >= enough)
         if (kill < kills) await running.kill()
-        going = false
-        await Promise.all(loads)
+        load.abort()
+        await Promise.all(clients)
         if (kill === kills) expect(await running.stop()).toBe(0)
       }
-      const all = lines(join(folder, 'ledger'), /\.ndjson$/)
-      const copied = lines(folder, /^copy\.ndjson/)
+      const all = linesOf(join(folder, 'ledger'), /\.ndjson$/)
+      const copied = linesOf(folder, /^copy\.ndjson/)
       const uploaded = receiver.taken.flatMap(({ body }) => (JSON.parse(body.toString()) as object[]).map((event) => JSON.stringify(event)))
       for (const got of [copied, uploaded]) {
         expect(steps(got), `seed ${seed}`).toEqual({ gaps: 0, first: 1 })
@@ -182,7 +187,7 @@ function steps(got: readonly string[]): { readonly gaps: number; readonly first:
 }
 
 /** Lines of all files whose name fits, the one without a number last. */
-function lines(dir: string, form: RegExp): string[] {
+function linesOf(dir: string, form: RegExp): string[] {
   const rank = (name: string): string =>
     name === 'copy.ndjson' ? '~' : name.replace(/-(\d+)$/, (_, again: string) => `-${again.padStart(6, '0')}`)
   return readdirSync(dir)

@@ -165,7 +165,7 @@ function filled(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(filled)
   if (typeof value !== 'object' || value === null) return value
   const { values: _values, ...rest } = value as Record<string, unknown>
-  const present = Object.entries(_values === undefined || (_values as unknown[]).length === 0 ? rest : (value as object))
+  const present = Object.entries(_values === undefined || (_values as unknown[]).length === 0 ? rest : value)
   const kept = present.flatMap(([name, member]) => {
     const empty = member === '' && !['stringValue'].includes(name)
     const none = Array.isArray(member) && member.length === 0
