@@ -50,6 +50,8 @@ const pythonPeer = join(root, 'test/engines/spiffe-py')
 const peerSources = digest(goPeer)
 const ledgerPeer = join(root, 'test/engines/ledger-peer')
 const ledgerSources = digest(ledgerPeer)
+const otelReceiver = join(root, 'test/engines/otel-receiver')
+const otelSources = digest(otelReceiver)
 const spireVersion = '1.13.3'
 const keycloakVersion = '26.7.3'
 const install = 'then run `npm run engines` again'
@@ -138,6 +140,19 @@ const engines: readonly Engine[] = [
     how: { fresh: keycloakFolder, steps: keycloak(), binary: keycloakScript() },
     missing: `install Java 17 or later and Maven, ${install}`,
     check: { tool: own('keycloak'), args: ['--version'], says: `Keycloak ${keycloakVersion}` },
+  },
+  {
+    name: 'otel-receiver',
+    needed:
+      'is the OTLP receiver of the OpenTelemetry Collector for one suite, which says so when it is absent: built from test/engines/otel-receiver',
+    optional: true,
+    how: {
+      fresh: null,
+      steps: [goBuild(otelReceiver, own('otel-receiver'), `-s -w -buildid= -X main.sources=${otelSources}`)],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own('otel-receiver'), args: ['version'], says: otelSources },
   },
   {
     name: 'chromium',

@@ -21,7 +21,6 @@ import { openLedgerKey, type LedgerKey } from './record/key.ts'
 import { pseudonymsOf } from './record/pseudonym.ts'
 import type { LedgerEvent } from './record/record.ts'
 import { openRecorder, type OpenRecorder } from './record/recorder.ts'
-import { openSink } from './record/registry.ts'
 import { makeSeal } from './state/seal.ts'
 import { openSqlite, type SqliteState } from './state/sqlite.ts'
 import type { AgentRegistry } from './task/agents.ts'
@@ -48,6 +47,7 @@ export interface Surroundings {
 /** What outlives a configuration: state, ledger, leases, open work. */
 export interface Foundation extends Authority {
   readonly env: Env
+  readonly version: string
   readonly clock: () => number
   readonly newId: NewId
   readonly log: Log
@@ -112,6 +112,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
     const issuer = credential.issuer ?? `http://${listen.health.at.replace(/^(0\.0\.0\.0|\[::\])/, '127.0.0.1')}`
     return {
       env,
+      version: around.version,
       clock,
       newId,
       log,
@@ -160,6 +161,8 @@ function tracingOf(
     dropped: (count) => inForce()?.spansDropped(count),
   })
 }
+/** Ms; a sink that hangs must not hold up the end of the process, for its offset says where it goes on. */
+const longestFlush = 5000
 
 interface LedgerParts {
   readonly key: LedgerKey
@@ -173,7 +176,7 @@ interface LedgerParts {
 
 function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, parts: LedgerParts): Promise<OpenRecorder> {
   const { key, clock, newId, state, policy, inForce, tracing } = parts
-  const { ledger, labels, sinks, pseudonyms } = config.record
+  const { ledger, labels, pseudonyms } = config.record
   return openRecorder({
     dir: resolve(folder, ledger.path),
     ledgerId: key.name,
@@ -190,10 +193,10 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     newId,
     log,
     flushState: () => state.flush(),
-    sinks: sinks.map((sink) => openSink(sink, { log })),
+    sinkGrace: Math.min(config.listen.drain, longestFlush),
     sinkOffsets: {
-      read: async (sink) => Number(state.note(sink) ?? Number.NaN) || null,
-      write: async (sink, seq) => state.putNote(sink, String(seq)),
+      read: async (sink) => offsetOf(state.note(`sink.${sink}`)),
+      write: async (sink, seq) => state.putNote(`sink.${sink}`, String(seq)),
     },
     // one that may not judge any more still says what is masked
     policy: () => policy.policy?.engine ?? null,
@@ -203,4 +206,9 @@ function openLedger({ config, folder }: Loaded, { log, version }: Surroundings, 
     pseudonym: pseudonymsOf(secretBytes(resolve(folder, pseudonyms?.key.file ?? `${ledger.path}.pseudonyms.key`))),
     traced: tracing === null ? undefined : (call) => tracing.take(call),
   })
+}
+
+/** Null for what is no offset: 0 is one, of a sink that has taken nothing yet. */
+function offsetOf(note: string | null): number | null {
+  return note !== null && /^\d{1,15}$/.test(note) ? Number(note) : null
 }

@@ -21,6 +21,7 @@ export function measured({ foundation, wiring, lapses, ...rest }: Running): Metr
   return {
     ...rest,
     ledgerSize: () => recorder.position().seq,
+    sinks: () => recorder.sinks(),
     policy: () => policy.status(),
     kills: () => state.kills.kills(),
     leases: () => credential.sizes(),

@@ -128,8 +128,9 @@ class House implements Sidecar {
   }
 
   async open(): Promise<Sidecar> {
-    const { approvalNotices, credential, notices } = this.foundation
-    const { loaded, providers, notifiers, telling } = this.wiring
+    const { approvalNotices, credential, notices, recorder } = this.foundation
+    const { loaded, providers, notifiers, telling, sinks } = this.wiring
+    await recorder.changeSinks(sinks)
     notices.change(notifiers)
     await credential.change(providers)
     await credential.sweep()
@@ -207,6 +208,7 @@ class House implements Sidecar {
     notices.change(next.notifiers)
     await this.foundation.approvalNotices.change(next.telling)
     await credential.change(next.providers)
+    await recorder.changeSinks(next.sinks)
     await looked
     await recorder.event({
       kind: 'config.reloaded',

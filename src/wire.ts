@@ -47,6 +47,8 @@ import {
 import type { AgentRegistry } from './task/agents.ts'
 import { liveRegistry } from './task/registry.ts'
 import { bytesMeter } from './task/bytes-out.ts'
+import type { NamedSink } from './record/sink.ts'
+import { sinksOf } from './sinks.ts'
 import type { ReadTransaction } from './task/transaction.ts'
 import { authorities, introspectOf, notifiersOf, providerServices } from './services.ts'
 import { countRefusal, dueOf, heldOf, observed, subjectsOf, taskOf, transactionsOf, waitingOf } from './tasking.ts'
@@ -66,6 +68,8 @@ export interface Wiring {
   readonly notifiers: ReadonlyMap<string, Notifier>
   /** Where people hear of approvals. */
   readonly telling: Telling
+  /** Who is given the lines of the ledger. */
+  readonly sinks: readonly NamedSink[]
   readonly introspect: Introspection | null
   readonly trust: Trust
   /** What its TLS listeners are served with. */
@@ -111,6 +115,7 @@ export function wire(loaded: Loaded, on: Foundation, previous: Wiring | null = n
       providers,
       notifiers: notifiersOf(loaded, on),
       telling: tellingOf(loaded, on),
+      sinks: sinksOf(loaded, on, previous),
       introspect: introspectOf(loaded, on),
       trust,
       identities,

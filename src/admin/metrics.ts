@@ -1,5 +1,6 @@
 import { Counter, Registry, type Gauge } from 'prom-client'
 import type { PolicyStatus } from '../decide/in-force.ts'
+import type { SinkStatus } from '../record/feed.ts'
 import type { LedgerEvent } from '../record/record.ts'
 import type { KillRow } from '../state/kills.ts'
 import { approvalMetrics } from './approval-metrics.ts'
@@ -8,6 +9,7 @@ import { numberGauge, rowsGauge } from './gauges.ts'
 import { killMetrics } from './kill-metrics.ts'
 import { leaseMetrics, type LeaseSizes } from './lease-metrics.ts'
 import { policyMetrics, type PolicyMeasures } from './policy-metrics.ts'
+import { sinkMetrics } from './sink-metrics.ts'
 
 export interface Metrics {
   observe(measure: CallMeasure): void
@@ -32,6 +34,7 @@ export interface MetricsOptions {
   readonly inFlight: () => number
   readonly ready: () => boolean
   readonly ledgerSize: () => number
+  readonly sinks: () => readonly SinkStatus[]
   readonly policy: () => PolicyStatus
   /** Kills in force. */
   readonly kills: () => readonly Pick<KillRow, 'scope'>[]
@@ -100,8 +103,9 @@ interface Told {
   readonly issues: Issues
 }
 
-/** Counts what ledger events say of kills, leases and approvals. */
-function counting({ kills, leases, pending }: MetricsOptions, { events, issues }: Told, registers: Registry[]): Metrics['told'] {
+/** Counts what ledger events say of kills, leases and approvals, and what sinks did with them. */
+function counting({ kills, leases, pending, sinks }: MetricsOptions, { events, issues }: Told, registers: Registry[]): Metrics['told'] {
+  sinkMetrics(sinks, registers)
   const killed = killMetrics(kills, registers)
   const lease = leaseMetrics(leases, registers)
   const approval = approvalMetrics(pending, registers)

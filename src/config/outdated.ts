@@ -49,7 +49,8 @@ export function same(one: unknown, other: unknown): boolean {
 
 /** What only a restart can change, as comparable text. */
 export function places(config: Config): Readonly<Record<string, string>> {
-  const { admin, credential, record, task } = config
+  const { admin, credential, task } = config
+  const { sinks: _sinks, ...record } = config.record
   const fixed = {
     'task.state': task.state,
     'task.memory': task.memory,

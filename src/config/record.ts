@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { SecretRef } from '../credential/secret-ref.ts'
 import { duration, size } from '../units.ts'
-import { SinkConfig } from '../record/registry.ts'
+import { SinkConfigs } from '../record/registry.ts'
 
 /** `record`: the ledger and what reads it. */
 export const recordConfig = z.strictObject({
@@ -26,7 +26,7 @@ export const recordConfig = z.strictObject({
         'How long lines are kept; by default for ever, up to `quota`. Never removed: the segment that is written, the decision of an open call, and lines that a sink has not taken.',
       ),
   }),
-  sinks: z.array(SinkConfig).default([]).describe('Readers of the ledger.'),
+  sinks: SinkConfigs.default([]).describe('Readers of the ledger.'),
   traces: z
     .strictObject({
       url: z

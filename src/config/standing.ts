@@ -19,7 +19,15 @@ export interface Standing {
  * `credential.key`, `record.ledger.key`): they open nothing that belongs to others.
  */
 export function standingSecrets(config: Config): Standing[] {
-  return [...admin(config), ...bundle(config), ...hooks(config), ...providers(config), ...listeners(config), ...traces(config)]
+  return [
+    ...admin(config),
+    ...bundle(config),
+    ...hooks(config),
+    ...sinks(config),
+    ...providers(config),
+    ...listeners(config),
+    ...traces(config),
+  ]
 }
 
 function providers({ credential, forward }: Config): Standing[] {
@@ -60,6 +68,24 @@ function hooks({ decide, approve }: Config): Standing[] {
     ...Object.entries(decide.notifiers ?? {}).flatMap(([name, settings]) => signed(`decide.notifiers.${name}`, settings)),
     ...approve.channels.flatMap((settings, index) => signed(`approve.channels[${index}]`, settings)),
   ]
+}
+
+/** Secrets by which Countersign proves itself to the receivers of its ledger. */
+function sinks({ record }: Config): Standing[] {
+  const instead =
+    'Show a short-lived certificate (`tls`), or have `file` lead to a token that is renewed: it is read anew for each request.'
+  const signs = 'Nothing replaces it yet: it signs events and opens nothing. Renew it at both ends from time to time.'
+  return record.sinks.flatMap((settings, index) => {
+    if (!('url' in settings)) return []
+    const place = `record.sinks[${index}]`
+    const found: Standing[] = []
+    if (settings.token !== undefined) found.push(other(`${place}.token`, 'the token for the receiver of a record sink', instead))
+    for (const name of Object.keys(settings.headers))
+      found.push(other(`${place}.headers.${name}`, 'a header for the receiver of a record sink', instead))
+    if (settings.tls?.key !== undefined) found.push(other(`${place}.tls.key`, 'the client key for the receiver of a record sink', instead))
+    if ('secret' in settings && settings.secret !== undefined) found.push(other(`${place}.secret`, 'the secret that signs events', signs))
+    return found
+  })
 }
 
 function listeners({ listen }: Config): Standing[] {

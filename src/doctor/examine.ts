@@ -12,6 +12,7 @@ import { ok, type Check } from './findings.ts'
 import { listenerChecks } from './listeners.ts'
 import type { Means } from './means.ts'
 import { openSources, type Opened } from './sources.ts'
+import { sinkChecks } from './sinks.ts'
 import { svidChecks } from './svids.ts'
 import { standingChecks } from './standing.ts'
 import { spanText } from './span.ts'
@@ -57,6 +58,7 @@ export async function examineConfiguration(loaded: Loaded, socket: string | null
       ...listenerChecks(loaded, fit, means.clock()),
       ...approvalChecks(config, means.clock()),
       ...standingChecks(config),
+      ...(await sinkChecks(config, means)),
       ...clocks.checks(),
     ]
   } finally {

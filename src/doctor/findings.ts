@@ -68,6 +68,8 @@ export const doctorCodes = {
   CS2702: 'an approval lapses soon',
   CS2801: 'a standing secret is lent to tasks',
   CS2802: 'a standing secret proves Countersign to others',
+  CS2901: 'a record sink is behind',
+  CS2902: 'the receiver of a record sink does not have lines',
 } as const
 
 export type DoctorCode = keyof typeof doctorCodes

@@ -4,11 +4,12 @@ import type { KeyObject } from 'node:crypto'
 import type { Engine } from '../decide/engine.ts'
 import type { NewId } from '../id.ts'
 import type { EntrySummary, TracedCall } from './entry.ts'
+import type { SinkOffsets } from './feed.ts'
 import type { LedgerIo } from './ledger-io.ts'
 import type { Log } from './ledger-options.ts'
 import type { Pseudonym } from './pseudonym.ts'
 import type { Keep } from './retention.ts'
-import type { RecordSink, SinkOffsets } from './sink.ts'
+import type { NamedSink } from './sink.ts'
 import type { UnknownRate } from './unknown-callers.ts'
 
 export interface RecorderOptions {
@@ -31,8 +32,12 @@ export interface RecorderOptions {
   readonly log: Log
   /** Writes the state that lines rest on, before the lines; synchronous, throws when it cannot. */
   readonly flushState: () => void
-  readonly sinks?: readonly RecordSink[]
+  readonly sinks?: readonly NamedSink[]
   readonly sinkOffsets?: SinkOffsets
+  /** Ms before a sink is tried again: the first time, and at most. */
+  readonly sinkRetry?: { readonly first: number; readonly most: number }
+  /** Ms that sinks are given on closing to take what is there. */
+  readonly sinkGrace?: number
   readonly unknownRate?: UnknownRate
   /** Whether an agent is registered for a proven caller: one of whom nobody has heard is written as one who was not proven. Default: yes. */
   readonly registered?: (caller: string) => boolean

@@ -7,9 +7,10 @@ import type { Engine } from '../decide/engine.ts'
 import type { Part } from './chain.ts'
 import { noteSigner } from './checkpoint.ts'
 import type { CheckpointLine } from './checkpoint-line.ts'
-import { Drop } from './drop.ts'
 import type { EntryRig } from './entry.ts'
 import { CallEntry } from './entry.ts'
+import type { Gap, SinkStatus } from './feed.ts'
+import { Feeds } from './feeds.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import { maskDetail } from './mask.ts'
@@ -19,8 +20,7 @@ import type { Head, Recovered } from './recover.ts'
 import type { RecorderOptions } from './recorder-options.ts'
 import { recover } from './recover.ts'
 import { Retention } from './retention.ts'
-import type { RecordSink } from './sink.ts'
-import { SinkFeed } from './sink.ts'
+import type { NamedSink } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
 import { tileOf } from './tile-path.ts'
@@ -47,6 +47,10 @@ export interface OpenRecorder extends Recorder {
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
   tail(options: RecorderTail): AsyncGenerator<TailLine, void>
+  /** How each sink is doing. */
+  sinks(): readonly SinkStatus[]
+  /** Feeds these sinks from now on: one that is the same object goes on, one of a known name goes on at its offset. */
+  changeSinks(sinks: readonly NamedSink[]): Promise<void>
   /** Signs a checkpoint now. */
   checkpoint(): Promise<void>
   /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
@@ -62,7 +66,6 @@ const plain: Engine = {
 const noMasking = (): Engine => plain
 
 const segmentBytes = 64 * 1024 * 1024
-const sinkGraceMs = 2000
 
 /** Rejects when the ledger cannot be read or written, or another process writes it: without a record nothing may be served. */
 export async function openRecorder(options: RecorderOptions): Promise<OpenRecorder> {
@@ -89,7 +92,7 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   )
   try {
     await begin(ledger, form, recovered, options)
-    const feeds = await Promise.all((options.sinks ?? []).map((sink, at) => startFeed(sink, at, ledger, options)))
+    const feeds = await startFeeds(ledger, form, options)
     const retention = retentionOf(options, ledger, form, feeds)
     return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (next ?? signer).verifierKey, unlock })
   } catch (error) {
@@ -127,20 +130,26 @@ async function begin(ledger: Ledger, form: OpaForm, recovered: Recovered, option
   await ledger.checkpoint()
 }
 
-function startFeed(sink: RecordSink, at: number, ledger: Ledger, options: RecorderOptions): Promise<SinkFeed> {
-  const name = `sink.${at}.${sink.type}`
-  const drop = new Drop({ engine: options.policy ?? noMasking, parse: options.parseJson ?? JSON.parse })
-  return SinkFeed.start({ dir: options.dir, name, sink, watch: ledger, offsets: options.sinkOffsets ?? null, drop, log: options.log })
+function startFeeds(ledger: Ledger, form: OpaForm, options: RecorderOptions): Promise<Feeds> {
+  const { dir, log, clock, sinks = [], sinkOffsets: offsets = null, policy: engine = noMasking, parseJson: parse = JSON.parse } = options
+  // what a receiver will never have is said in the ledger too, to whoever reads that
+  const gap = (detail: Gap): void => {
+    // a receiver that turns everything down would turn this line down as well
+    if (detail.reason === 'refused') return
+    ledger.append(form.event({ kind: 'sink.gap', by: 'countersign', detail: { ...detail } }, 'own')).catch(() => undefined)
+  }
+  const { sinkRetry: retry = { first: 500, most: 60_000 }, sinkGrace: grace = 2000 } = options
+  return Feeds.open(sinks, { dir, watch: ledger, offsets, engine, parse, log, clock, gap, retry, grace })
 }
 
-function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: readonly SinkFeed[]): Retention {
+function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, feeds: Feeds): Retention {
   const { dir, keep = {}, durability, clock, log } = options
   const retention = new Retention({
     dir,
     keep,
     synced: durability === 'synced',
     clock,
-    needed: () => feeds.reduce((least, feed) => Math.min(least, feed.done + 1), ledger.needed()),
+    needed: () => Math.min((feeds.taken ?? Infinity) + 1, ledger.needed()),
     event: (event) => ledger.append(form.event(event, 'own')),
     removed: () => ledger.madeRoom(),
     log,
@@ -153,7 +162,7 @@ interface RecorderParts {
   readonly options: RecorderOptions
   readonly ledger: Ledger
   readonly form: OpaForm
-  readonly feeds: readonly SinkFeed[]
+  readonly feeds: Feeds
   readonly retention: Retention
   readonly verifierKey: string
   readonly unlock: () => void
@@ -230,6 +239,14 @@ class LedgerRecorder implements OpenRecorder {
     return tail(this.#parts.options.dir, { ...options, fromSeq: options.fromSeq ?? this.position().seq + 1, watch: this.#ledger })
   }
 
+  sinks(): readonly SinkStatus[] {
+    return this.#parts.feeds.status()
+  }
+
+  changeSinks(sinks: readonly NamedSink[]): Promise<void> {
+    return this.#parts.feeds.change(sinks)
+  }
+
   checkpoint(): Promise<void> {
     return this.#ledger.checkpoint()
   }
@@ -244,6 +261,6 @@ class LedgerRecorder implements OpenRecorder {
     await this.#rig.unknown.close()
     await this.#ledger.close()
     this.#parts.unlock()
-    await Promise.all(this.#parts.feeds.map((feed) => feed.close(sinkGraceMs)))
+    await this.#parts.feeds.close()
   }
 }

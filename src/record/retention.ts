@@ -45,7 +45,7 @@ export class Retention {
   readonly #options: RetentionOptions
   readonly #timer: NodeJS.Timeout | null
   #running: Promise<void> | null = null
-  /** Number of the first line when it was last looked at. */
+  /** How many there were at the last look. */
   #segments = 0
 
   constructor(options: RetentionOptions) {
@@ -54,6 +54,8 @@ export class Retention {
     const wanted = typeof age === 'number' || typeof size === 'number'
     this.#timer = wanted ? setInterval(() => void this.look(), options.every ?? 3_600_000) : null
     this.#timer?.unref()
+    // not at once: sinks are opened after the ledger, and what they have not taken stays
+    this.#segments = listSegments(options.dir).length
   }
 
   /** A segment may have ended: cheap when none did. */

@@ -18,7 +18,7 @@ export interface TailOptions {
   /** Wait for more at the end. */
   readonly follow: boolean
   readonly signal?: AbortSignal
-  readonly watch?: LedgerWatch
+  readonly watch?: LedgerWatch | undefined
   /** Between looks when nobody tells. */
   readonly pollMs?: number
 }
@@ -43,13 +43,16 @@ interface Cursor {
 export async function* tail(dir: string, options: TailOptions): AsyncGenerator<TailLine, void> {
   let next = Math.max(1, options.fromSeq)
   let cursor: Cursor | null = null
+  let fruitless = 0
   try {
     while (!stopped(options)) {
+      fruitless += 1
       cursor ??= openCursor(segmentHolding(dir, next))
       if (cursor !== null) {
         for await (const line of linesUpTo(cursor, options.watch?.position().seq ?? Number.POSITIVE_INFINITY)) {
           if (line.seq < next) continue
           next = line.seq + 1
+          fruitless = 0
           yield line
           if (stopped(options)) return
         }
@@ -66,7 +69,8 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
         }
       }
       if (!options.follow) return
-      await more(next, options)
+      // lines that are said to be there and are not, such as in a file that somebody took away, must not be looked for without a pause
+      await more(next, fruitless > 2 ? { ...options, watch: undefined } : options)
     }
   } finally {
     if (cursor !== null) closeSync(cursor.fd)

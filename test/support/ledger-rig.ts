@@ -117,6 +117,15 @@ export class LedgerRig {
       .map((name) => join(this.dir, name))
   }
 
+  /** How many lines a segment holds. */
+  linesOf(segment: string): number {
+    return readFileSync(segment, 'utf8').split('\n').length - 1
+  }
+
+  remove(segment: string): void {
+    rmSync(segment)
+  }
+
   text(): string {
     return this.segments()
       .map((path) => readFileSync(path, 'utf8'))

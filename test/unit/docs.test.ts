@@ -167,6 +167,7 @@ test('the page on operating names every metric and no other', async () => {
     inFlight: () => 0,
     ready: () => true,
     ledgerSize: () => 0,
+    sinks: () => [],
     policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
     kills: () => [],
     leases: () => ({ out: 0, ending: 0, overdue: 0 }),

@@ -16,6 +16,7 @@ function made(): ReturnType<typeof makeMetrics> {
     watched: () => true,
     approvals: () => [],
     standing: () => [],
+    sinks: () => [],
     pending: () => 3,
     agents: () => [
       {

@@ -51,6 +51,18 @@ describe('standing secrets', () => {
     expect(standingSecrets(configOf({ crm: signed }))).toEqual([])
   })
 
+  test('by which record sinks prove themselves are named', () => {
+    const tls = { cert: { file: 'a.pem' }, key: { file: 'a.key' } }
+    const sink = { url: 'https://siem.acme.example', token: { env: 'T' }, headers: { 'X-Key': { env: 'K' } }, tls }
+    const sinks = [{ type: 'stdout' }, { type: 'opa', ...sink }, { type: 'webhook', url: sink.url, secret: { env: 'S' } }]
+    expect(wrongs(standingChecks(configOf({ crm: jwt }, { record: { sinks } })))).toEqual([
+      'note CS2802 record.sinks[1].token',
+      'note CS2802 record.sinks[1].headers.X-Key',
+      'note CS2802 record.sinks[1].tls.key',
+      'note CS2802 record.sinks[2].secret',
+    ])
+  })
+
   test('of introspection and of notices are named too', () => {
     const introspected = { ...jwt, introspect: { secret: { env: 'CRM' } } }
     const webhook = { type: 'webhook', url: 'https://hooks.acme.example/x', secret: { env: 'HOOK' } }

@@ -2,8 +2,8 @@
 
 import { pino } from 'pino'
 import { z } from 'zod'
-import type { RecordSink } from './sink.ts'
-import { defineSink } from './sink.ts'
+import type { RecordSink } from '../sink.ts'
+import { defineSink, SinkFault, sinkSettings } from '../sink.ts'
 
 /** What the sink needs of a destination. */
 export interface LineDestination {
@@ -16,16 +16,17 @@ export interface LineDestination {
 
 export const stdout = defineSink({
   type: 'stdout',
-  config: z.strictObject({ type: z.literal('stdout').describe('Stored lines on standard output, byte for byte.') }),
+  config: z.strictObject({ type: z.literal('stdout').describe('Stored lines on standard output, byte for byte.'), ...sinkSettings }),
   open: () => lineSink('stdout', pino.destination({ fd: 1, sync: false })),
 })
 
 /** A sink that writes lines to a destination and waits when it is full; once the destination failed, every line is turned down. */
 export function lineSink(type: string, destination: LineDestination): RecordSink {
-  let failure: Error | null = null
+  let failure: SinkFault | null = null
   let fail: ((error: Error) => void) | null = null
   destination.on('error', (error) => {
-    failure = error instanceof Error ? error : new Error('the destination failed')
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
+    failure = new SinkFault('broken', `the destination failed${code}`)
     fail?.(failure)
   })
   const told = (event: 'drain' | 'close') =>
@@ -35,9 +36,11 @@ export function lineSink(type: string, destination: LineDestination): RecordSink
     })
   return {
     type,
-    write: (line) => {
+    batch: { lines: 256, characters: 65_536, linger: 0 },
+    write: async (lines) => {
       if (failure !== null) throw failure
-      return destination.write(`${line}\n`) ? undefined : told('drain')
+      if (!destination.write(lines.map(({ line }) => `${line}\n`).join(''))) await told('drain')
+      return { lines: lines.length }
     },
     close: async () => {
       if (failure !== null) return
