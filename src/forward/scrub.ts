@@ -1,5 +1,6 @@
 /** Masks a lent secret in a body that streams by. An upstream can always invent another spelling: spelling.ts has the ones that are found. */
 import { searched, type Echoes, type Range, type Searched } from './echoes.ts'
+import type { Finds } from './finds.ts'
 import { opened } from './opened.ts'
 import { shortest } from './spelling.ts'
 
@@ -30,13 +31,13 @@ const noTail: Tail = { raw: empty, masked: empty, gone: 0 }
 /** Stars in place of every run of a secret: lengths stay what they were announced to be. What comes out does not depend on how the body was cut. */
 export class Scrub {
   readonly #echoes: Echoes
-  readonly #found: (() => void) | null
+  readonly #finds: Pick<Finds, 'at'> | null
   #tail = noTail
 
-  /** `found` is told of what is masked, again and again. */
-  constructor(echoes: Echoes, found: (() => void) | null = null) {
+  /** `finds` is told of what is masked, again and again. */
+  constructor(echoes: Echoes, finds: Pick<Finds, 'at'> | null = null) {
     this.#echoes = echoes
-    this.#found = found
+    this.#finds = finds
   }
 
   /** Takes the next bytes and whether they are the last; gives those that can go, in order. What it takes is not changed. */
@@ -111,7 +112,7 @@ export class Scrub {
     if (runs.length === 0) return bytes
     const within = runs.filter(([start]) => start < bytes.length)
     if (within.length === 0) return bytes
-    this.#found?.()
+    this.#finds?.at('body')
     const masked = Buffer.from(bytes)
     for (const [start, end] of within) masked.fill(star, start, Math.min(end, masked.length))
     return masked
