@@ -14,18 +14,16 @@ export function edgeOf(forms: readonly Form[]): Edge {
   const pairs = new Uint32Array((256 * 256) / 32)
   for (const { units, unitsOf, least } of forms) {
     const bytesOf: number[][] = units.map(() => [])
-    for (const [byte, places] of unitsOf.entries()) for (const unit of places) bytesOf[unit]?.push(byte)
-    for (const [unit, bytes] of bytesOf.entries()) {
-      // of the last unit alone nothing follows
-      if (unit + 1 === units.length) continue
-      for (const byte of bytes) {
+    unitsOf.forEach((places, byte) => places.forEach((unit) => bytesOf[unit]?.push(byte)))
+    // of the last unit alone nothing follows
+    for (let unit = 0; unit + 1 < units.length; unit++)
+      for (const byte of bytesOf[unit] ?? []) {
         if (unit + least <= units.length) begins[byte] = 1
         for (const before of bytesOf[unit - 1] ?? []) {
           const word = wordOf(before, byte)
           pairs[word] = (pairs[word] ?? 0) | (1 << (before & 31))
         }
       }
-    }
   }
   return { begins, pairs }
 }
