@@ -20,7 +20,9 @@ export class Hearing {
   }
 
   handleEvent(): void {
-    this.#told?.aborted()
+    const told = this.#told
+    this.#told = null
+    told?.aborted()
   }
 
   /** Idempotent. */
