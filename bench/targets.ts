@@ -85,7 +85,7 @@ async function openTask(port: number, svid: string): Promise<string> {
   const answer = await fetch(`http://127.0.0.1:${port}/.countersign/v1/tasks`, {
     method: 'POST',
     headers: { authorization: `Bearer ${svid}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ purpose: 'measure', tools: ['items.read', 'items.write'], resources: ['item:*'], ttl: '10h' }),
+    body: JSON.stringify({ purpose: 'measure', tools: ['items.read', 'items.write', 'items.open'], resources: ['item:*'], ttl: '10h' }),
   })
   const task: unknown = await answer.json()
   if (answer.status !== 201 || task === null || typeof task !== 'object' || !('id' in task)) {

@@ -1,6 +1,6 @@
 /**
- * An upstream that answers `/json`, `/prose`, `/base64` and `/random` with ten megabytes each, announced or in chunks (`?chunked`), over
- * plain HTTP and over TLS. Sends its ports and its certificate to whoever forked it.
+ * An upstream that answers `/json`, `/prose`, `/base64` and `/random` with ten megabytes each, any other path as the first, announced or in
+ * chunks (`?chunked`), over plain HTTP and over TLS. Sends its ports and its certificate to whoever forked it.
  */
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTls } from 'node:https'
@@ -20,7 +20,7 @@ const large = Object.fromEntries(Object.entries(bodies()).map(([name, body]) => 
 
 const answer: RequestListener = (incoming, response) => {
   const [path = '', query] = (incoming.url ?? '').split('?')
-  const body = large[path.slice(1)] ?? Buffer.from('no such body')
+  const body = large[path.slice(1)] ?? (large['json'] as Buffer)
   const announced = query === undefined ? { 'content-length': `${body.length}` } : {}
   response.writeHead(200, { 'content-type': 'application/octet-stream', ...announced }).end(body)
 }

@@ -85,10 +85,10 @@ export class Decode implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Controller, status: number, fields: Fields, phrase = ''): void {
     const codings = status < 200 ? [] : codingsIn(fields['content-encoding'])
+    if (codings.length === 0) return this.#taker.onResponseStart(controller, status, fields, phrase)
     const { kind, partial } = readAnswerHead(this.#method, status, fields)
     const bodiless = kind === 'none'
-    if (codings.length === 0 || !canDecode(codings) || (partial && !bodiless))
-      return this.#taker.onResponseStart(controller, status, fields, phrase)
+    if (!canDecode(codings) || (partial && !bodiless)) return this.#taker.onResponseStart(controller, status, fields, phrase)
     const length = announcedLength(fields, status)
     const changed = { ...changedFields(fields, length === 0 ? 0 : null), 'content-encoding': undefined }
     if (bodiless) return this.#taker.onResponseStart(controller, status, changed, phrase)

@@ -2,6 +2,7 @@
 import type { Lease } from '../credential/credential.ts'
 import type { Secret } from '../secret.ts'
 import { Anchors, shortestAnchor } from './anchors.ts'
+import { edgeOf, type Edge } from './edge.ts'
 import { escapeAt, escapeBefore, longestEscape } from './escapes.ts'
 import { placed, unfolded, withoutHalf } from './unfold.ts'
 import { anchorsOf, leastOf, shortest, spellingsOf, type Anchor, type Form, type Spelled } from './spelling.ts'
@@ -12,6 +13,7 @@ export type Range = readonly [start: number, end: number]
 /** All secrets of a lease, prepared. */
 export interface Echoes {
   readonly forms: readonly Form[]
+  readonly edge: Edge
   /** Null where there is nothing to look for. */
   readonly anchors: Anchors | null
   /** By number of the text in `anchors`: of what it is, and how many of its units are whole in it. */
@@ -34,7 +36,7 @@ interface AnchorPart {
 }
 
 /** Of a route without a credential. */
-export const noEchoes: Echoes = { forms: [], anchors: null, parts: [], short: [], names: [], reach: 0 }
+export const noEchoes: Echoes = { forms: [], edge: edgeOf([]), anchors: null, parts: [], short: [], names: [], reach: 0 }
 
 /** Of a lease of which no byte is sent: nothing can come back. Answers are read all the same, as on every route with a credential. */
 const unsent: Echoes = { ...noEchoes }
@@ -73,7 +75,7 @@ function prepare(secrets: readonly string[], user: string | undefined): Echoes {
   const names = secrets.filter((each) => each.length >= shortest).map((each) => ({ text: each.toLowerCase(), least: leastOf(each.length) }))
   const forms = spelled.map(({ form }) => form)
   const reach = longestEscape * Math.max(...forms.map(({ units }) => units.length))
-  return { forms, anchors: table, parts: anchors.map((each) => partOf(each, table.length)), short, names, reach }
+  return { forms, edge: edgeOf(forms), anchors: table, parts: anchors.map((each) => partOf(each, table.length)), short, names, reach }
 }
 
 /** Beyond this longer anchors make the search no faster. */

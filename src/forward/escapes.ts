@@ -42,13 +42,10 @@ const named = new Map(entities.flatMap(([char, names]) => names.split(' ').map((
 /** The entity of a character, without `&` and `;`; undefined where HTML has none. */
 export const entityOf: ReadonlyMap<string, string> = new Map(entities.map(([char, names]) => [char, names.split(' ')[0] ?? '']))
 
-/** What follows a backslash, and what it stands for. */
-const short: ReadonlyMap<number, number> = new Map(
-  Object.entries({ '"': '"', "'": "'", '\\': '\\', '/': '/', n: '\n', r: '\r', t: '\t' }).map(([after, char]) => [
-    after.charCodeAt(0),
-    char.charCodeAt(0),
-  ]),
-)
+/** What follows a backslash, and what it stands for; 0 for what no escape has there. */
+const short = new Uint8Array(256)
+for (const [after, char] of Object.entries({ '"': '"', "'": "'", '\\': '\\', '/': '/', n: '\n', r: '\r', t: '\t' }))
+  short[after.charCodeAt(0)] = char.charCodeAt(0)
 
 /** The value of a hexadecimal digit by its byte, 255 for what is none. */
 const digits = new Uint8Array(256).fill(255)
@@ -81,6 +78,13 @@ export function escapeAt(bytes: Uint8Array, at: number): Escape {
   }
 }
 
+/** Whether an escape begins there, or a soft line break, that the bytes end before it can be told. */
+export function isCut(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at]
+  if (byte !== percent && byte !== equals && byte !== backslash && byte !== ampersand) return false
+  return escapeAt(bytes, at) < 0 || breakAt(bytes, at) < 0
+}
+
 /** Takes where it ends, exclusive. */
 export function escapeBefore(bytes: Uint8Array, end: number): Escape {
   const last = bytes[end - 1] ?? 0
@@ -88,7 +92,7 @@ export function escapeBefore(bytes: Uint8Array, end: number): Escape {
     for (let at = end - 3; at >= 0 && at >= end - longestEscape; at--) if (bytes[at] === ampersand) return exactly(bytes, at, end)
     return 0
   }
-  if (short.has(last) && bytes[end - 2] === backslash) return exactly(bytes, end - 2, end)
+  if (bytes[end - 2] === backslash && short[last] !== 0) return exactly(bytes, end - 2, end)
   if (digits[last] === 255) return 0
   for (const length of [3, 4, 6]) {
     const found = end < length ? 0 : exactly(bytes, end - length, end)
@@ -119,8 +123,8 @@ function backslashed(bytes: Uint8Array, at: number): Escape {
   if (after === undefined) return -1
   if (after === 0x75) return hexadecimal(bytes, at, 2, 4)
   if (after === 0x78) return hexadecimal(bytes, at, 2, 2)
-  const char = short.get(after)
-  return char === undefined ? 0 : (2 << 8) | char
+  const char = short[after] ?? 0
+  return char === 0 ? 0 : (2 << 8) | char
 }
 
 function entity(bytes: Uint8Array, at: number): Escape {

@@ -3,6 +3,7 @@ import type { Hash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import { Refusal, type Effect } from '../refusal.ts'
 import type { Call, Progress } from '../listen/call.ts'
+import { Hearing } from './aborted.ts'
 import { flushHead, sever, writeBody, writeHead } from './deliver.ts'
 import type { Reached } from './dial.ts'
 import { effectOf, type Observed } from './effect.ts'
@@ -55,6 +56,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   readonly #reject: (refusal: Refusal) => void
   #phase: Phase = 'connecting'
   #line: Line | null = null
+  #hearing: Hearing | null = null
   #controller: Dispatcher.DispatchController | null = null
   #head: Head | null = null
   #ended = false
@@ -78,8 +80,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   start(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler = this): void {
     const { call, signal, sweep, lines } = this.#job
     call.progress = this
-    if (signal.aborted) return this.handleEvent()
-    signal.addEventListener('abort', this, { once: true })
+    if (signal.aborted) return this.aborted()
+    this.#hearing = new Hearing(signal, this)
     sweep.add(this)
     this.#touched = sweep.tick
     this.#line = lines.take()
@@ -176,7 +178,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   }
 
   /** The signal aborted: the agent left, or the call's authority ended. */
-  handleEvent(): void {
+  aborted(): void {
     const { reason } = this.#job.signal as { reason: unknown }
     if (this.#phase === 'over') return
     if (reason instanceof Refusal) this.#fail(reason, 'cut')
@@ -274,9 +276,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed, Progress {
   }
 
   #over(): void {
-    const { signal, sweep, upload } = this.#job
+    const { sweep, upload } = this.#job
     this.#phase = 'over'
-    signal.removeEventListener('abort', this)
+    this.#hearing?.end()
     sweep.delete(this)
     upload?.destroy()
     this.onOver?.()

@@ -146,7 +146,8 @@ function outgoing({ decision, signal }: Permit, body: Body, upstream: Upstream, 
   }
 }
 
-function send({ permit, lease, site, lines, body, out, sweep, options }: Going, applied: Applied, { resolve, reject }: Settled): void {
+function send(going: Going, applied: Applied, then: Settled): void {
+  const { permit, lease, site, lines, body, out, sweep, options } = going
   const { call, target } = permit.decision.question
   const { base } = applied
   const { upload, sha256 } = body
@@ -160,7 +161,7 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
     sweep,
     echoes,
     finds,
-    scrub: echoes.anchors === null ? null : new Scrub(echoes, () => finds.at('body')),
+    scrub: echoes.anchors === null ? null : new Scrub(echoes, finds),
     maxHeaders: options.maxResponseHeaders ?? 256,
     upload,
     sha256,
@@ -170,11 +171,13 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
   // undici takes an upload for a stream, which it is in all that undici asks of one
   const content = applied.body ?? body.bytes ?? (upload as unknown as Readable | null)
   const request = { method: out.method, path: applied.path, headers: applied.headers, body: content }
-  const held = isHeld(permit.decision)
-  const { exchange, reader } = held
-    ? holdAnswer(options.answers, permit.decision, job, { resolve, reject })
-    : alone(job, { resolve, reject })
-  if (lease?.placement.in !== 'dpop') return exchange.start(request, reader)
+  const reading = isHeld(permit.decision) ? holdAnswer(options.answers, permit.decision, job, then) : alone(job, then)
+  if (lease?.placement.in === 'dpop') startProven(going, request, reading)
+  else reading.exchange.start(request, reading.reader)
+}
+
+/** With a proof that the upstream may want again, and with a nonce in it. */
+function startProven({ lease, site, body, out, options }: Going, request: Dispatcher.DispatchOptions, { exchange, reader }: Reading): void {
   const resent = (): void => {
     const sign = async (): Promise<void> => {
       const { path, headers } = await applyLease(lease, out, options.clock())
@@ -182,7 +185,7 @@ function send({ permit, lease, site, lines, body, out, sweep, options }: Going, 
     }
     sign().catch((error: unknown) => exchange.cut(Refusal.from(error)))
   }
-  exchange.start(request, new NonceRetry(reader, site.upstream, upload === null ? resent : null))
+  exchange.start(request, new NonceRetry(reader, site.upstream, body.upload === null ? resent : null))
 }
 
 /** The upstream, but for what a call has of its own: a path with a credential in it, a coding that policy lets pass unsearched. */

@@ -82,7 +82,7 @@ export function bodyOf(of: Case, head: AnswerHead, read: Buffer | null, whole: b
 /** Without the lent secret, stars in its place. */
 export function scrubbed({ echoes, finds }: Case, bytes: Buffer, whole: boolean): Buffer {
   if (echoes.anchors === null) return bytes
-  return Buffer.concat(new Scrub(echoes, () => finds.at('body')).pass(bytes, whole))
+  return Buffer.concat(new Scrub(echoes, finds).pass(bytes, whole))
 }
 
 /** Classes to be raised: what policy says, or what counts where nobody labelled the answer. */

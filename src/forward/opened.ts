@@ -1,5 +1,6 @@
 /** What at the end of some bytes may still become a run of a secret: so much must be held back, and no more. */
-import { breakAt, escapeAt, escapeBefore, longestEscape } from './escapes.ts'
+import { escapeBefore, isCut, longestEscape } from './escapes.ts'
+import { isPair } from './edge.ts'
 import { reachBack, type Echoes, type Range, type Searched } from './echoes.ts'
 import { placed, unfolded, withoutHalf } from './unfold.ts'
 import type { Form } from './spelling.ts'
@@ -37,18 +38,30 @@ function openIn(bytes: Buffer, echoes: Echoes, open: (from: number) => void): vo
   if (rest.length < bytes.length) openWhole(rest, echoes, open)
 }
 
-function openWhole(bytes: Buffer, { forms }: Echoes, open: (from: number) => void): void {
-  for (const end of endsOf(bytes)) {
-    // an escape that is not whole yet may be the first of a run
-    if (end < bytes.length) open(end)
-    if (end === 0) continue
-    const last = bytes[end - 1] ?? 0
-    const escape = escapeBefore(bytes, end)
-    const plain = escape <= 0 && escapeBefore(bytes, end - 1) <= 0
-    for (const form of forms) {
-      openRuns(bytes, end, form, last, plain, open)
-      if (escape > 0 && (escape & 255) !== last) openRuns(bytes, end, form, escape & 255, false, open)
-    }
+function openWhole(bytes: Buffer, echoes: Echoes, open: (from: number) => void): void {
+  openAt(bytes, bytes.length, echoes, open)
+  // the last whole character may end before every escape or line break that is not whole
+  for (let at = bytes.length - 1; at >= 0 && at > bytes.length - longestEscape; at--) {
+    if (!isCut(bytes, at)) continue
+    // which may itself be the first of a run
+    open(at)
+    openAt(bytes, at, echoes, open)
+  }
+}
+
+/** Tells where each run begins that goes up to `end`. */
+function openAt(bytes: Buffer, end: number, { forms, edge }: Echoes, open: (from: number) => void): void {
+  if (end === 0) return
+  const last = bytes[end - 1] ?? 0
+  const escape = escapeBefore(bytes, end)
+  const plain = escape <= 0 && escapeBefore(bytes, end - 1) <= 0
+  if (plain && !isPair(edge, bytes[end - 2] ?? 0, last)) {
+    if (edge.begins[last] === 1) open(end - 1)
+    return
+  }
+  for (const form of forms) {
+    openRuns(bytes, end, form, last, plain, open)
+    if (escape > 0 && (escape & 255) !== last) openRuns(bytes, end, form, escape & 255, false, open)
   }
 }
 
@@ -64,14 +77,6 @@ function maskedFrom(from: number, runs: readonly Range[]): number {
     }
   }
   return at
-}
-
-/** Where the last whole character may end: at the end, and before every escape or line break that is not whole. */
-function endsOf(bytes: Uint8Array): readonly number[] {
-  const ends = [bytes.length]
-  for (let at = bytes.length - 1; at >= 0 && at > bytes.length - longestEscape; at--)
-    if (escapeAt(bytes, at) < 0 || breakAt(bytes, at) < 0) ends.push(at)
-  return ends
 }
 
 /** Tells where each run begins that ends with this character and can still grow long enough. `plain`: the last two bytes end no escape. */

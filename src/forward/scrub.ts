@@ -1,5 +1,6 @@
 /** Masks a lent secret in a body that streams by. An upstream can always invent another spelling: spelling.ts has the ones that are found. */
 import { searched, type Echoes, type Range, type Searched } from './echoes.ts'
+import type { Finds } from './finds.ts'
 import { opened } from './opened.ts'
 import { shortest } from './spelling.ts'
 
@@ -30,13 +31,13 @@ const noTail: Tail = { raw: empty, masked: empty, gone: 0 }
 /** Stars in place of every run of a secret: lengths stay what they were announced to be. What comes out does not depend on how the body was cut. */
 export class Scrub {
   readonly #echoes: Echoes
-  readonly #found: (() => void) | null
+  readonly #finds: Pick<Finds, 'at'> | null
   #tail = noTail
 
-  /** `found` is told of what is masked, again and again. */
-  constructor(echoes: Echoes, found: (() => void) | null = null) {
+  /** `finds` is told of what is masked, again and again. */
+  constructor(echoes: Echoes, finds: Pick<Finds, 'at'> | null = null) {
     this.#echoes = echoes
-    this.#found = found
+    this.#finds = finds
   }
 
   /** Takes the next bytes and whether they are the last; gives those that can go, in order. What it takes is not changed. */
@@ -65,7 +66,7 @@ export class Scrub {
     const { raw, masked, gone } = this.#tail
     if (this.#closes(chunk)) {
       const through = this.#through({ raw: chunk, masked: chunk, gone: 0 }, searched(chunk, this.#echoes, last), last)
-      return gone === raw.length ? [through] : [masked.subarray(gone), through]
+      return gone === raw.length ? [through] : [gone === 0 ? masked : masked.subarray(gone), through]
     }
     for (let length = borderBytes; length < chunk.length; length *= 4) {
       const border = Buffer.concat([raw, chunk.subarray(0, length)])
@@ -90,7 +91,7 @@ export class Scrub {
     const length = Math.min(fewest, raw.length + chunk.length)
     for (let at = 0; at < length; at++) few[at] = (at < raw.length ? raw[at] : chunk[at - raw.length]) ?? 0
     // a line end may be a soft break, which takes a closer look
-    const first = few.subarray(0, length)
+    const first = length === fewest ? few : few.subarray(0, length)
     return !first.includes(lineFeed) && opened(first, none, this.#echoes).context >= raw.length
   }
 
@@ -104,13 +105,14 @@ export class Scrub {
     const { context, held } = opened(raw, found, this.#echoes)
     const goes = Math.max(held, gone)
     this.#tail = tailOf(raw, masked, context, goes)
-    return masked.subarray(gone, goes)
+    return gone === 0 && goes === masked.length ? masked : masked.subarray(gone, goes)
   }
 
   #starred(bytes: Buffer, runs: readonly Range[]): Buffer {
+    if (runs.length === 0) return bytes
     const within = runs.filter(([start]) => start < bytes.length)
     if (within.length === 0) return bytes
-    this.#found?.()
+    this.#finds?.at('body')
     const masked = Buffer.from(bytes)
     for (const [start, end] of within) masked.fill(star, start, Math.min(end, masked.length))
     return masked
@@ -120,6 +122,12 @@ export class Scrub {
 /** Copies, so that a few bytes do not keep a whole chunk. */
 function tailOf(bytes: Buffer, masked: Buffer, context: number, goes: number): Tail {
   if (context >= bytes.length) return noTail
-  const raw = Buffer.from(bytes.subarray(context))
-  return { raw, masked: masked === bytes ? raw : Buffer.from(masked.subarray(context)), gone: goes - context }
+  const raw = copyOf(bytes, context)
+  return { raw, masked: masked === bytes ? raw : copyOf(masked, context), gone: goes - context }
+}
+
+function copyOf(bytes: Buffer, from: number): Buffer {
+  const copy = Buffer.allocUnsafe(bytes.length - from)
+  bytes.copy(copy, 0, from)
+  return copy
 }

@@ -3,6 +3,7 @@ import { breakAt } from './escapes.ts'
 
 const lineFeed = 0x0a
 const space = 0x20
+const none: readonly Unfolded[] = []
 
 /** A part of a text without its breaks. */
 export interface Unfolded {
@@ -15,6 +16,8 @@ export interface Unfolded {
 
 /** `reach`: so many bytes on both sides of a break belong to it. Parts that overlap are one. */
 export function unfolded(bytes: Buffer, reach: number): readonly Unfolded[] {
+  // bytes without any line end are a usual case, and quickly told
+  if (bytes.indexOf(lineFeed) === -1) return none
   const parts: Unfolded[] = []
   const next = breaksOf(bytes)
   for (let at = next(0); at !== -1;) {
@@ -75,8 +78,7 @@ function partsText(bytes: Buffer, at: number, length: number): boolean {
   return (before === lineFeed || (before >= space && before < 0x7f)) && after >= space && after < 0x7f
 }
 
-/** The kinds of break that there may be: bytes without any line end are a usual case, and quickly told. */
+/** The kinds of break that there may be. */
 function kindsIn(bytes: Buffer): readonly string[] {
-  if (bytes.indexOf(0x0a) === -1) return []
   return bytes.indexOf(0x0d) === -1 ? ['=\n'] : ['=\n', '=\r\n']
 }
