@@ -1,8 +1,7 @@
 /** DSSE v1 envelopes with one Ed25519 signature, around canonical JSON. */
-import { verify } from 'node:crypto'
 import { isRecord } from '../author/json-path.ts'
+import { fromBase64, type VerifierKey } from '../record/note.ts'
 import { canonicalText, readCanonical } from './canonical.ts'
-import type { VerifierKey } from './verifier-key.ts'
 
 export const payloadType = 'application/vnd.countersign.evidence+json'
 
@@ -48,13 +47,11 @@ export function readEnvelope(bytes: Uint8Array): Envelope | null {
 }
 
 /** Whether this key made the signature. */
-export function isSignedBy({ payload, keyId, signature }: Envelope, { id, key }: VerifierKey): boolean {
-  return keyId === id && verify(null, preAuthentication(payloadType, payload), key, signature)
+export function isSignedBy({ payload, keyId, signature }: Envelope, key: VerifierKey): boolean {
+  return keyId === key.id && key.verifies(preAuthentication(payloadType, payload), signature)
 }
 
-/** Bytes of standard base64 with padding; null for any other text, also one that decodes to the same bytes. */
+/** Bytes of standard base64 with padding; null for anything else. */
 export function base64(text: unknown): Buffer | null {
-  if (typeof text !== 'string') return null
-  const bytes = Buffer.from(text, 'base64')
-  return bytes.toString('base64') === text ? bytes : null
+  return typeof text === 'string' ? fromBase64(text) : null
 }

@@ -1,4 +1,5 @@
 /** What goes wrong with evidence: what cannot be made, and what does not hold. */
+import type { Fault } from '../record/fault.ts'
 
 /** Evidence that cannot be made or read; the message says why, and what to do. */
 export class EvidenceFault extends Error {
@@ -11,17 +12,14 @@ export class EvidenceFault extends Error {
   }
 }
 
-/** What a set can be found wrong in (docs/evidence-format.md). */
-export type SetFault = 'manifest' | 'signature' | 'parse' | 'sequence' | 'proof' | 'chain' | 'pairing' | 'correlation' | 'summary'
-
 /** The first thing that is wrong with a set. */
 export class SetMismatch extends Error {
-  readonly fault: SetFault
+  readonly fault: Fault
   readonly file: string
   /** Number of the ledger line that is bad; null where the fault is of the file. */
   readonly seq: number | null
 
-  constructor(fault: SetFault, file: string, detail: string, seq: number | null = null) {
+  constructor(fault: Fault, file: string, detail: string, seq: number | null = null) {
     super(detail)
     this.name = 'SetMismatch'
     this.fault = fault

@@ -78,7 +78,7 @@ class Gathering {
   /** In order, with the activations of the policies that are named. */
   lines(): readonly GatheredLine[] {
     const revisions = new Map<string, number>()
-    const last = Math.max(...this.#taken.keys())
+    const last = [...this.#taken.keys()].reduce((most, seq) => Math.max(most, seq), 0)
     for (const { line } of this.#taken.values()) {
       for (const revision of [textAt(line.event, 'bundles.countersign.revision'), textAt(detailOf(line), 'revision')])
         revisions.set(revision, Math.min(revisions.get(revision) ?? Infinity, line.seq))

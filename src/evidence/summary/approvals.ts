@@ -52,7 +52,10 @@ export function approvalsOf(lines: readonly EvidenceLine[], calls: readonly Call
   }
   const used = new Map<string, string[]>()
   for (const { approval, call, permitted } of calls) {
-    if (approval !== null && permitted) used.set(approval, [...(used.get(approval) ?? []), call])
+    if (approval === null || !permitted) continue
+    const made = used.get(approval)
+    if (made === undefined) used.set(approval, [call])
+    else made.push(call)
   }
   return [...rows.values()].map((row) => ({ ...row, used: used.get(row.approval) ?? [] }))
 }

@@ -56,6 +56,7 @@ export interface GrantRow extends Scope {
   readonly task: string
   readonly to: string | null
   readonly purpose: string | null
+  readonly seq: number
   readonly at: string
   /** `offered`, `redeemed`, `withdrawn` or `expired`. */
   readonly state: string
@@ -145,7 +146,7 @@ export function grantsOf(lines: readonly EvidenceLine[]): readonly GrantRow[] {
     const known = rows.get(grant)
     if (event === 'task.handed-on') {
       const of = { grant, task: taskOf(line).toWellFormed(), to: text(detail, 'to'), purpose: text(detail, 'purpose') }
-      rows.set(grant, { ...of, at: line.time.toWellFormed(), ...scopeOf(detail), state: 'offered', why: null })
+      rows.set(grant, { ...of, seq: line.seq, at: line.time.toWellFormed(), ...scopeOf(detail), state: 'offered', why: null })
     } else if (known !== undefined && event === 'task.opened') rows.set(grant, { ...known, state: 'redeemed' })
     else if (known !== undefined && event.startsWith('grant.'))
       rows.set(grant, { ...known, state: event.slice(6).toWellFormed(), why: text(detail, 'cause') })
