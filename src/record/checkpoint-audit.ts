@@ -1,43 +1,54 @@
-/** The checkpoints' part of verification. */
+/** The checkpoints' part of verification: whose signatures they bear, and whether the tree over the lines is the one that was signed. */
 
-import { hash } from 'node:crypto'
-import type { Checkpoint, NoteVerifier } from './checkpoint.ts'
-import { noteText, parseCheckpoint } from './checkpoint.ts'
-import type { OpenCalls } from './open-calls.ts'
+import type { CheckpointLine, Statement } from './checkpoint-line.ts'
+import { checkedStatement, readCheckpointLine, readStatement, signatureFault } from './checkpoint-line.ts'
+import type { Problem } from './fault.ts'
+import type { KeyRing } from './key-ring.ts'
+import { leafHash, TreeEdge } from './merkle.ts'
+import type { VerifierKey } from './note.ts'
+import { readNote } from './note.ts'
+import type { Pairing } from './pairing.ts'
 import type { StoredLine } from './stored-line.ts'
 
-/** A checkpoint that was found good. */
+/** A checkpoint that was found good. Hashes are base64. */
 export interface CheckpointRow {
   /** Its own line. */
   readonly seq: number
   readonly size: number
+  /** Root of the tree over the lines before it. */
   readonly root: string
+  /** Head of the chain. */
+  readonly chain: string
   readonly time: string
   readonly durability: string
   /** The signed note itself: keep it elsewhere, and a later verification can be held to it. */
   readonly note: string
 }
 
-/** What is wrong, and with which record. */
-export interface CheckpointFault {
-  readonly fault: 'checkpoint' | 'signature' | 'truncated' | 'pairing'
+/** A problem, and the record that it is with; 0 when it is with what was given from elsewhere. */
+export interface CheckpointProblem extends Problem {
   readonly seq: number
-  readonly detail: string
 }
 
 export class CheckpointAudit {
-  readonly #verifier: NoteVerifier | null
-  readonly #held: Checkpoint | null
-  #heldFault: string | null = null
-  #heldSeen = false
-  #origin: string | null
+  readonly #ring: KeyRing | null
+  readonly #held: string | null
+  readonly #heldStates: Statement | null
+  /** Root of the tree of the size that the checkpoint from elsewhere states, once it was reached. */
+  #heldRoot: string | null = null
+  /** Null until the tree is known: the reading began after the first line, and no checkpoint has come yet. */
+  #tree: TreeEdge | null = null
+  /** The key that signs by now; null before the first checkpoint. */
+  #key: VerifierKey | null = null
+  readonly #keys: string[] = []
   #count = 0
   #last: CheckpointRow | null = null
 
-  constructor(verifier: NoteVerifier | null, held: string | null) {
-    this.#verifier = verifier
-    this.#origin = verifier?.name ?? null
-    this.#held = held === null ? null : this.#openHeld(held)
+  /** `held`: a note from elsewhere. Without a ring no signature is checked. */
+  constructor(ring: KeyRing | null, held: string | null) {
+    this.#ring = ring
+    this.#held = held
+    this.#heldStates = held === null ? null : statedBy(held)
   }
 
   get count(): number {
@@ -48,85 +59,106 @@ export class CheckpointAudit {
     return this.#last
   }
 
-  /** Takes every line in order; `open` are the calls open before it, null when that is not known. */
-  take(line: StoredLine, text: string, open: OpenCalls | null): CheckpointFault | null {
-    const held = this.#takeHeld(line)
-    if (held !== null || line.kind !== 'checkpoint') return held
-    const fail = (fault: CheckpointFault['fault'], detail: string): CheckpointFault => ({ fault, seq: line.seq, detail })
-    const marker = ',"checkpoint":"'
-    const at = text.lastIndexOf(marker) + marker.length
-    if (line.note === null || line.open === null || at < marker.length) return fail('checkpoint', 'a checkpoint line without a checkpoint')
-    let stated: Checkpoint
-    try {
-      stated = parseCheckpoint(this.#open(line.note, true))
-    } catch (error) {
-      return fail('signature', error instanceof Error ? error.message : 'the note is malformed')
-    }
-    this.#origin ??= stated.origin
-    if (stated.origin !== this.#origin) return fail('signature', 'the checkpoint is of another ledger')
-    if (stated.size !== line.seq - 1) return fail('checkpoint', `the checkpoint states ${stated.size} lines before it`)
-    if (stated.root !== base64(line.prev)) return fail('checkpoint', 'the lines before this checkpoint are not the ones that were signed')
-    if (stated.record !== hash('sha256', text.slice(0, at), 'base64') || text.slice(at) !== `${JSON.stringify(line.note).slice(1)}}}}`)
-      return fail('checkpoint', 'the checkpoint line is not the one that was signed')
-    if (open !== null && !sameOpen(line, open))
-      return fail('pairing', 'a decision before this checkpoint has no outcome and is not stated as open')
-    this.#count += 1
-    const { size, root, time, durability } = stated
-    this.#last = { seq: line.seq, size, root, time, durability, note: line.note }
+  /** The verifier keys that signed, in their order. */
+  get keys(): readonly string[] {
+    return this.#keys
+  }
+
+  /** The reading begins with the first line of the ledger. */
+  begin(): void {
+    this.#tree = new TreeEdge()
+    this.#reach()
+  }
+
+  /** Takes a checkpoint line that is in its place of the chain; gives what is wrong with it. */
+  take(line: StoredLine, text: string, pairing: Pairing): Problem | null {
+    const own = readCheckpointLine(text, line)
+    if ('fault' in own) return own
+    const unsigned = this.#signatureFault(own)
+    if (unsigned !== null) return { fault: 'signature', detail: unsigned }
+    const checked = checkedStatement(own)
+    if (typeof checked === 'string') return { fault: 'checkpoint', detail: checked }
+    const { stated, edge } = checked
+    if (this.#tree === null) {
+      this.#tree = new TreeEdge(stated.size, edge)
+      this.#reach()
+    } else if (!this.#tree.edge.every((one, at) => edge[at]?.equals(one)))
+      return { fault: 'checkpoint', detail: 'the tree over the lines before this checkpoint is not the one that was signed' }
+    const unpaired = pairing.stated(own.seq, own.open, own.openFrom)
+    if (unpaired !== null) return { fault: 'pairing', detail: unpaired }
+    this.#accept(own, stated)
     return null
   }
 
-  /** At the end: what should have been there and was not. `seq` is the last line. */
-  missing(seq: number): CheckpointFault | null {
-    if (this.#heldFault !== null) return { fault: 'signature', seq: 0, detail: `the checkpoint given: ${this.#heldFault}` }
-    const held = this.#held
-    if (held !== null && !this.#heldSeen)
-      return { fault: 'truncated', seq: seq + 1, detail: `the checkpoint given states ${held.size} lines` }
-    if (this.#verifier !== null && this.#count === 0)
-      return { fault: 'signature', seq: 1, detail: 'there is no checkpoint: no line is covered by a signature' }
-    return null
+  /** Adds a line to the tree. `digest`: its SHA-256. */
+  append(digest: Uint8Array): void {
+    if (this.#tree === null) return
+    this.#tree.append(leafHash(digest))
+    this.#reach()
   }
 
   /** Does a signed checkpoint on this very line state what the line says of the one before it? */
-  vouches(line: StoredLine): boolean {
-    if (line.note === null) return false
-    try {
-      return parseCheckpoint(this.#open(line.note, true)).root === base64(line.prev)
-    } catch {
-      return false
-    }
+  vouches(line: StoredLine, text: string): boolean {
+    if (line.kind !== 'checkpoint') return false
+    const own = readCheckpointLine(text, line)
+    if ('fault' in own || this.#signatureFault(own) !== null) return false
+    return statedBy(own.note)?.chain === Buffer.from(line.prev, 'hex').toString('base64')
   }
 
-  #open(note: string, strict: boolean): string {
-    return this.#verifier === null ? noteText(note) : this.#verifier.open(note, strict)
+  /** When all lines were read, of which `last` is the last: what should have been there and was not. */
+  missing(last: number): CheckpointProblem | null {
+    if (this.#ring !== null && this.#count === 0)
+      return { fault: 'signature', seq: 1, detail: 'there is no checkpoint: no line is covered by a signature' }
+    return this.#held === null ? null : this.#heldProblem(this.#held, last)
   }
 
-  #openHeld(note: string): Checkpoint | null {
+  #heldProblem(held: string, last: number): CheckpointProblem | null {
+    const stated = this.#heldStates
     try {
-      const stated = parseCheckpoint(this.#open(note, false))
-      if (this.#origin !== null && stated.origin !== this.#origin) throw new Error('it is of another ledger')
-      this.#origin ??= stated.origin
-      return stated
+      this.#ring?.open(held)
     } catch (error) {
-      this.#heldFault = error instanceof Error ? error.message : 'it is malformed'
-      return null
+      return { fault: 'signature', seq: 0, detail: `the checkpoint given: ${error instanceof Error ? error.message : String(error)}` }
     }
+    if (stated === null || (this.#key !== null && stated.origin !== this.#key.name))
+      return { fault: 'signature', seq: 0, detail: 'the checkpoint given is none of this ledger' }
+    const { size, root } = stated
+    if (this.#heldRoot !== null && this.#heldRoot !== root)
+      return { fault: 'checkpoint', seq: size, detail: 'the lines up to here are not the ones that the checkpoint given states' }
+    if (last <= size)
+      return { fault: 'truncated', seq: last + 1, detail: `the checkpoint given states ${size} lines, and one that follows` }
+    if (this.#heldRoot === null)
+      return { fault: 'truncated', seq: size, detail: 'the lines that the checkpoint given states are gone: give a later one' }
+    return null
   }
 
-  /** The line after the head that the given checkpoint states holds that head's hash. */
-  #takeHeld(line: StoredLine): CheckpointFault | null {
-    if (this.#held === null || line.seq !== this.#held.size + 1) return null
-    this.#heldSeen = true
-    if (this.#held.root === base64(line.prev)) return null
-    return { fault: 'checkpoint', seq: this.#held.size, detail: 'the lines up to here are not the ones that the checkpoint given states' }
+  /** Signed as it should be, by the key that signs by now, or to begin with by one that is trusted? */
+  #signatureFault(line: CheckpointLine): string | null {
+    if (this.#ring === null) return null
+    if (this.#key === null && !this.#ring.trusts(line.key)) return 'the checkpoint is signed with a key that is not trusted'
+    if (this.#key !== null && this.#key.text !== line.key.text)
+      return 'the checkpoint is signed with another key than the one before it hands on'
+    return signatureFault(line)
+  }
+
+  #accept(line: CheckpointLine, { size, root, chain, time, durability }: Statement): void {
+    this.#count += 1
+    this.#last = { seq: line.seq, size, root, chain, time, durability, note: line.note }
+    if (this.#key === null) this.#keys.push(line.key.text)
+    this.#key = line.next ?? line.key
+    if (line.next === null) return
+    this.#keys.push(line.next.text)
+    this.#ring?.add(line.next)
+  }
+
+  #reach(): void {
+    if (this.#tree?.size === this.#heldStates?.size) this.#heldRoot = this.#tree?.root.toString('base64') ?? null
   }
 }
 
-function base64(hex: string): string {
-  return Buffer.from(hex, 'hex').toString('base64')
-}
-
-function sameOpen(line: StoredLine, open: OpenCalls): boolean {
-  const { open: listed, openFrom } = open.statement(line.seq)
-  return openFrom === line.openFrom && JSON.stringify(listed) === JSON.stringify(line.open)
+function statedBy(note: string): Statement | null {
+  try {
+    return readStatement(readNote(note).text)
+  } catch {
+    return null
+  }
 }

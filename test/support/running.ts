@@ -7,7 +7,8 @@ import { stringify } from 'yaml'
 import { loadConfig, type Loaded } from '../../src/config/load.ts'
 import { developmentIssuer, type DevelopmentIssuer } from '../../src/demo/issuer.ts'
 import { openSidecar, type Sidecar } from '../../src/sidecar.ts'
-import { verifyLedger, type VerifyReport } from '../../src/record/verify.ts'
+import type { VerifyReport } from '../../src/record/ledger-audit.ts'
+import { verifyLedger } from '../../src/record/verify.ts'
 
 /** Part of a configuration as plain data. */
 export type Settings = Readonly<Record<string, unknown>>
