@@ -54,7 +54,7 @@ function head(parts: readonly ReportPart[], title: string): Html {
   const sums = [
     ['calls let through', sum(({ permitted }) => permitted)],
     ['calls refused', sum(({ refused }) => refused)],
-    ['people asked', sum(({ approvals }) => approvals)],
+    ['times people were asked', sum(({ approvals }) => approvals)],
     ['credentials lent', sum(({ credentials: lent }) => lent)],
     ['tasks', sum(({ tasks }) => tasks)],
     ['lines of record', sum(({ lines }) => lines)],
