@@ -1,6 +1,6 @@
 /** Opens the record: recovers the ledger, then hands out entries, takes events and feeds the sinks. */
 
-import type { KeyObject } from 'node:crypto'
+import { sign, type KeyObject } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import type { Call } from '../listen/call.ts'
 import type { Engine } from '../decide/engine.ts'
@@ -75,6 +75,8 @@ export interface OpenRecorder extends Recorder {
   position(): Head
   /** C2SP verifier key (`name+hash+base64`). */
   publicKey(): string
+  /** Ed25519 signature by the ledger's key; for what is derived from its lines. */
+  sign(bytes: Uint8Array): Uint8Array
   /** Calls with the number of the last acknowledged line after each group of lines; gives what ends that. */
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
@@ -199,6 +201,10 @@ class LedgerRecorder implements OpenRecorder {
 
   publicKey(): string {
     return this.#parts.verifierKey
+  }
+
+  sign(bytes: Uint8Array): Uint8Array {
+    return sign(null, bytes, this.#parts.options.key)
   }
 
   subscribe(listener: (seq: number) => void): () => void {
