@@ -1,20 +1,20 @@
 /** Makes the evidence set of a task out of a ledger folder: its files, signed. */
 import { hash } from 'node:crypto'
 import { readStatement, type Statement } from '../record/checkpoint-line.ts'
-import { includes, type HashOf } from '../record/merkle.ts'
+import { includes } from '../record/merkle.ts'
 import { readNote, readVerifierKey } from '../record/note.ts'
+import { tileHashes } from '../record/tiles.ts'
 import { canonicalText } from './canonical.ts'
 import { seal, type EvidenceSigner } from './envelope.ts'
 import { EvidenceFault } from './fault.ts'
 import { gather, type GatheredLine } from './gather.ts'
 import { handoversOf } from './handovers.ts'
 import { listFiles, manifestPath, type Manifest } from './manifest.ts'
-import { hashesFromLines, leafOf, proofsText, readProofs } from './proofs.ts'
+import { leafOf, proofsText, readProofs } from './proofs.ts'
 import type { SetFiles } from './read-set.ts'
 import { extentOf, type Extent } from './regions.ts'
 import { reportPage } from './report/report.ts'
 import { summarise, type Summary } from './summary/summary.ts'
-import { tileHashes } from './tile-hashes.ts'
 
 /** What is known of the rules of a policy revision; canonical JSON can be made of it. */
 export type RulesOf = (revision: string) => object | null
@@ -60,7 +60,7 @@ export async function exportSet(options: ExportOptions): Promise<ExportedSet> {
     ['handovers.ndjson', joined(handovers)],
     ['lines.ndjson', joined(lines.map(({ bytes }) => bytes))],
     ...policyFiles(summary, rulesOf),
-    ['proofs.json', Buffer.from(await provenText(lines, extent, stated, dir))],
+    ['proofs.json', Buffer.from(provenText(lines, stated, dir))],
     ['report.html', Buffer.from(reportPage([{ origin: stated.origin, made, madeBy: by, summary }]))],
     ['summary.json', Buffer.from(canonicalText(summary))],
   ])
@@ -94,26 +94,25 @@ function paired(lines: readonly GatheredLine[]): readonly GatheredLine[] {
   return lines.filter(({ line }) => line.kind !== 'outcome' || decided.has(line.id))
 }
 
-/** The proofs, found to hold. From the tiles where they are there and right, else from the lines. */
-async function provenText(lines: readonly GatheredLine[], extent: Extent, stated: Statement, dir: string): Promise<string> {
-  const text = proofsThat(lines, stated, tileHashes(dir, stated.size)) ?? proofsThat(lines, stated, await hashesFromLines(extent))
-  if (text === null) throw new EvidenceFault('damaged', 'the lines are not those that the checkpoint signs: verify the ledger')
-  return text
-}
-
-function proofsThat(lines: readonly GatheredLine[], { size, root }: Statement, hashOf: HashOf): string | null {
+/** The proofs, found to hold. */
+function provenText(lines: readonly GatheredLine[], { size, root }: Statement, dir: string): string {
+  const wrong = 'the lines are not those that the checkpoint signs: verify the ledger'
+  let text: string
   try {
-    const seqs = lines.map(({ line }) => line.seq)
-    const text = proofsText(seqs, { size, root, hashOf })
-    const { proofs = [], root: top } = readProofs(Buffer.from(text)) ?? {}
-    const hold = lines.every(
-      ({ bytes }, at) => top !== undefined && includes(leafOf(bytes), (seqs[at] ?? 0) - 1, size, proofs[at]?.path ?? [], top),
+    const hashOf = tileHashes(dir, size, Buffer.from(root, 'base64'))
+    text = proofsText(
+      lines.map(({ line }) => line.seq),
+      { size, root, hashOf },
     )
-    return hold ? text : null
   } catch (error) {
-    if (error instanceof RangeError) return null
-    throw error
+    throw new EvidenceFault('damaged', `${wrong}: ${error instanceof Error ? error.message : String(error)}`)
   }
+  const { proofs = [], root: top } = readProofs(Buffer.from(text)) ?? {}
+  const hold = lines.every(
+    ({ line, bytes }, at) => top !== undefined && includes(leafOf(bytes), line.seq - 1, size, proofs[at]?.path ?? [], top),
+  )
+  if (!hold) throw new EvidenceFault('damaged', wrong)
+  return text
 }
 
 function policyFiles({ policies }: Summary, rulesOf: RulesOf): readonly [string, Uint8Array][] {
