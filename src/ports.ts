@@ -8,6 +8,7 @@ import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
 import type { Desk } from './admin/desk.ts'
+import { evidenceNoun } from './admin/evidence.ts'
 import { killPart } from './admin/kill-page.ts'
 import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
@@ -18,6 +19,7 @@ import type { serve } from './admin/serve.ts'
 import { taskPart } from './admin/task-page.ts'
 import { taskNoun } from './admin/tasks.ts'
 import type { Part } from './admin/visit.ts'
+import { evidenceOf } from './evidencing.ts'
 import type { Foundation } from './foundation.ts'
 import { people } from './people.ts'
 import type { Wiring } from './wire.ts'
@@ -82,6 +84,7 @@ function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
   return {
     approvals: approvalNoun(desk),
     agents: agentNoun(registrations, clock),
+    evidence: evidenceNoun(evidenceOf(told)),
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
     signals: signalNoun({ signals, book: state.signals }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),

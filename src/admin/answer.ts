@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 export type Answer =
   | { readonly status: number; readonly json: unknown; readonly headers?: AnswerHeaders }
   | { readonly status: number; readonly text: string; readonly type: string; readonly headers?: AnswerHeaders }
-  | { readonly status: number; readonly bytes: Buffer; readonly type: string; readonly headers?: AnswerHeaders }
+  | { readonly status: number; readonly bytes: Uint8Array; readonly type: string; readonly headers?: AnswerHeaders }
 
 /** Names in lower case. */
 export type AnswerHeaders = Readonly<Record<string, string | string[]>>

@@ -20,6 +20,7 @@ const table = {
   'tasks.list': ['viewer', 'GET', 'tasks'],
   'tasks.read': ['viewer', 'GET', 'tasks/*'],
   'tasks.tree': ['viewer', 'GET', 'tasks/*/tree'],
+  'evidence.download': ['viewer', 'GET', 'evidence/*'],
   'tasks.open': ['operator', 'POST', 'tasks'],
   'tasks.pause': ['operator', 'POST', 'tasks/*/pause'],
   'tasks.resume': ['operator', 'POST', 'tasks/*/resume'],

@@ -4,8 +4,18 @@ import type { ListedCommand } from './commands.ts'
 /** What can be done with the record of tasks. Their files are read when they are called for. */
 const verbs: readonly ListedCommand[] = [
   {
+    name: 'export',
+    summary: 'all that was recorded of a task, signed, with a report',
+    load: async () => (await import('./evidence/export.ts')).exportEvidence,
+  },
+  {
+    name: 'merge',
+    summary: 'sets of work that ran through several Countersigns, as one',
+    load: async () => (await import('./evidence/merge.ts')).mergeEvidence,
+  },
+  {
     name: 'verify',
-    summary: 'prove a ledger whole with nothing but its public key',
+    summary: 'prove a ledger or an evidence set whole with nothing but public keys',
     load: async () => (await import('./evidence/verify.ts')).verify,
   },
   {

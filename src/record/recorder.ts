@@ -1,5 +1,6 @@
 /** Opens the record: recovers the ledger, then hands out entries, takes events and feeds the sinks. */
 
+import { sign } from 'node:crypto'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Call } from '../listen/call.ts'
@@ -43,6 +44,8 @@ export interface OpenRecorder extends Recorder {
   publicKey(): string
   /** A file of the folder that holds no line, such as `checkpoint`, `ledger.pub` or a tile; null when it is not there. */
   publicFile(path: string): Buffer | null
+  /** Ed25519 signature by the ledger's key; for what is derived from its lines. */
+  sign(bytes: Uint8Array): Uint8Array
   /** Calls with the number of the last acknowledged line after each group of lines; gives what ends that. */
   subscribe(listener: (seq: number) => void): () => void
   /** Stored lines, acknowledged ones only. */
@@ -229,6 +232,10 @@ class LedgerRecorder implements OpenRecorder {
     } catch {
       return null
     }
+  }
+
+  sign(bytes: Uint8Array): Uint8Array {
+    return sign(null, bytes, this.#parts.options.key)
   }
 
   subscribe(listener: (seq: number) => void): () => void {

@@ -1,132 +1,175 @@
-/** Reads the tree of a ledger: from its tiles where they are there, else from the lines. */
+/** The tree of a ledger on disk, as C2SP tlog-tiles lays it out, and how a node is found in it again. */
 
 import { hash } from 'node:crypto'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { linesNow } from './lines.ts'
-import { edgeNodes, includes, inclusionProof, leafHash, rootOf, type HashOf } from './merkle.ts'
-import { listSegments, type SegmentRow } from './segment.ts'
-import { tileHeight, tilePath, tileWidth } from './tile-path.ts'
-import { tileRoot } from './tile-writer.ts'
+import type { HashOf } from './merkle.ts'
+import { edgeNodes, leafHash, nodeHash, rootOf } from './merkle.ts'
+import type { SegmentRow } from './segment.ts'
+import { listSegments } from './segment.ts'
+import { tilePath, tileWidth } from './tile-path.ts'
 
-/**
- * The hashes of the tree of the first `size` lines of a ledger folder, read when they are asked for; it throws an Error for one that
- * neither tiles nor lines give any more. Tiles are taken at their word: hold what is made of them to a root that is signed.
- */
-export function tileHashes(dir: string, size: number): HashOf {
-  return new Tiles(dir, size, true).hashOf
+const hashBytes = 32
+
+/** How many whole tiles a tree of `size` leaves has at a level of tiles, and how many hashes stand in the partial one after them. */
+export function tilesAt(level: number, size: number): { readonly whole: number; readonly partial: number } {
+  const hashes = Math.floor(size / tileWidth ** level)
+  return { whole: Math.floor(hashes / tileWidth), partial: hashes % tileWidth }
 }
 
 /**
- * The audit paths of lines (by number) in the tree of `size` lines, held to `root`. Where the tiles do not lead there, the lines are
- * asked instead. Throws an Error when those do not either: then the ledger is not the one that was signed.
+ * Gives the nodes of the tree over the first `size` lines of a ledger folder; throws a RangeError when one is beyond it, and an Error when
+ * neither a tile nor the lines tell it. With the `root` of that size no tile is believed that does not lead to it: what is doubted is
+ * computed from the lines.
  */
-export function auditPaths(
-  dir: string,
-  size: number,
-  root: Buffer,
-  lines: readonly { readonly seq: number; readonly hash: Buffer }[],
-): Buffer[][] {
-  for (const trusting of [true, false]) {
-    const { hashOf } = new Tiles(dir, size, trusting)
-    const paths = lines.map(({ seq }) => attempt(() => inclusionProof(seq - 1, size, hashOf)))
-    const good = lines.every(({ seq, hash: entry }, at) => includes(leafHash(entry), seq - 1, size, paths[at] ?? [], root))
-    if (good) return paths.map((path) => path ?? [])
-  }
-  throw new Error('the lines of this ledger do not lead to the root that was signed: verify it')
+export function tileHashes(dir: string, size: number, root?: Buffer): HashOf {
+  return new TileTree(dir, size, root ?? null).hashOf
 }
 
-/** The root of the first `size` lines; throws as `tileHashes` does. */
-export function rootOfLedger(dir: string, size: number): Buffer {
-  const hashOf = tileHashes(dir, size)
-  return rootOf(edgeNodes(size).map(hashOf))
-}
-
-function attempt<Value>(make: () => Value): Value | null {
-  try {
-    return make()
-  } catch {
-    return null
-  }
-}
-
-class Tiles {
+/** Reads tiles and lines of one folder; keeps what it read. */
+export class TileTree {
   readonly #dir: string
   readonly #size: number
-  /** Whether files of tiles are read at all. */
-  readonly #trusting: boolean
-  readonly #known = new Map<string, readonly Buffer[]>()
-  #segments: readonly SegmentRow[] | null = null
+  readonly #tiles = new Map<string, Buffer>()
+  readonly #computing = new Set<string>()
+  readonly #entries: EntryLines
+  /** False: tiles on disk do not lead to the root, and lines alone count. */
+  #believed = true
+  /** True: a tile is held against the one above it. */
+  readonly #checked: boolean
 
-  constructor(dir: string, size: number, trusting: boolean) {
+  constructor(dir: string, size: number, root: Buffer | null = null) {
     this.#dir = dir
     this.#size = size
-    this.#trusting = trusting
+    this.#entries = new EntryLines(dir)
+    this.#checked = root !== null
+    if (root === null || this.#leadsTo(root)) return
+    this.#believed = false
+    this.#tiles.clear()
+    if (!this.#leadsTo(root)) throw new Error(`neither the tiles nor the lines in ${dir} have the root that is asked for`)
   }
 
   readonly hashOf: HashOf = ({ level, index }) => {
-    const at = Math.floor(level / tileHeight)
-    const count = 2 ** (level - at * tileHeight)
-    const first = index * count
-    if ((index + 1) * 2 ** level > this.#size) throw new RangeError(`the node ${level}/${index} is not whole in a tree of ${this.#size}`)
-    const tile = this.#tile(at, Math.floor(first / tileWidth))
-    const begin = first % tileWidth
-    return tileRoot(tile.slice(begin, begin + count))
+    if ((index + 1) * 2 ** level > this.#size) throw new RangeError(`node ${level}/${index} is not whole in a tree of ${this.#size}`)
+    const tileLevel = Math.floor(level / 8)
+    const span = 2 ** (level % 8)
+    const first = index * span
+    const tile = this.tile(tileLevel, Math.floor(first / tileWidth))
+    const at = first % tileWidth
+    return foldHashes(tile.subarray(at * hashBytes, (at + span) * hashBytes))
   }
 
-  /** The hashes of a tile, as many as the tree has. */
-  #tile(level: number, index: number): readonly Buffer[] {
-    const key = `${level}/${index}`
-    const known = this.#known.get(key)
+  /** The hashes of a tile as far as the tree of this size has them. Throws an Error when they are not to be had. */
+  tile(level: number, index: number): Buffer {
+    const name = wholeTile(level, index)
+    const known = this.#tiles.get(name)
     if (known !== undefined) return known
-    const nodes = Math.floor(this.#size / tileWidth ** level)
-    const width = Math.min(tileWidth, nodes - index * tileWidth)
-    const found = this.#file(level, index, width) ?? (level === 0 ? this.#leaves(index, width) : this.#above(level, index, width))
-    this.#known.set(key, found)
-    return found
+    const stored = this.#believed ? readTile(this.#dir, level, index, this.#width(level, index)) : null
+    const tile = stored !== null && this.#fits(level, index, stored) ? stored : this.#computed(level, index)
+    this.#tiles.set(name, tile)
+    return tile
   }
 
-  #file(level: number, index: number, width: number): readonly Buffer[] | null {
-    if (!this.#trusting) return null
-    for (const one of width === tileWidth ? [tileWidth] : [width, tileWidth]) {
-      try {
-        const bytes = readFileSync(join(this.#dir, tilePath({ level, index, width: one })))
-        if (bytes.length === one * 32) return Array.from({ length: width }, (_, at) => bytes.subarray(at * 32, at * 32 + 32))
-      } catch {
-        // not written, or not any more: the lines have it
-      }
+  #leadsTo(root: Buffer): boolean {
+    try {
+      return rootOf(edgeNodes(this.#size).map(this.hashOf)).equals(root)
+    } catch {
+      return false
     }
-    return null
   }
 
-  #above(level: number, index: number, width: number): readonly Buffer[] {
-    return Array.from({ length: width }, (_, at) => tileRoot(this.#tile(level - 1, index * tileWidth + at)))
+  #width(level: number, index: number): number {
+    const { whole, partial } = tilesAt(level, this.#size)
+    return index < whole ? tileWidth : index === whole ? partial : 0
   }
 
-  #leaves(index: number, width: number): readonly Buffer[] {
-    const first = index * tileWidth + 1
-    const leaves: Buffer[] = []
-    this.#segments ??= listSegments(this.#dir)
-    const begin = this.#segments.findLastIndex((row) => row.first <= first)
-    for (const row of begin < 0 ? [] : this.#segments.slice(begin)) {
-      leavesOf(row, first, width, leaves)
-      if (leaves.length === width) return leaves
-    }
-    throw new Error(`the lines ${first} to ${first + width - 1} are not there`)
+  /** Is a tile what the one above says of it? The hashes of a partial one are all under the edge, which was held against the root. */
+  #fits(level: number, index: number, tile: Buffer): boolean {
+    const above = Math.floor(index / tileWidth)
+    if (!this.#checked || tile.length < tileWidth * hashBytes || this.#width(level + 1, above) === 0) return true
+    // what is computed from this tile is held against the one above in its turn
+    if (this.#computing.has(wholeTile(level + 1, above))) return true
+    return foldHashes(tile).equals(this.hashOf({ level: (level + 1) * 8, index }))
+  }
+
+  #computed(level: number, index: number): Buffer {
+    const name = wholeTile(level, index)
+    const tile = this.#fromBelow(level, index, name)
+    if (level === 0 || this.#fits(level, index, tile)) return tile
+    // a tile below is wrong, and which one cannot be told
+    this.#believed = false
+    this.#tiles.clear()
+    return this.#fromBelow(level, index, name)
+  }
+
+  #fromBelow(level: number, index: number, name: string): Buffer {
+    const hashes: Buffer[] = []
+    const first = index * tileWidth
+    this.#computing.add(name)
+    for (let at = 0; at < this.#width(level, index); at++)
+      hashes.push(level === 0 ? leafHash(this.#entries.entry(first + at)) : foldHashes(this.tile(level - 1, first + at)))
+    this.#computing.delete(name)
+    return Buffer.concat(hashes)
   }
 }
 
-/** Adds the leaves of a segment's lines from number `first` on, up to `most` in all. */
-function leavesOf(row: SegmentRow, first: number, most: number, leaves: Buffer[]): void {
-  const fd = openSync(row.path, 'r')
+/** Entries of the tree, computed from the segments that still have them. */
+class EntryLines {
+  readonly #dir: string
+  readonly #segments = new Map<string, Buffer>()
+  #rows: readonly SegmentRow[] | null = null
+
+  constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  entry(index: number): Buffer {
+    this.#rows ??= listSegments(this.#dir)
+    const row = this.#rows.findLast(({ first }) => first <= index + 1)
+    if (row === undefined) throw new Error(`line ${index + 1} is not in the ledger any more, and no tile holds it`)
+    let entries = this.#segments.get(row.path)
+    const at = (index + 1 - row.first) * hashBytes
+    if (entries === undefined) this.#segments.set(row.path, (entries = entriesOf(row.path)))
+    if (at >= entries.length) throw new Error(`line ${index + 1} is not in the ledger`)
+    return entries.subarray(at, at + hashBytes)
+  }
+}
+
+/** SHA-256 of each whole line of a segment, one after the other. */
+export function entriesOf(path: string): Buffer {
+  const digests: Buffer[] = []
+  const fd = openSync(path, 'r')
   try {
-    let seq = row.first
-    for (const { bytes } of linesNow(fd, 0)) {
-      if (seq >= first) leaves.push(leafHash(hash('sha256', bytes, 'buffer')))
-      if (leaves.length === most) return
-      seq += 1
-    }
+    for (const { bytes } of linesNow(fd, 0)) digests.push(hash('sha256', bytes, 'buffer'))
   } finally {
     closeSync(fd)
   }
+  return Buffer.concat(digests)
+}
+
+/** The hash over 2^n hashes that stand one after the other. */
+function foldHashes(hashes: Buffer): Buffer {
+  if (hashes.length === hashBytes) return hashes
+  const half = hashes.length / 2
+  if (!Number.isInteger(Math.log2(hashes.length / hashBytes))) throw new Error('a tile is not whole')
+  return nodeHash(foldHashes(hashes.subarray(0, half)), foldHashes(hashes.subarray(half)))
+}
+
+/** The first `width` hashes of a tile from the file that has them; null when none does. */
+function readTile(dir: string, level: number, index: number, width: number): Buffer | null {
+  const whole = join(dir, wholeTile(level, index))
+  const partial = `${whole}.p`
+  const widths = existsSync(partial) ? readdirSync(partial).map(Number) : []
+  const enough = widths.filter((one) => one >= width && one < tileWidth).sort((a, b) => a - b)
+  for (const [path, count] of [[whole, tileWidth] as const, ...enough.map((one) => [join(partial, String(one)), one] as const)]) {
+    if (!existsSync(path)) continue
+    const bytes = readFileSync(path)
+    if (bytes.length === count * hashBytes) return bytes.subarray(0, width * hashBytes)
+  }
+  return null
+}
+
+function wholeTile(level: number, index: number): string {
+  return tilePath({ level, index, width: tileWidth })
 }

@@ -2,13 +2,15 @@ import { readFileSync } from 'node:fs'
 import { exitOf } from '../../record/fault.ts'
 import type { VerifyReport } from '../../record/ledger-audit.ts'
 import { verifyLedger } from '../../record/verify.ts'
+import { isSet } from '../../evidence/read-set.ts'
 import { exit, parseWords, UsageFault, type Command, type Invocation } from '../command.ts'
+import { verifySetAt } from './set-report.ts'
 
 /** `countersign evidence verify`: proves a ledger untampered with nothing but its public key. */
 export const verify: Command = {
   usage: `usage: countersign evidence verify PATH --key FILE [--checkpoint FILE] [--from SEQ]
 
-PATH is a ledger folder or segment file. Checks every line's place in the chain and in the tree, every checkpoint's signature, and that
+PATH is a ledger folder or segment file, or an evidence set: a folder or .tar that was exported or merged. Of a ledger it checks every line's place in the chain and in the tree, every checkpoint's signature, and that
 each permitted call has one outcome. The key must come from somewhere you trust more than the ledger's own folder. Of a ledger whose key
 was handed over, one key is enough: it vouches for those before and after it.
 
@@ -19,8 +21,10 @@ was handed over, one key is enough: it vouches for those before and after it.
   -o text|json        how the report is printed (default: text)
 
 exit status: 0 intact; else by the kind of the first fault, whose record is named: 10 parse, 11 order or sequence, 12 chain,
-13 checkpoint, 14 signature, 15 pairing, 16 truncated; 64 wrong usage`,
-  async run({ args, stdout, stderr }) {
+13 checkpoint, 14 signature, 15 pairing, 16 truncated, and of evidence sets 17 proof, 18 manifest, 19 correlation, 20 summary;
+64 wrong usage`,
+  async run(invocation) {
+    const { args, stdout, stderr } = invocation
     const { values, positionals } = parseWords(args, {
       key: { type: 'string', multiple: true },
       checkpoint: { type: 'string' },
@@ -34,12 +38,25 @@ exit status: 0 intact; else by the kind of the first fault, whose record is name
       throw new UsageFault('give --key FILE, or --unsigned to check chain and tree alone')
     if (values.from !== undefined && !/^[1-9]\d{0,14}$/.test(values.from)) throw new UsageFault('--from takes the number of a line')
     if (!/^(text|json)$/.test(values.output)) throw new UsageFault('-o takes text or json')
+    if (isEvidence(path)) {
+      if (values.checkpoint !== undefined || values.from !== undefined)
+        throw new UsageFault('--checkpoint and --from are for ledgers: a set has its own checkpoint')
+      return verifySetAt(path, values.key ?? null, values.output === 'json', invocation)
+    }
     const report = await verified(path, values, progressOn(stderr))
     if (values.output === 'json') stdout.write(`${JSON.stringify(report, null, 2)}\n`)
     else stdout.write(`${reportText(report)}\n`)
     if (!report.signed) stderr.write('no key: chain and tree were checked, signatures were not\n')
     return report.firstBad === null ? exit.ok : exitOf(report.firstBad.fault)
   },
+}
+
+function isEvidence(path: string): boolean {
+  try {
+    return isSet(path)
+  } catch (error) {
+    throw new UsageFault(error instanceof Error ? error.message : String(error))
+  }
 }
 
 interface Given {
