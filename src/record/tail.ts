@@ -39,8 +39,19 @@ interface Cursor {
   sealed: boolean
 }
 
+/** A stored line as it lies in its file. */
+export interface TailBytes {
+  readonly seq: number
+  readonly bytes: Buffer
+}
+
 /** Gives stored lines in order. Ends at the last one unless it follows; an abort ends it quietly. */
 export async function* tail(dir: string, options: TailOptions): AsyncGenerator<TailLine, void> {
+  for await (const { seq, bytes } of tailBytes(dir, options)) yield { seq, line: bytes.toString() }
+}
+
+/** The same, for whoever wants few of the lines as text. */
+export async function* tailBytes(dir: string, options: TailOptions): AsyncGenerator<TailBytes, void> {
   let next = Math.max(1, options.fromSeq)
   let cursor: Cursor | null = null
   try {
@@ -74,7 +85,7 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
 }
 
 /** The lines not read yet, up to number `most`. */
-async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine, void> {
+async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailBytes, void> {
   for await (const { bytes, offset } of cursor.reader.read()) {
     if (cursor.seq > most) {
       // written, not acknowledged: it may still be taken back, so it is read again later
@@ -83,7 +94,7 @@ async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine
     }
     const seq = cursor.seq
     cursor.seq += 1
-    yield { seq, line: bytes.toString() }
+    yield { seq, bytes }
   }
 }
 
