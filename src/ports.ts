@@ -13,6 +13,7 @@ import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
 import { openPart } from './admin/open-page.ts'
+import type { LedgerReading } from './admin/stream.ts'
 import { signalNoun } from './admin/signals.ts'
 import type { serve } from './admin/serve.ts'
 import { taskPart } from './admin/task-page.ts'
@@ -60,8 +61,7 @@ export function adminPort(told: Told): Answers {
   return makeAdmin({
     ...ways,
     nouns: nounsOf(told, desk),
-    tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
-    newest: () => recorder.position().seq,
+    ledger: ledgerOf(told),
     status: () => ({
       ready: told.notReady().length === 0,
       not_ready: told.notReady(),
@@ -74,6 +74,12 @@ export function adminPort(told: Told): Answers {
       kills: state.kills.kills().map((kill) => shownKill(kill)),
     }),
   })
+}
+
+/** The ledger, as whoever reads along in this process reads it. */
+function ledgerOf({ wiring, foundation: { recorder, clock } }: Told): LedgerReading {
+  const { folder, config } = wiring.loaded
+  return { dir: resolve(folder, config.record.ledger.path), watch: recorder, clock }
 }
 
 /** One line a noun. */

@@ -1,4 +1,4 @@
-/** Picks the lines of the wanted calls out of a ledger that is read forwards: an outcome does not say what its decision did. */
+/** Picks wanted lines out of a ledger that is read forwards, each for itself, or the calls they are of: an outcome does not say what its decision did. */
 
 import { factsOf, joined, parseLine, type Facts } from './facts.ts'
 import { fits, type Filter } from './filter.ts'
@@ -9,6 +9,17 @@ import { Prefilter } from './prefilter.ts'
 export interface PickedLine {
   readonly seq: number | null
   readonly bytes: Buffer
+}
+
+/** Takes the lines of a ledger in order, and gives those to show. */
+export interface Lines {
+  /** `known`: the line was given before, and counts only for what comes after it. */
+  push(seq: number, bytes: Buffer, known?: boolean): readonly PickedLine[]
+}
+
+/** `calls`: calls with both their lines; else each line for itself. */
+export function linesOf(filter: Filter, calls: boolean): Lines {
+  return calls ? new CallLines(filter) : new LoneLines(filter)
 }
 
 interface Open {
@@ -26,7 +37,7 @@ const decisionWord = Buffer.from('"decision"')
  * Gives every line that the filter fits, of every call that may fit both lines. Whoever shows calls asks the filter again, with both lines
  * joined. A decision that was kept too long is forgotten; its outcome is then judged alone.
  */
-export class CallLines {
+class CallLines implements Lines {
   readonly #filter: Filter
   readonly #prefilter: Prefilter
   readonly #open = new Map<string, Open>()
@@ -37,20 +48,20 @@ export class CallLines {
     this.#prefilter = new Prefilter(filter)
   }
 
-  push(seq: number, bytes: Buffer): readonly PickedLine[] {
+  push(seq: number, bytes: Buffer, known = false): readonly PickedLine[] {
     const id = idOf(bytes)
     const before = id === null ? undefined : this.#open.get(id)
     if (id !== null && before !== undefined) {
       this.#forget(id, before)
-      return this.#second(before, { seq, bytes })
+      return known ? [] : this.#second(before, { seq, bytes })
     }
     const mask = this.#prefilter.mask(bytes)
     const text = mask === this.#prefilter.all && !this.#prefilter.outOfTime(bytes) ? bytes.toString() : null
     const facts = text === null ? null : factsIn(text)
-    const wanted = facts !== null && fits(this.#filter, facts)
+    const wanted = facts !== null && isShown(this.#filter, facts) && fits(this.#filter, facts)
     if (id?.startsWith('c_') === true && (facts === null ? bytes.includes(decisionWord) : facts.kinds.includes('decision')))
-      this.#keep(id, { held: wanted ? null : Buffer.from(bytes), mask })
-    return wanted ? [{ seq, bytes }] : []
+      this.#keep(id, { held: wanted && !known ? null : Buffer.from(bytes), mask })
+    return wanted && !known ? [{ seq, bytes }] : []
   }
 
   #second({ held, mask }: Open, line: PickedLine): readonly PickedLine[] {
@@ -74,6 +85,28 @@ export class CallLines {
     this.#open.delete(id)
     this.#held -= held?.length ?? 0
   }
+}
+
+/** Gives every line that the filter fits, whatever call it is of. */
+class LoneLines implements Lines {
+  readonly #filter: Filter
+  readonly #prefilter: Prefilter
+
+  constructor(filter: Filter) {
+    this.#filter = filter
+    this.#prefilter = new Prefilter(filter)
+  }
+
+  push(seq: number, bytes: Buffer, known = false): readonly PickedLine[] {
+    if (known || this.#prefilter.rejects(bytes)) return []
+    const facts = factsIn(bytes.toString())
+    return facts !== null && fits(this.#filter, facts) ? [{ seq, bytes }] : []
+  }
+}
+
+/** Nobody who reads along looks for checkpoints unless they say so. */
+export function isShown({ lists }: Filter, { kinds }: Facts): boolean {
+  return lists.has('kind') || !kinds.includes('checkpoint')
 }
 
 function factsIn(text: string): Facts | null {

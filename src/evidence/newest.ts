@@ -1,6 +1,7 @@
 /** Finds the newest lines or calls of a ledger that fit a filter, reading backwards, so that what is near the end is found at once. */
 
 import { backwards, type BackwardsLine, type BackwardsOptions } from '../record/backwards.ts'
+import { isShown } from './call-lines.ts'
 import { factsOf, joined, parseLine, type Facts, type ParsedLine } from './facts.ts'
 import { fits, type Filter } from './filter.ts'
 import { idOf, isOutcome } from './line-head.ts'
@@ -14,6 +15,14 @@ export interface Entry {
   /** How a call ended; null when it did not, or not within reach, and where `first` is no decision. */
   readonly outcome: ParsedLine | null
   readonly facts: Facts
+  /** The lines as they are stored. */
+  readonly lines: readonly Buffer[]
+}
+
+/** A stored line under its number. */
+export interface NumberedLine {
+  readonly seq: number
+  readonly bytes: Buffer
 }
 
 export interface Search {
@@ -33,8 +42,10 @@ export interface Found<T> {
   readonly found: readonly T[]
   /** Where to go on from: the number to look before; null when there is nothing further back. */
   readonly before: number | null
-  /** Number of the last line that was looked at; null when there was none. */
+  /** Number of the oldest line that was looked at; null when there was none. */
   readonly reached: number | null
+  /** Number of the newest line; null when there is none. */
+  readonly newest: number | null
 }
 
 /** Calls whose outcome lies so many lines behind where the search begins have it found. */
@@ -51,13 +62,12 @@ export async function newestEntries(dir: string, search: Search): Promise<Found<
 }
 
 /** Searches for stored lines, each for itself. */
-export async function newestLines(dir: string, search: Search): Promise<Found<{ readonly seq: number; readonly text: string }>> {
+export async function newestLines(dir: string, search: Search): Promise<Found<NumberedLine>> {
   const prefilter = new Prefilter(search.filter)
   return walk(dir, search, 0, ({ seq, bytes }) => {
     if (prefilter.rejects(bytes)) return null
-    const text = bytes.toString()
-    const line = parseLine(text)
-    return line !== null && fits(search.filter, factsOf(line)) ? { seq, text } : null
+    const line = parseLine(bytes.toString())
+    return line !== null && fits(search.filter, factsOf(line)) ? { seq, bytes: Buffer.from(bytes) } : null
   })
 }
 
@@ -65,13 +75,15 @@ async function walk<T>(dir: string, search: Search, ahead: number, take: (line: 
   const { before = Number.POSITIVE_INFINITY, limit, mostBytes = Number.POSITIVE_INFINITY, watch, signal } = search
   const found: T[] = []
   let reached: number | null = null
+  let newest: number | null = null
   let bytes = 0
   for await (const line of backwards(dir, {
     before: before + ahead,
     ...(watch === undefined ? {} : { watch }),
     ...(signal === undefined ? {} : { signal }),
   })) {
-    if (found.length >= limit || bytes > mostBytes) return { found, before: reached, reached }
+    if (found.length >= limit || bytes > mostBytes) return { found, before: reached, reached, newest }
+    newest ??= line.seq
     const one = take(line)
     if (line.seq >= before) continue
     reached = line.seq
@@ -79,7 +91,7 @@ async function walk<T>(dir: string, search: Search, ahead: number, take: (line: 
     if (one !== null) found.push(one)
     if (isLongBefore(search.filter.since, line)) break
   }
-  return { found, before: null, reached }
+  return { found, before: null, reached, newest }
 }
 
 function isLongBefore(since: number | null, { bytes }: BackwardsLine): boolean {
@@ -121,7 +133,8 @@ class Pairs {
     if (first === null) return null
     const facts = outcome === null ? factsOf(first) : joined(factsOf(first), factsOf(outcome))
     const { filter } = this.#search
-    if (facts.kinds.includes('checkpoint') && !filter.lists.has('kind')) return null
-    return fits(filter, facts) ? { seq, first, outcome, facts } : null
+    if (!isShown(filter, facts)) return null
+    const lines = [Buffer.from(bytes), ...(end === null ? [] : [end])]
+    return fits(filter, facts) ? { seq, first, outcome, facts, lines } : null
   }
 }
