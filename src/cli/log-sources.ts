@@ -90,7 +90,7 @@ export function openFile(path: string): AsyncIterable<Uint8Array | string> | 'fo
   if (folder && listSegments(path).length === 0)
     throw new UsageFault(`${path} holds no ledger: its files are named 000000000001.ndjson and so on`)
   if (folder) return 'folder'
-  return createReadStream(path, { highWaterMark: 256 * 1024 })
+  return createReadStream(path, { highWaterMark: 1024 * 1024 })
 }
 
 /** Cuts a stream into lines; a last one without its newline counts. Throws UsageFault for what has no lines. */

@@ -112,7 +112,11 @@ async function* live(dir: string, from: number, options: FollowOptions): AsyncGe
   let next = from
   let told = ('last' in start && start.last <= mostLast) || ('from' in start && start.resumed === true)
   const back = calls && told ? primed : 0
-  for await (const { seq, bytes } of tailBytes(dir, { ...options, fromSeq: Math.max(0, from - back) })) {
+  for await (const { seq, bytes } of tailBytes(dir, {
+    ...options,
+    fromSeq: Math.max(0, from - back),
+    chunkBytes: options.follow ? 65_536 : 1024 * 1024,
+  })) {
     if (seq < from) {
       picking.push(seq, bytes, true)
       continue

@@ -21,6 +21,8 @@ export interface TailOptions {
   readonly watch?: LedgerWatch
   /** Between looks when nobody tells. */
   readonly pollMs?: number
+  /** Bytes that are read at once: more for whoever reads much, less for whoever waits. */
+  readonly chunkBytes?: number
 }
 
 export interface TailLine {
@@ -56,9 +58,9 @@ export async function* tailBytes(dir: string, options: TailOptions): AsyncGenera
   let cursor: Cursor | null = null
   try {
     while (!stopped(options)) {
-      cursor ??= openCursor(segmentHolding(dir, next))
+      cursor ??= openCursor(segmentHolding(dir, next), options)
       if (cursor !== null) {
-        for await (const line of linesUpTo(cursor, options.watch?.position().seq ?? Number.POSITIVE_INFINITY)) {
+        for await (const line of linesUpTo(cursor, options)) {
           if (line.seq < next) continue
           next = line.seq + 1
           yield line
@@ -69,7 +71,7 @@ export async function* tailBytes(dir: string, options: TailOptions): AsyncGenera
         if (later !== null) {
           if (cursor.sealed) {
             closeSync(cursor.fd)
-            cursor = openCursor(later)
+            cursor = openCursor(later, options)
             // lines that a writer took back after a failed write are there again, under the same numbers
             next = Math.min(next, later.first)
           } else cursor.sealed = true
@@ -84,12 +86,13 @@ export async function* tailBytes(dir: string, options: TailOptions): AsyncGenera
   }
 }
 
-/** The lines not read yet, up to number `most`. */
-async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailBytes, void> {
+/** The lines not read yet, up to the last that is acknowledged. */
+async function* linesUpTo(cursor: Cursor, { watch, chunkBytes }: TailOptions): AsyncGenerator<TailBytes, void> {
+  const most = watch?.position().seq ?? Number.POSITIVE_INFINITY
   for await (const { bytes, offset } of cursor.reader.read()) {
     if (cursor.seq > most) {
       // written, not acknowledged: it may still be taken back, so it is read again later
-      cursor.reader = new LineReader(cursor.fd, offset)
+      cursor.reader = new LineReader(cursor.fd, offset, chunkBytes)
       return
     }
     const seq = cursor.seq
@@ -98,10 +101,10 @@ async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailByte
   }
 }
 
-function openCursor(segment: SegmentRow | null): Cursor | null {
+function openCursor(segment: SegmentRow | null, { chunkBytes }: TailOptions): Cursor | null {
   if (segment === null) return null
   const fd = openSync(segment.path, 'r')
-  return { first: segment.first, fd, reader: new LineReader(fd), seq: segment.first, sealed: false }
+  return { first: segment.first, fd, reader: new LineReader(fd, 0, chunkBytes), seq: segment.first, sealed: false }
 }
 
 function segmentHolding(dir: string, seq: number): SegmentRow | null {
