@@ -7,6 +7,7 @@ import { agentNoun } from './admin/agents.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
+import { decisionPart } from './admin/decision-page.ts'
 import type { Desk } from './admin/desk.ts'
 import { killPart } from './admin/kill-page.ts'
 import { localKey } from './admin/local-key.ts'
@@ -103,6 +104,7 @@ function partsOf(told: Told, desk: Desk): readonly Part[] {
   const { state, tasks, tokens, kills, clock } = told.foundation
   return [
     approvalPart(desk, clock),
+    decisionPart(ledgerOf(told)),
     openPart({ tasks, clock, agents: () => told.wiring.agents, catalogue: () => catalogueOf(told) }),
     taskPart({ state, tasks, tokens, desk, clock }),
     killPart({ kills, book: state.kills, known: (stop) => isKnown(stop, told), clock }),
