@@ -100,7 +100,7 @@ function filterForm({ words, fault, live }: DecisionList): Html {
   </details>`
 }
 
-function table({ found: { found }, words }: DecisionList): Html {
+function table({ found: { found }, words, now }: DecisionList): Html {
   if (found.length === 0)
     return html`<p class="empty">${Object.keys(words).length > 0 ? 'Nothing here fits.' : 'Nothing was decided yet.'}</p>`
   return html`<table class="rows">
@@ -118,15 +118,16 @@ function table({ found: { found }, words }: DecisionList): Html {
       </tr>
     </thead>
     <tbody>
-      ${found.map((entry) => row(entry, words))}
+      ${found.map((entry) => row(entry, words, now))}
     </tbody>
   </table>`
 }
 
-function row({ first, outcome, facts }: Entry, words: FilterWords): Html {
+function row({ first, outcome, facts }: Entry, words: FilterWords, now: number): Html {
   const { own, event } = first
   const time = textOf(event.timestamp)
-  const shown = html`<time datetime="${time}">${time.slice(0, 10)} ${time.slice(11, 23)}</time>`
+  const day = time.slice(0, 10)
+  const shown = html`<time datetime="${time}">${new Date(now).toISOString().startsWith(day) ? null : `${day} `}${time.slice(11, 23)}</time>`
   const kind = textOf(own['kind'])
   const call = kind === 'decision' || kind === 'refusal' || kind === 'outcome'
   const query = queryOf(words)
