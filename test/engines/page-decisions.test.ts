@@ -77,7 +77,7 @@ describe.each(looks)('the decisions on %s', (_, options) => {
     await page.screenshot({ path: `/tmp/tail-shots/filter-${_.replaceAll(/\W+/g, '-')}.png`, fullPage: true })
     expect(await page.evaluate(formOfPage)).toEqual(readable)
     expect(await page.locator('tbody tr').count()).toBe(4)
-    await page.locator('tbody tr', { hasText: 'risk.high-needs-person' }).getByRole('link').first().click()
+    await page.locator('tbody tr', { hasText: 'crm.order.delete' }).getByRole('link').first().click()
     await page.getByRole('heading', { name: 'DELETE crm.order.delete' }).waitFor()
     await page.getByText('What policy saw and said').waitFor()
     await page.screenshot({ path: `/tmp/tail-shots/call-${_.replaceAll(/\W+/g, '-')}.png`, fullPage: true })
