@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Browser, BrowserContextOptions } from 'playwright-core'
 import { launch, watched, type Watched } from '../support/chromium.ts'
-import { focused, formOfPage, leastContrast } from '../support/in-page.ts'
+import { formOfPage, leastContrast } from '../support/in-page.ts'
 import { PeopleRig } from '../support/people-rig.ts'
 import { anyTool, ask, freeAgent, routeTo, TestUpstream } from '../support/running.ts'
 
@@ -62,7 +62,6 @@ describe.each(looks)('the decisions on %s', (_, options) => {
   test('are found by filters, paged, and looked into', async () => {
     const { page, wrong } = await signedIn('/decisions', options)
     await page.getByText('no such').count()
-    await page.screenshot({ path: `/tmp/tail-shots/list-${_.replaceAll(/\W+/g, '-')}.png`, fullPage: false })
     expect(await page.evaluate(formOfPage)).toEqual(readable)
     expect(await page.evaluate<number>(leastContrast)).toBeGreaterThanOrEqual(4.5)
     expect(await page.locator('tbody tr').count()).toBe(50)
@@ -74,13 +73,11 @@ describe.each(looks)('the decisions on %s', (_, options) => {
     await page.getByRole('checkbox', { name: 'ask' }).check()
     await page.getByRole('button', { name: 'Show' }).click()
     expect(new URL(page.url()).searchParams.getAll('decision')).toEqual(['deny', 'ask'])
-    await page.screenshot({ path: `/tmp/tail-shots/filter-${_.replaceAll(/\W+/g, '-')}.png`, fullPage: true })
     expect(await page.evaluate(formOfPage)).toEqual(readable)
     expect(await page.locator('tbody tr').count()).toBe(4)
     await page.locator('tbody tr', { hasText: 'crm.order.delete' }).getByRole('link').first().click()
     await page.getByRole('heading', { name: 'DELETE crm.order.delete' }).waitFor()
     await page.getByText('What policy saw and said').waitFor()
-    await page.screenshot({ path: `/tmp/tail-shots/call-${_.replaceAll(/\W+/g, '-')}.png`, fullPage: true })
     expect(await page.evaluate(formOfPage)).toEqual(readable)
     expect(await page.evaluate<number>(leastContrast)).toBeGreaterThanOrEqual(4.5)
     await page.getByText('Input', { exact: true }).click()
