@@ -5,7 +5,7 @@ import { listSegments } from '../record/segment.ts'
 import { tailBytes, type LedgerWatch } from '../record/tail.ts'
 import { linesOf, type PickedLine } from './call-lines.ts'
 import type { Filter } from './filter.ts'
-import { newestEntries, newestLines } from './newest.ts'
+import { newestEntries, newestLines, type NumberedLine } from './newest.ts'
 import { timeOf } from './prefilter.ts'
 
 /** Where reading begins. */
@@ -98,9 +98,8 @@ async function history(
   }
   if (limit === 0) return { lines: [], reached: (await newestLines(dir, { ...search, limit: 1, filter: anything })).found[0]?.seq ?? 0 }
   const { found, newest } = calls ? await newestEntries(dir, search) : await newestLines(dir, search)
-  const lines = found
-    .toReversed()
-    .flatMap((one): readonly PickedLine[] => ('lines' in one ? one.lines.map((bytes) => ({ seq: null, bytes })) : [one]))
+  // in the order of the ledger: a call ends after what happened for its sake
+  const lines = found.flatMap((one): readonly NumberedLine[] => ('lines' in one ? one.lines : [one])).toSorted((a, b) => a.seq - b.seq)
   return { lines, reached: newest ?? 0 }
 }
 

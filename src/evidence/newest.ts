@@ -16,7 +16,7 @@ export interface Entry {
   readonly outcome: ParsedLine | null
   readonly facts: Facts
   /** The lines as they are stored. */
-  readonly lines: readonly Buffer[]
+  readonly lines: readonly NumberedLine[]
 }
 
 /** A stored line under its number. */
@@ -103,7 +103,7 @@ function isLongBefore(since: number | null, { bytes }: BackwardsLine): boolean {
 class Pairs {
   readonly #search: Search
   readonly #prefilter: Prefilter
-  readonly #ends = new Map<string, { readonly bytes: Buffer; readonly mask: number }>()
+  readonly #ends = new Map<string, NumberedLine & { readonly mask: number }>()
 
   constructor(search: Search) {
     this.#search = search
@@ -114,7 +114,7 @@ class Pairs {
     const id = idOf(bytes)
     if (id !== null && isOutcome(bytes)) {
       // a copy: a piece would hold the whole chunk that was read
-      this.#ends.set(id, { bytes: Buffer.from(bytes), mask: this.#prefilter.mask(bytes) })
+      this.#ends.set(id, { seq, bytes: Buffer.from(bytes), mask: this.#prefilter.mask(bytes) })
       const oldest = this.#ends.size > mostEnds ? this.#ends.keys().next().value : undefined
       if (oldest !== undefined) this.#ends.delete(oldest)
       return null
@@ -124,17 +124,17 @@ class Pairs {
     if (seq >= (this.#search.before ?? Number.POSITIVE_INFINITY)) return null
     const mask = this.#prefilter.mask(bytes) | (end?.mask ?? 0)
     if (mask !== this.#prefilter.all || (end === undefined && this.#prefilter.outOfTime(bytes))) return null
-    return this.#judged(seq, bytes, end?.bytes ?? null)
+    return this.#judged({ seq, bytes }, end ?? null)
   }
 
-  #judged(seq: number, bytes: Buffer, end: Buffer | null): Entry | null {
+  #judged({ seq, bytes }: NumberedLine, end: NumberedLine | null): Entry | null {
     const first = parseLine(bytes.toString())
-    const outcome = end === null ? null : parseLine(end.toString())
+    const outcome = end === null ? null : parseLine(end.bytes.toString())
     if (first === null) return null
     const facts = outcome === null ? factsOf(first) : joined(factsOf(first), factsOf(outcome))
     const { filter } = this.#search
     if (!isShown(filter, facts)) return null
-    const lines = [Buffer.from(bytes), ...(end === null ? [] : [end])]
+    const lines = [{ seq, bytes: Buffer.from(bytes) }, ...(end === null ? [] : [end])]
     return fits(filter, facts) ? { seq, first, outcome, facts, lines } : null
   }
 }
