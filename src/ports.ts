@@ -7,6 +7,7 @@ import { agentNoun } from './admin/agents.ts'
 import { callerNoun } from './admin/callers.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
+import { decisionPart } from './admin/decision-page.ts'
 import type { Desk } from './admin/desk.ts'
 import { evidenceNoun } from './admin/evidence.ts'
 import { killPart } from './admin/kill-page.ts'
@@ -14,6 +15,7 @@ import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
 import { openPart } from './admin/open-page.ts'
+import type { LedgerReading } from './admin/stream.ts'
 import { signalNoun } from './admin/signals.ts'
 import type { serve } from './admin/serve.ts'
 import { taskPart } from './admin/task-page.ts'
@@ -62,8 +64,7 @@ export function adminPort(told: Told): Answers {
   return makeAdmin({
     ...ways,
     nouns: nounsOf(told, desk),
-    tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
-    newest: () => recorder.position().seq,
+    ledger: ledgerOf(told),
     status: () => ({
       ready: told.notReady().length === 0,
       not_ready: told.notReady(),
@@ -76,6 +77,12 @@ export function adminPort(told: Told): Answers {
       kills: state.kills.kills().map((kill) => shownKill(kill)),
     }),
   })
+}
+
+/** The ledger, as whoever reads along in this process reads it. */
+function ledgerOf({ wiring, foundation: { recorder, clock } }: Told): LedgerReading {
+  const { folder, config } = wiring.loaded
+  return { dir: resolve(folder, config.record.ledger.path), watch: recorder, clock }
 }
 
 /** One line a noun. */
@@ -100,6 +107,7 @@ function partsOf(told: Told, desk: Desk): readonly Part[] {
   const { state, tasks, tokens, kills, clock } = told.foundation
   return [
     approvalPart(desk, clock),
+    decisionPart(ledgerOf(told)),
     openPart({ tasks, clock, agents: () => told.wiring.agents, catalogue: () => catalogueOf(told) }),
     taskPart({ state, tasks, tokens, desk, clock }),
     killPart({ kills, book: state.kills, known: (stop) => isKnown(stop, told), clock }),

@@ -8,7 +8,7 @@ import { readObject, type AdminCall, type Noun, type SignedIn } from './noun.ts'
 import type { Pages } from './page.ts'
 import { actOf, whyNot, type Act, type Role } from './roles.ts'
 import { isAnswer, type Ask } from './sign-in.ts'
-import { streamLedger, type LedgerLine } from './stream.ts'
+import { answerLedger, type LedgerReading } from './stream.ts'
 
 export interface AdminOptions {
   /** Who asks. */
@@ -21,10 +21,7 @@ export interface AdminOptions {
   readonly chat: ChatPort
   /** What stands under `/v1/<noun>`. */
   readonly nouns: Readonly<Record<string, Noun>>
-  /** Ledger lines from a sequence number on; `follow` waits for more. */
-  readonly tail: (from: number, follow: boolean, signal: AbortSignal) => AsyncIterable<LedgerLine>
-  /** Sequence number of the newest line. */
-  readonly newest: () => number
+  readonly ledger: LedgerReading
   readonly status: () => unknown
 }
 
@@ -52,7 +49,7 @@ export function makeAdmin(options: AdminOptions): (request: IncomingMessage, res
       const why = whyNot(options.rolesOf(who), act)
       if (why !== null) options.refused(who, act)
       if (why !== null) return send(response, problem(403, why))
-      if (act === 'logs.read') return await streamLedger(request, response, url, options)
+      if (act === 'logs.read' || act === 'decisions.read') return await answerLedger(request, response, url, options.ledger)
       send(response, await answer({ method, path, query: url.searchParams, who, body: () => readObject(body) }, options))
     } catch (error) {
       if (response.headersSent) throw error

@@ -24,7 +24,12 @@ const headers = {
 } as const
 
 /** Parts of the page that people go to. */
-export const sections = { approvals: ['Approvals', '/'], tasks: ['Tasks', '/tasks'], kills: ['Kills', '/kills'] } as const
+export const sections = {
+  approvals: ['Approvals', '/'],
+  decisions: ['Decisions', '/decisions'],
+  tasks: ['Tasks', '/tasks'],
+  kills: ['Kills', '/kills'],
+} as const
 export type Section = keyof typeof sections
 
 export interface Shell {

@@ -30,7 +30,8 @@ export type Pages = (request: IncomingMessage, url: URL) => Promise<Answer | nul
 
 type Show = (request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions) => Promise<Answer>
 
-const paths = /^\/(approvals\/a_[0-9A-HJKMNP-TV-Z]{26}|tasks(\/open|\/t_[0-9A-HJKMNP-TV-Z]{26})?|kills(\/k_[0-9A-HJKMNP-TV-Z]{26})?)?$/
+const paths =
+  /^\/(approvals\/a_[0-9A-HJKMNP-TV-Z]{26}|tasks(\/open|\/t_[0-9A-HJKMNP-TV-Z]{26})?|kills(\/k_[0-9A-HJKMNP-TV-Z]{26})?|decisions(\/c_[0-9A-HJKMNP-TV-Z]{26})?(\?[!-~]{1,4096})?)?$/
 /** Most bytes of a form: one that opens a task names each of its tools. */
 const mostForm = 64 * 1024
 /** What the browser keeps while its person is at the issuer, and for how many seconds. */
@@ -99,13 +100,19 @@ async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers):
 }
 
 async function read(request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {
-  const arrived = arrival(request, url.pathname)
+  const arrived = arrival(request, placeOf(url))
   if (arrived !== null) return arrived
   const known = sessionOf(request, browsers)
-  if (known === null) return signInPage(url.pathname, null, 401)
+  if (known === null) return signInPage(placeOf(url), null, 401)
   const turned = browsers.sessions.turn(known.id)
   const page = await visited(visitOf(known.session, url, null, options), options)
   return turned === null ? page : { ...page, headers: { ...page.headers, 'set-cookie': sessionCookie(browsers, turned) } }
+}
+
+/** Where somebody wants to be: filters stand in the query, and links to them are sent around. */
+function placeOf({ pathname, search }: URL): string {
+  const place = `${pathname}${search}`
+  return pathname.startsWith('/decisions') && paths.test(place) ? place : pathname
 }
 
 async function change(request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {

@@ -10,6 +10,7 @@ export type Role = (typeof roles)[number]
 const table = {
   'status.read': ['viewer', 'GET', 'status'],
   'logs.read': ['viewer', 'GET', 'logs'],
+  'decisions.read': ['viewer', 'GET', 'decisions'],
   'approvals.list': ['viewer', 'GET', 'approvals'],
   'approvals.read': ['viewer', 'GET', 'approvals/*'],
   'approvals.grant': ['approver', 'POST', 'approvals'],

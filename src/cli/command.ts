@@ -43,9 +43,10 @@ export function parseWords<const T extends ParseArgsOptionsConfig>(args: readonl
   }
 }
 
-/** True when output may be coloured: a terminal and no NO_COLOR, or FORCE_COLOR. */
+/** True when output may be coloured: a terminal and no NO_COLOR, or a FORCE_COLOR that is not 0. */
 export function mayColour(invocation: Pick<Invocation, 'env' | 'stdout'>): boolean {
   if (invocation.env['NO_COLOR']) return false
-  if (invocation.env['FORCE_COLOR']) return true
+  const forced = invocation.env['FORCE_COLOR']
+  if (forced) return forced !== '0' && forced !== 'false'
   return invocation.stdout.isTTY === true
 }

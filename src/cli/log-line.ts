@@ -1,239 +1,216 @@
-import { styleText } from 'node:util'
+/** A stored ledger line as text that a person reads on a terminal: what an agent wrote never moves the cursor nor hides. */
 
-/** What a compact or wide line needs of one stored ledger line; everything optional, for the line may come from anywhere. */
-interface Stored {
-  readonly decision_id?: string
-  readonly timestamp?: string
-  readonly input?: { readonly request?: { readonly method?: string; readonly path?: string } }
-  readonly result?: { readonly reasons?: readonly { readonly rule?: string; readonly message_agent?: string }[] }
-  readonly metrics?: { readonly timer_rego_query_eval_ns?: number }
-  readonly custom?: { readonly countersign?: Readonly<Record<string, unknown>> }
-}
+import { factsOf, joined, objectOf, parseLine, textOf, textsOf, type Facts, type ParsedLine } from '../evidence/facts.ts'
+import { Palette, type Paint } from './log-paint.ts'
+import { wideRow } from './log-wide.ts'
+import { eventText, killText } from './log-event.ts'
 
-/** The parts of a call that filters look at. */
-export interface LogFields {
+/** One ledger line, its texts made safe to print. */
+export interface LogLine extends ParsedLine {
   readonly kind: string
-  readonly decision: 'allow' | 'deny' | 'ask' | null
-  readonly caller: string
-  readonly task: string
-  readonly route: string
-  readonly tool: string
-  readonly rules: readonly string[]
-  readonly code: string
-  readonly time: number
-}
-
-/** One ledger line, read for people. */
-export interface LogLine {
-  readonly text: string
-  readonly id: string
-  readonly fields: LogFields
-  readonly stored: Stored
-  readonly own: Readonly<Record<string, unknown>>
+  readonly facts: Facts
 }
 
 /** Reads a stored line; null when it is not one of ours. */
 export function readLogLine(text: string): LogLine | null {
-  let stored: Stored
-  try {
-    // what an agent wrote never moves the cursor: control characters of every string become `?` (of keys, where they are printed)
-    const parsed: unknown = JSON.parse(text, (_key, value: unknown) => (typeof value === 'string' ? clean(value) : value))
-    if (parsed === null || typeof parsed !== 'object') return null
-    stored = parsed
-  } catch {
-    return null
-  }
-  const own = stored.custom?.countersign
-  if (own === undefined || typeof own !== 'object') return null
-  const rules = Array.isArray(own['rules']) ? own['rules'].map(String) : []
-  const fields: LogFields = {
-    kind: word(own, 'kind'),
-    decision: decisionOf(word(own, 'kind'), word(own, 'code'), word(own, 'effect')),
-    caller: word(own, 'caller'),
-    task: word(own, 'task') || word(own, 'task_named'),
-    route: word(own, 'route'),
-    tool: word(own, 'tool'),
-    rules,
-    code: word(own, 'code'),
-    time: Date.parse(stored.timestamp ?? ''),
-  }
-  return { text, id: stored.decision_id ?? '', fields, stored, own }
+  // of keys, `safe` is asked where they are printed
+  const line = parseLine(text, (_key, value) => (typeof value === 'string' ? safe(value) : value))
+  return line === null ? null : { ...line, kind: textOf(line.own['kind']), facts: factsOf(line) }
 }
 
-function decisionOf(kind: string, code: string, effect: string): LogFields['decision'] {
-  if (kind === 'decision') return 'allow'
-  if (code === 'approve.required') return 'ask'
-  if (kind === 'refusal') return 'deny'
-  if (kind === 'outcome') return code === '' ? 'allow' : 'deny'
-  return effect === 'allow' || effect === 'deny' || effect === 'ask' ? effect : null
+/** What cannot be seen, or moves what can, becomes `?`: controls, format and bidirectional characters, blanks of other widths. */
+export function safe(text: string): string {
+  return text.replaceAll(/(?! )[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]/gu, '?')
 }
 
-/** Joins a decision with its outcome, so that a permitted call is one compact line; refusals and events stand alone. */
+export interface LogWriterOptions {
+  readonly colour: boolean
+  readonly wide: boolean
+  /** Asked with all that is known when something is printed. Default: everything but checkpoints is wanted. */
+  readonly keep?: (facts: Facts) => boolean
+}
+
+interface Open {
+  readonly line: LogLine
+  /** When it came, by `now` of `push`. */
+  readonly at: number
+  printed: boolean
+}
+
+/** Decisions that wait for their outcome; the oldest is printed as it is when there are more. */
+const mostOpen = 10_000
+
+/** Joins a decision with its outcome, so that a permitted call is one line; refusals and events stand alone. */
 export class LogWriter {
-  readonly #colour: boolean
+  readonly #paint: Paint
   readonly #wide: boolean
-  /** Decisions whose outcome has not come yet; the oldest is printed as it is when there are too many. */
-  readonly #open = new Map<string, LogLine>()
+  readonly #keep: (facts: Facts) => boolean
+  readonly #open = new Map<string, Open>()
 
-  constructor(options: { readonly colour: boolean; readonly wide: boolean }) {
-    this.#colour = options.colour
-    this.#wide = options.wide
+  constructor({ colour, wide, keep = ({ kinds }) => !kinds.includes('checkpoint') }: LogWriterOptions) {
+    this.#paint = new Palette(colour).paint
+    this.#wide = wide
+    this.#keep = keep
   }
 
-  /** Gives the text to print now, or null while an outcome is still to come. */
-  push(line: LogLine): string | null {
-    if (line.fields.kind === 'checkpoint')
-      return this.#wide ? this.#paint('gray', `${clock(line)}   checkpoint at ${word(line.own, 'seq')}`) : null
-    if (line.fields.kind === 'decision') {
-      this.#open.set(line.id, line)
-      const oldest = this.#open.size > 10_000 ? this.#open.values().next().value : undefined
-      if (oldest === undefined) return null
-      this.#open.delete(oldest.id)
-      return this.#call(oldest, null)
+  /** Gives the text to print now, or null while an outcome is still to come. `now`: ms, for `overdue`. */
+  push(line: LogLine, now = 0): string | null {
+    switch (line.kind) {
+      case 'decision':
+        return this.#begun(line, now)
+      case 'outcome': {
+        const open = this.#open.get(line.id)
+        this.#open.delete(line.id)
+        const facts = open === undefined ? line.facts : joined(open.line.facts, line.facts)
+        // what was shown as open is shown to its end
+        return this.#keep(facts) || open?.printed === true ? this.#call(open?.line ?? line, line, facts) : null
+      }
+      case 'refusal':
+        return this.#keep(line.facts) ? this.#call(line, null, line.facts) : null
+      default:
+        return this.#keep(line.facts) ? this.#event(line) : null
     }
-    if (line.fields.kind === 'outcome') {
-      const decision = this.#open.get(line.id) ?? null
-      this.#open.delete(line.id)
-      return this.#call(decision ?? line, line)
-    }
-    return line.fields.kind === 'refusal' ? this.#call(line, null) : this.#event(line)
   }
 
-  #call(line: LogLine, outcome: LogLine | null): string {
-    const code = outcome?.fields.code || line.fields.code
-    const ask = code === 'approve.required'
-    const mark = ask ? this.#paint('yellow', '⏸') : code ? this.#paint('red', '✗') : this.#paint('green', '✓')
-    const request = line.stored.input?.request
-    const where = line.fields.tool || request?.path || line.fields.route || '-'
+  /** Calls that have come `before` and have not ended, each once. */
+  overdue(before: number): string[] {
+    const texts: string[] = []
+    for (const open of this.#open.values()) {
+      if (open.at > before) break
+      if (!open.printed && this.#keep(open.line.facts)) texts.push(this.#call(open.line, null, open.line.facts))
+      open.printed = true
+    }
+    return texts
+  }
+
+  #begun(line: LogLine, at: number): string | null {
+    // one that is given again keeps its place
+    this.#open.set(line.id, this.#open.get(line.id) ?? { line, at, printed: false })
+    const oldest = this.#open.size > mostOpen ? this.#open.values().next().value : undefined
+    if (oldest === undefined) return null
+    this.#open.delete(oldest.line.id)
+    return oldest.printed || !this.#keep(oldest.line.facts) ? null : this.#call(oldest.line, null, oldest.line.facts)
+  }
+
+  #call(line: LogLine, outcome: LogLine | null, facts: Facts): string {
+    if (this.#wide) return wideRow(line, outcome, facts, this.#paint)
+    const paint = this.#paint
+    const { own } = line
+    const request = objectOf(objectOf(line.event.input)['request'])
+    const where = facts.tool || textOf(request['path']) || facts.route || '-'
+    const downstream = textOf(own['downstream'])
     const parts = [
       clock(outcome ?? line),
-      mark,
-      shortName(line.fields.caller).padEnd(14),
-      shortTask(line.fields.task).padEnd(14),
-      `${request?.method ?? ''} ${where}`.trim(),
+      markOf(facts, paint),
+      shortName(textOf(own['caller'])).padEnd(14),
+      shortId(facts.task).padEnd(14),
+      `${brief(textOf(request['method']), 12)} ${brief(where, 80)}`.trim(),
     ]
-    const downstream = typeof line.own['downstream'] === 'string' ? line.own['downstream'] : ''
-    if (downstream) parts.push(this.#paint('gray', `→ ${downstream}`))
-    parts.push(...this.#identity(line))
-    if (code) parts.push(this.#why(line, code))
-    parts.push(...this.#people(line))
-    if (outcome) parts.push(...this.#effect(outcome))
-    else if (line.stored.metrics?.timer_rego_query_eval_ns !== undefined)
-      parts.push(this.#paint('gray', `${(line.stored.metrics.timer_rego_query_eval_ns / 1e6).toFixed(2)} ms policy`))
-    if (this.#wide)
-      parts.push(this.#paint('gray', [line.id, line.fields.caller, request?.path ?? '', ...detailOf(line)].filter(Boolean).join('  ')))
+    const resource = textOf(own['resource'])
+    if (resource !== '') parts.push(brief(resource, 48))
+    if (downstream !== '') parts.push(paint('gray', `→ ${brief(downstream, 80)}`))
+    parts.push(...proofOf(line, paint))
+    if (facts.code !== '') parts.push(whyOf(line, facts.code))
+    parts.push(...observed(line, paint), ...peopleOf(line, paint))
+    if (outcome !== null) parts.push(...effectOf(outcome, paint))
+    else if (line.kind === 'decision') parts.push(paint('yellow', 'not ended'))
+    else parts.push(...evaluation(line, paint))
     return parts.join('  ')
   }
 
-  /** Who is asked, or who said yes. */
-  #people({ own }: LogLine): string[] {
-    const { asked, approved_by: by } = own
-    if (asked !== null && typeof asked === 'object' && 'approval' in asked) return [String(asked.approval)]
-    if (!Array.isArray(by)) return []
-    const names = by.map((name) => String(name).replace(/^person:/, '')).join(', ')
-    return [own['break_glass'] === true ? this.#paint('red', `glass broken by ${names}`) : `approved by ${names}`]
-  }
-
-  /** For whom, and whether the caller was proven by nothing at all, or by more than a token that whoever holds it can use. */
-  #identity({ own }: LogLine): string[] {
-    const parts: string[] = []
-    const human = own['human']
-    if (human !== null && typeof human === 'object' && 'subject' in human) parts.push(this.#paint('gray', `for ${String(human.subject)}`))
-    const [method, confirmed] = [word(own, 'method'), word(own, 'confirmed')]
-    if (method === 'ambient') parts.push(this.#paint('yellow', 'ambient'))
-    else if (confirmed === 'mtls' || confirmed === 'dpop') parts.push(this.#paint('gray', confirmed))
-    else if (this.#wide && method !== '') parts.push(this.#paint('gray', method))
-    return parts
-  }
-
-  #why(line: LogLine, code: string): string {
-    const rules = line.fields.rules.filter((rule) => rule !== '')
-    const controls = Array.isArray(line.own['controls']) ? line.own['controls'].map(String) : []
-    const short = controls.filter((control) => /^(ASI|NHI)\d/.test(control))
-    return `${rules.length > 0 ? rules.join(', ') : code}${short.length > 0 ? ` (${short.join(' ')})` : ''}`
-  }
-
-  #effect(outcome: LogLine): string[] {
-    const parts: string[] = []
-    const lease = outcome.own['lease']
-    if (lease !== null && typeof lease === 'object' && 'id' in lease && 'provider' in lease && 'revocation' in lease) {
-      const standing = 'standing' in lease && lease.standing === true ? ', standing' : ''
-      parts.push(`lease ${shortTask(String(lease.id))} (${String(lease.provider)}, ${revocationWord(String(lease.revocation))}${standing})`)
-    }
-    const ended = word(outcome.own, 'ended')
-    parts.push(word(outcome.own, 'status') || '-')
-    if (ended !== 'complete' && ended !== '') parts.push(this.#paint('yellow', ended))
-    if (typeof outcome.own['duration_ms'] === 'number') parts.push(`${outcome.own['duration_ms'].toFixed(1)} ms`)
-    return parts
-  }
-
   #event(line: LogLine): string {
-    const name = word(line.own, 'event') || line.fields.kind
-    const detail = line.own['detail']
-    const text = this.#wide && detail !== undefined ? `  ${clean(JSON.stringify(detail))}` : ''
-    const who = shortName(word(line.own, 'by')).padEnd(14)
-    if (name.startsWith('kill.'))
-      return `${clock(line)}  ${this.#paint('red', '■')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${this.#paint('red', name)}  ${killText(detail)}${text}`
-    return `${clock(line)}  ${this.#paint('cyan', '·')}  ${who}  ${shortTask(line.fields.task).padEnd(14)}  ${name}${text || eventText(detail)}`
+    if (this.#wide) return wideRow(line, null, line.facts, this.#paint)
+    const paint = this.#paint
+    const { own, facts, kind } = line
+    const name = textOf(own['event']) || kind
+    const who = shortName(textOf(own['by']) || facts.agents[0] || '').padEnd(14)
+    const start = (mark: string): string => `${clock(line)}  ${mark}  ${who}  ${shortId(facts.task).padEnd(14)}  `
+    if (kind === 'checkpoint') return `${start(paint('gray', '·'))}checkpoint at ${Number(own['seq'])}`
+    if (name.startsWith('kill.')) return `${start(paint('red', '■'))}${paint('red', name)}  ${killText(own['detail'])}`
+    const mark = facts.decision === null ? paint('cyan', '·') : markOf(facts, paint)
+    return `${start(mark)}${name}${eventText(own['detail'])}`
   }
+}
 
-  #paint(style: 'gray' | 'red' | 'green' | 'yellow' | 'cyan', text: string): string {
-    return this.#colour ? styleText(style, text, { validateStream: false }) : text
+/** What was decided, as a sign. */
+function markOf({ decision }: Facts, paint: Paint): string {
+  if (decision === 'ask' || decision === 'defer') return paint('yellow', '⏸')
+  return decision === 'deny' ? paint('red', '✗') : paint('green', '✓')
+}
+
+/** For whom, and whether the caller was proven by nothing at all, or by more than a token that whoever holds it can use. */
+function proofOf({ own }: LogLine, paint: Paint): string[] {
+  const parts: string[] = []
+  const subject = textOf(objectOf(own['human'])['subject'])
+  if (subject !== '') parts.push(paint('gray', `for ${brief(subject, 48)}`))
+  const confirmed = textOf(own['confirmed'])
+  if (own['method'] === 'ambient') parts.push(paint('yellow', 'ambient'))
+  else if (confirmed === 'mtls' || confirmed === 'dpop') parts.push(paint('gray', confirmed))
+  return parts
+}
+
+function whyOf({ facts, own }: LogLine, code: string): string {
+  const rules = facts.rules.filter((rule) => rule !== '').map((rule) => brief(rule, 80))
+  const short = textsOf(own['controls']).filter((control) => /^(ASI|NHI)\d/.test(control))
+  return `${rules.length > 0 ? rules.join(', ') : code}${short.length > 0 ? ` (${short.join(' ')})` : ''}`
+}
+
+/** What enforcing would have done. */
+function observed({ own }: LogLine, paint: Paint): string[] {
+  const effect = textOf(own['observed'])
+  return effect === '' ? [] : [paint('yellow', `observed: ${effect} ${textsOf(own['rules']).join(', ')}`.trimEnd())]
+}
+
+/** Who is asked, or who said yes. */
+export function peopleOf({ own }: LogLine, paint: Paint): string[] {
+  const asked = textOf(objectOf(own['asked'])['approval'])
+  if (asked !== '') return [asked]
+  const by = textsOf(own['approved_by'])
+  if (by.length === 0) return []
+  const names = by.map((name) => brief(name.replace(/^person:/, ''), 64)).join(', ')
+  return [own['break_glass'] === true ? paint('red', `glass broken by ${names}`) : `approved by ${names}`]
+}
+
+function effectOf({ own }: LogLine, paint: Paint): string[] {
+  const parts: string[] = []
+  const lease = objectOf(own['lease'])
+  const id = textOf(lease['id'])
+  if (id !== '') {
+    const standing = lease['standing'] === true ? ', standing' : ''
+    parts.push(`lease ${shortId(id)} (${textOf(lease['provider'])}, ${revocationWord(textOf(lease['revocation']))}${standing})`)
   }
+  const [ended, status, took] = [textOf(own['ended']), own['status'], own['duration_ms']]
+  parts.push(typeof status === 'number' ? String(status) : '-')
+  if (ended !== 'complete' && ended !== '') parts.push(paint('yellow', ended))
+  if (typeof took === 'number') parts.push(`${took.toFixed(1)} ms`)
+  return parts
 }
 
-/** To whom, what was answered, and why, where an event says so. */
-function eventText(detail: unknown): string {
-  const own: Readonly<Record<string, unknown>> = detail !== null && typeof detail === 'object' ? { ...detail } : {}
-  const to = shortName(word(own, 'to'))
-  const why = ['purpose', 'reason', 'cause'].flatMap((name) => (word(own, name) === '' ? [] : [`"${word(own, name)}"`]))
-  return [to === '' ? '' : `to ${to}`, word(own, 'verdict'), ...why].map((part) => (part === '' ? '' : `  ${part}`)).join('')
+function evaluation({ event }: LogLine, paint: Paint): string[] {
+  const { metrics } = event as { readonly metrics?: unknown }
+  const ns = objectOf(metrics)['timer_rego_query_eval_ns']
+  return typeof ns === 'number' ? [paint('gray', `${(ns / 1e6).toFixed(2)} ms policy`)] : []
 }
 
-/** What a kill stops, or what came of it, and why. */
-function killText(detail: unknown): string {
-  const own: Readonly<Record<string, unknown>> = detail !== null && typeof detail === 'object' ? { ...detail } : {}
-  const counts = ['cut', 'tasks', 'leases'].flatMap((each) => (typeof own[each] === 'number' ? [`${each} ${own[each]}`] : []))
-  const faults = Array.isArray(own['faults']) ? own['faults'].map(String) : []
-  const parts = [
-    word(own, 'scope'),
-    word(own, 'name'),
-    word(own, 'reason') && `"${word(own, 'reason')}"`,
-    ...counts,
-    ...faults,
-    word(own, 'kill'),
-  ]
-  return parts.filter((part) => part !== '').join('  ')
-}
-
-/** A string or number member as text; empty when it is neither. */
-function word(own: Readonly<Record<string, unknown>>, name: string): string {
-  const value = own[name]
-  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : ''
-}
-
-function detailOf(line: LogLine): string[] {
-  return typeof line.own['detail'] === 'string' ? [line.own['detail']] : []
-}
-
-function clock(line: LogLine): string {
-  return /T(\d{2}:\d{2}:\d{2}\.\d{3})/.exec(line.stored.timestamp ?? '')?.[1] ?? '--:--:--.---'
+function clock({ event }: LogLine): string {
+  return /T(\d{2}:\d{2}:\d{2}\.\d{3})/.exec(textOf(event.timestamp))?.[1] ?? '--:--:--.---'
 }
 
 function shortName(id: string): string {
-  return id.slice(id.lastIndexOf('/') + 1)
+  return brief(id.slice(id.lastIndexOf('/') + 1), 40)
 }
 
 /** `t_01JD…7Q`: enough of an id to tell tasks apart, `-` when there is none. */
-function shortTask(id: string): string {
+function shortId(id: string): string {
   return id.length > 12 ? `${id.slice(0, 6)}…${id.slice(-4)}` : id || '-'
+}
+
+/** The beginning of a text that is too long for a line. */
+function brief(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most - 1)}…` : text
 }
 
 function revocationWord(revocation: string): string {
   if (revocation === 'issuer') return 'revoke at issuer'
   return revocation === 'expiry' ? 'ends by expiry' : 'discarded here'
-}
-
-function clean(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 }

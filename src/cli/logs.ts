@@ -1,12 +1,11 @@
-import { createReadStream, statSync } from 'node:fs'
-import { createInterface } from 'node:readline'
-import { setTimeout as wait } from 'node:timers/promises'
-import { fits } from '../decide/mode.ts'
-import { tail } from '../record/tail.ts'
-import { parseDuration } from '../duration.ts'
-import { AdminFault, adminOptions, adminUsage, askAdmin, findAdmin, type AdminAccess } from './admin-client.ts'
+import { once } from 'node:events'
+import { FilterFault, filterNames, fits, parseFilter, type FilterWords } from '../evidence/filter.ts'
+import type { Gap } from '../evidence/follow.ts'
+import { adminOptions, adminUsage, findAdmin } from './admin-client.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
-import { LogWriter, readLogLine, type LogLine } from './log-line.ts'
+import { LogWriter, readLogLine } from './log-line.ts'
+import { fromAdmin, fromFolder, fromStream, openFile, type Asked, type Read } from './log-sources.ts'
+import { wideHeader } from './log-wide.ts'
 
 const options = {
   ...adminOptions,
@@ -21,143 +20,175 @@ const options = {
   tool: { type: 'string' },
   rule: { type: 'string' },
   code: { type: 'string' },
+  kind: { type: 'string' },
   not: { type: 'boolean' },
   output: { type: 'string', short: 'o', default: 'compact' },
+  color: { type: 'string', default: 'auto' },
   file: { type: 'string' },
 } as const
 
+type Values = ReturnType<typeof parseWords<typeof options>>['values']
+
 /** `countersign logs`: the ledger, for people and for pipes. */
 export const logs: Command = {
-  usage: `usage: countersign logs [-f] [-n LINES] [filters] [-o compact|wide|json] [SOURCE]
+  usage: `usage: countersign logs [-f] [-n N] [filters] [-o compact|wide|json] [SOURCE]
 
-Where from: a running Countersign (default), --file PATH (a ledger folder or file), or - for standard input.
+Where from: a running Countersign (default), --file PATH (a ledger folder or a file of its lines), or - for standard input.
 
-  -f, --follow         keep going as lines come
-  -n, --lines N        begin N ledger lines back (default: 50); a file is read whole
+  -f, --follow         keep going as lines come; over the admin port also when Countersign restarts
+  -n, --lines N        the newest N that fit (default: 50, and all with --since, --until or --file); beyond 10000 those that fit
+                       of the newest N lines
   --since, --until T   a time (2026-11-22T10:00:00Z) or a span back from now (10m)
-  --decision LIST      allow, deny, ask; several with commas
-  --agent ID           SPIFFE ID of the caller; a trailing * matches the rest
-  --task ID  --route NAME  --tool NAME  --rule ID  --code CODE
-                       a trailing * matches the rest
-  --not                print what the filters do not match
-  -o FORMAT            compact, wide, or json: the stored line, byte for byte
-  --file PATH          read a ledger folder or file
+  --decision LIST      allow, deny, ask, defer
+  --agent LIST         SPIFFE ID of the caller, or the end of one
+  --task, --route, --tool, --rule, --code LIST
+  --kind LIST          decision, outcome, refusal, event, checkpoint, or the name of an event (lease.revoked)
+  --not                what the filters do not fit
+  -o FORMAT            compact: one line a call; wide: all that is known, in columns; json: the stored lines, byte for byte
+  --color WHEN         auto, always or never (default: auto: on a terminal, and as NO_COLOR and FORCE_COLOR say)
+  --file PATH          read a ledger folder, or a file
 ${adminUsage}
 
-Data goes to standard output, notes to standard error. exit status: 0, 1 not possible (the reason is
-printed), 64 wrong usage, 69 no Countersign answers, 78 the configuration cannot be used`,
+A LIST is one word or several with commas; a * at the end of a word stands for the rest. Filters see a call with both its lines, its
+decision and its outcome; with -o json each line stands for itself.
+
+Data goes to standard output, notes to standard error. exit status: 0, also when nothing fits; 1 not possible (the reason is printed),
+64 wrong usage, 69 no Countersign answers, 78 the configuration cannot be used`,
   async run(invocation) {
     const { values, positionals } = parseWords(invocation.args, options)
     if (positionals.length > 1 || (positionals[0] !== undefined && positionals[0] !== '-'))
       throw new UsageFault('the only source word is -')
-    const format = values.output
-    if (format !== 'compact' && format !== 'wide' && format !== 'json') throw new UsageFault('-o takes compact, wide or json')
-    const keep = filter(values)
-    const writer = new LogWriter({ colour: mayColour(invocation), wide: format === 'wide' })
     const stdin = positionals[0] === '-'
-    const count = lineCount(values.lines)
-    if (values.lines !== undefined && (stdin || values.file !== undefined))
-      throw new UsageFault('-n goes with a running Countersign; for a file use tail')
-    for await (const text of await source(values, stdin, count, invocation)) {
-      const line = readLogLine(text)
-      if (line === null) {
-        if (!stdin && text !== '') invocation.stderr.write('a line that is not a ledger line was passed over\n')
-        continue
-      }
-      if (format === 'json') {
-        if (keep(line)) invocation.stdout.write(`${text}\n`)
-        continue
-      }
-      // an outcome is printed with its decision, so both must meet in the writer before the filter is asked
-      const printed = writer.push(line)
-      if (printed !== null && keep(line)) invocation.stdout.write(`${printed}\n`)
-    }
+    if (stdin && values.file !== undefined) throw new UsageFault('give --file or -, not both')
+    const asked = askedOf(values)
+    // the others know the newest before they begin
+    const ends = (stdin || values.file !== undefined) && !asked.follow
+    const output = new Output(invocation, ends && values.lines !== undefined ? Number(values.lines) : null)
+    if (values.output === 'json') await printStored(await source(values, asked, stdin, invocation), output, invocation)
+    else await printCalls(await source(values, asked, stdin, invocation), output, { values, asked, stdin, invocation })
+    await output.end()
     return exit.ok
   },
 }
 
-type Values = ReturnType<typeof parseWords<typeof options>>['values']
-
-async function source(values: Values, stdin: boolean, count: number, invocation: Invocation): Promise<AsyncIterable<string>> {
-  const { stdin: input, signal, env } = invocation
-  if (stdin) return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })
-  if (values.file === undefined) return remote(await findAdmin(values, env), count, values.follow === true, invocation)
-  if (isFolder(values.file)) return folder(values.file, values.follow === true, signal)
-  return createInterface({ input: createReadStream(values.file), crlfDelay: Number.POSITIVE_INFINITY })
-}
-
-async function* folder(path: string, follow: boolean, signal: AbortSignal): AsyncGenerator<string> {
+function askedOf(values: Values): Asked {
+  const { output: format, color, lines, follow = false } = values
+  if (format !== 'compact' && format !== 'wide' && format !== 'json') throw new UsageFault('-o takes compact, wide or json')
+  if (!['auto', 'always', 'never'].includes(color)) throw new UsageFault('--color takes auto, always or never')
+  if (lines !== undefined && !/^\d{1,9}$/.test(lines)) throw new UsageFault('-n takes a number')
+  const words: FilterWords = Object.fromEntries(
+    filterNames.flatMap((name) => (values[name] === undefined ? [] : [[name, String(values[name])]])),
+  )
+  const whole = values.since !== undefined || values.until !== undefined || (values.file !== undefined && !follow)
+  const last = lines === undefined ? (whole ? null : 50) : Number(lines)
   try {
-    for await (const { line } of tail(path, { fromSeq: 0, follow, signal })) yield line
+    return { words, filter: parseFilter(words, Date.now()), calls: format !== 'json', follow, last }
   } catch (error) {
-    if (!signal.aborted) throw error
+    throw error instanceof FilterFault ? new UsageFault(`--${error.filter}: ${error.message}`) : error
   }
 }
 
-/** Reads the SSE stream; when following, comes back after a break where it stopped. */
-async function* remote(access: AdminAccess, count: number, follow: boolean, invocation: Invocation): AsyncGenerator<string> {
-  const { signal, stderr } = invocation
-  let last: string | null = null
-  for (let failures = 0; ;) {
-    try {
-      const query = `?last=${count}&follow=${follow}`
-      const stream = await askAdmin(access, 'GET', `/v1/logs${query}`, { signal, headers: last === null ? {} : { 'last-event-id': last } })
-      for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-        failures = 0
-        if (text.startsWith('id: ')) last = text.slice(4)
-        else if (text.startsWith('data: ')) yield text.slice(6)
+async function source(values: Values, asked: Asked, stdin: boolean, invocation: Invocation): Promise<AsyncIterable<Read>> {
+  const { signal, stderr, env } = invocation
+  let missed = 0
+  const note = (): void => {
+    if (missed++ === 0 && !stdin) stderr.write('a line that is not a ledger line was passed over\n')
+  }
+  // what else a process prints stands between its lines
+  if (stdin) return fromStream(invocation.stdin as AsyncIterable<Uint8Array>, asked, note)
+  if (values.file === undefined) return fromAdmin(await findAdmin(values, env), asked, invocation)
+  const opened = openFile(values.file)
+  if (opened === 'folder') return fromFolder(values.file, asked, signal)
+  if (asked.follow)
+    throw new UsageFault('-f follows a running Countersign or a ledger folder; for a file: tail -f FILE | countersign logs -')
+  return fromStream(opened, asked, note)
+}
+
+async function printStored(reads: AsyncIterable<Read>, output: Output, { stderr }: Invocation): Promise<void> {
+  for await (const read of reads) {
+    if ('gap' in read) stderr.write(`${gapText(read)}\n`)
+    else await output.line(read.bytes)
+  }
+}
+
+interface Printing {
+  readonly values: Values
+  readonly asked: Asked
+  readonly stdin: boolean
+  readonly invocation: Invocation
+}
+
+/** A call that has not ended after so long is shown as it is, ms. */
+const patience = 2000
+
+async function printCalls(reads: AsyncIterable<Read>, output: Output, { values, asked, stdin, invocation }: Printing): Promise<void> {
+  const { stdout } = invocation
+  const colour = values.color === 'auto' ? mayColour(invocation) : values.color === 'always'
+  const wide = values.output === 'wide'
+  const writer = new LogWriter({ colour, wide, keep: (facts) => fits(asked.filter, facts) })
+  if (wide && stdout.isTTY === true) await output.line(Buffer.from(wideHeader))
+  const looking = asked.follow || stdin ? setInterval(() => output.texts(writer.overdue(performance.now() - patience)), patience / 2) : null
+  try {
+    for await (const read of reads) {
+      if ('gap' in read) {
+        await output.line(Buffer.from(`--:--:--.---  ⋯  ${gapText(read)}`))
+        continue
       }
-      if (!follow || signal.aborted) return
-    } catch (error) {
-      if (signal.aborted) return
-      if (!follow || last === null || (error instanceof AdminFault && error.status !== null)) throw error
+      const line = readLogLine(read.bytes.toString())
+      const text = line === null ? null : writer.push(line, performance.now())
+      if (text !== null) await output.line(Buffer.from(text))
     }
-    if (failures++ === 0) stderr.write('the stream ended; trying again\n')
-    await wait(Math.min(5000, 250 * 2 ** failures), undefined, { signal }).catch(() => {})
-    if (signal.aborted) return
+    output.texts(writer.overdue(Number.POSITIVE_INFINITY))
+  } finally {
+    if (looking !== null) clearInterval(looking)
   }
 }
 
-function filter(values: Values): (line: LogLine) => boolean {
-  const decisions = values.decision?.split(',')
-  for (const decision of decisions ?? [])
-    if (!['allow', 'deny', 'ask'].includes(decision)) throw new UsageFault('--decision takes allow, deny and ask')
-  const since = moment(values.since, '--since')
-  const until = moment(values.until, '--until')
-  const matches = ({ fields }: LogLine): boolean =>
-    (decisions === undefined || (fields.decision !== null && decisions.includes(fields.decision))) &&
-    like(values.agent, [fields.caller]) &&
-    like(values.task, [fields.task]) &&
-    like(values.route, [fields.route]) &&
-    like(values.tool, [fields.tool]) &&
-    like(values.rule, fields.rules) &&
-    like(values.code, [fields.code])
-  return (line) =>
-    (since === null || line.fields.time >= since) && (until === null || line.fields.time < until) && matches(line) !== (values.not === true)
+function gapText({ gap: { from, to } }: Gap): string {
+  if (to < from) return `the ledger ends at line ${to}, before line ${from - 1} that was seen: it is another one, or it was cut. Verify it`
+  return `lines ${from} to ${to} are missing here: they were removed before they could be read`
 }
 
-function like(wanted: string | undefined, values: readonly string[]): boolean {
-  return wanted === undefined || values.some((value) => fits(wanted, value))
-}
+/** Writes in pieces, and waits while nobody reads: what is not read yet stays where it comes from. */
+class Output {
+  readonly #stdout: Invocation['stdout']
+  readonly #signal: AbortSignal
+  /** Most of the newest lines, which are written at the end. */
+  readonly #last: number | null
+  #pending: Buffer[] = []
+  #bytes = 0
+  #soon: NodeJS.Immediate | null = null
 
-function moment(text: string | undefined, option: string): number | null {
-  if (text === undefined) return null
-  const span = parseDuration(text)
-  const at = span === null ? Date.parse(text) : Date.now() - span
-  if (Number.isNaN(at)) throw new UsageFault(`${option} takes a time or a span such as 10m`)
-  return at
-}
+  constructor({ stdout, signal }: Invocation, last: number | null) {
+    this.#last = last
+    this.#stdout = stdout
+    this.#signal = signal
+  }
 
-function lineCount(text: string | undefined): number {
-  if (text === undefined) return 50
-  if (!/^\d{1,9}$/.test(text)) throw new UsageFault('-n takes a number')
-  return Number(text)
-}
+  async line(bytes: Buffer): Promise<void> {
+    this.#pending.push(Buffer.concat([bytes, newline]))
+    if (this.#last !== null) return void (this.#pending.length > this.#last && this.#pending.shift())
+    this.#bytes += bytes.length + 1
+    if (this.#bytes < 65_536) this.#soon ??= setImmediate(() => this.#write())
+    else if (!this.#write() && !this.#signal.aborted) await once(this.#stdout, 'drain', { signal: this.#signal }).catch(() => {})
+  }
 
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory()
-  } catch (error) {
-    throw new UsageFault(error instanceof Error ? error.message : String(error))
+  texts(texts: readonly string[]): void {
+    for (const text of texts) void this.line(Buffer.from(text))
+  }
+
+  async end(): Promise<void> {
+    if (!this.#write()) await once(this.#stdout, 'drain', { signal: this.#signal }).catch(() => {})
+  }
+
+  #write(): boolean {
+    if (this.#soon !== null) clearImmediate(this.#soon)
+    this.#soon = null
+    const pending = Buffer.concat(this.#pending)
+    this.#pending = []
+    this.#bytes = 0
+    return pending.length === 0 || this.#stdout.write(pending)
   }
 }
+
+const newline = Buffer.from('\n')

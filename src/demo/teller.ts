@@ -73,7 +73,7 @@ export class Teller {
 
   /** Tells the lines of a call as the SRE sees them. */
   async decision(call: string): Promise<void> {
-    await this.#lines(1, { is: ({ id }) => id === call, last: ({ fields }) => fields.kind !== 'decision' })
+    await this.#lines(1, { is: ({ id }) => id === call, last: ({ kind }) => kind !== 'decision' })
   }
 
   /** Tells what the ledger took since `before`, but for leases, which calls show; with `last`, waits for the last line to tell. */

@@ -72,10 +72,12 @@ const readAt = promisify(read)
 export class LineReader {
   readonly #fd: number
   readonly #splitter: LineSplitter
+  readonly #chunk: number
   #position: number
 
-  constructor(fd: number, offset = 0) {
+  constructor(fd: number, offset = 0, chunk = chunkBytes) {
     this.#fd = fd
+    this.#chunk = chunk
     this.#position = offset
     this.#splitter = new LineSplitter(offset)
   }
@@ -87,8 +89,8 @@ export class LineReader {
   /** The whole lines up to the present end of the file. */
   async *read(): AsyncGenerator<RawLine> {
     for (;;) {
-      const chunk = Buffer.allocUnsafe(chunkBytes)
-      const { bytesRead } = await readAt(this.#fd, chunk, 0, chunkBytes, this.#position)
+      const chunk = Buffer.allocUnsafe(this.#chunk)
+      const { bytesRead } = await readAt(this.#fd, chunk, 0, this.#chunk, this.#position)
       if (bytesRead === 0) return
       this.#position += bytesRead
       yield* this.#splitter.push(chunk.subarray(0, bytesRead))

@@ -21,6 +21,8 @@ export interface TailOptions {
   readonly watch?: LedgerWatch | undefined
   /** Between looks when nobody tells. */
   readonly pollMs?: number
+  /** Bytes that are read at once: more for whoever reads much, less for whoever waits. */
+  readonly chunkBytes?: number
 }
 
 export interface TailLine {
@@ -39,17 +41,28 @@ interface Cursor {
   sealed: boolean
 }
 
+/** A stored line as it lies in its file. */
+export interface TailBytes {
+  readonly seq: number
+  readonly bytes: Buffer
+}
+
 /** Gives stored lines in order. Ends at the last one unless it follows; an abort ends it quietly. */
 export async function* tail(dir: string, options: TailOptions): AsyncGenerator<TailLine, void> {
+  for await (const { seq, bytes } of tailBytes(dir, options)) yield { seq, line: bytes.toString() }
+}
+
+/** The same, for whoever wants few of the lines as text. */
+export async function* tailBytes(dir: string, options: TailOptions): AsyncGenerator<TailBytes, void> {
   let next = Math.max(1, options.fromSeq)
   let cursor: Cursor | null = null
   let fruitless = 0
   try {
     while (!stopped(options)) {
       fruitless += 1
-      cursor ??= openCursor(segmentHolding(dir, next))
+      cursor ??= openCursor(segmentHolding(dir, next), options)
       if (cursor !== null) {
-        for await (const line of linesUpTo(cursor, options.watch?.position().seq ?? Number.POSITIVE_INFINITY)) {
+        for await (const line of linesUpTo(cursor, options)) {
           if (line.seq < next) continue
           next = line.seq + 1
           fruitless = 0
@@ -61,7 +74,7 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
         if (later !== null) {
           if (cursor.sealed) {
             closeSync(cursor.fd)
-            cursor = openCursor(later)
+            cursor = openCursor(later, options)
             // lines that a writer took back after a failed write are there again, under the same numbers
             next = Math.min(next, later.first)
           } else cursor.sealed = true
@@ -77,24 +90,25 @@ export async function* tail(dir: string, options: TailOptions): AsyncGenerator<T
   }
 }
 
-/** The lines not read yet, up to number `most`. */
-async function* linesUpTo(cursor: Cursor, most: number): AsyncGenerator<TailLine, void> {
+/** The lines not read yet, up to the last that is acknowledged. */
+async function* linesUpTo(cursor: Cursor, { watch, chunkBytes }: TailOptions): AsyncGenerator<TailBytes, void> {
+  const most = watch?.position().seq ?? Number.POSITIVE_INFINITY
   for await (const { bytes, offset } of cursor.reader.read()) {
     if (cursor.seq > most) {
       // written, not acknowledged: it may still be taken back, so it is read again later
-      cursor.reader = new LineReader(cursor.fd, offset)
+      cursor.reader = new LineReader(cursor.fd, offset, chunkBytes)
       return
     }
     const seq = cursor.seq
     cursor.seq += 1
-    yield { seq, line: bytes.toString() }
+    yield { seq, bytes }
   }
 }
 
-function openCursor(segment: SegmentRow | null): Cursor | null {
+function openCursor(segment: SegmentRow | null, { chunkBytes }: TailOptions): Cursor | null {
   if (segment === null) return null
   const fd = openSync(segment.path, 'r')
-  return { first: segment.first, fd, reader: new LineReader(fd), seq: segment.first, sealed: false }
+  return { first: segment.first, fd, reader: new LineReader(fd, 0, chunkBytes), seq: segment.first, sealed: false }
 }
 
 function segmentHolding(dir: string, seq: number): SegmentRow | null {

@@ -232,16 +232,24 @@ describe('logs', () => {
         ['--decision', 'allow'],
         ['decision', 'outcome', 'decision', 'outcome'],
       ],
-      [['--decision', 'ask'], ['approve.required']],
+      [
+        ['--decision', 'ask'],
+        ['approval.opened', 'approve.required'],
+      ],
       [
         ['--decision', 'deny'],
         ['decide.denied', 'match.unroutable', 'identify.missing'],
       ],
       [
         ['--decision', 'deny,ask', '--route', 'api'],
-        ['approve.required', 'decide.denied'],
+        ['approval.opened', 'approve.required', 'decide.denied'],
       ],
-      [['--tool', 'api.del*'], ['approve.required']],
+      [
+        ['--tool', 'api.del*'],
+        ['approval.opened', 'approve.required'],
+      ],
+      [['--kind', 'approval.*'], ['approval.opened']],
+      [['--agent', 'second', '--kind', 'outcome'], ['outcome']],
       [['--rule', 'tool.uncatalogued'], ['decide.denied']],
       [['--code', 'identify.*'], ['identify.missing']],
       [
@@ -252,7 +260,10 @@ describe('logs', () => {
         ['--task', task, '--decision', 'allow'],
         ['decision', 'outcome'],
       ],
-      [['--since', '1h', '--until', '2099-01-01T00:00:00Z', '--decision', 'ask'], ['approve.required']],
+      [
+        ['--since', '1h', '--until', '2099-01-01T00:00:00Z', '--decision', 'ask'],
+        ['approval.opened', 'approve.required'],
+      ],
       [['--until', '1h'], []],
     ]
     const found = await Promise.all(checks.map(([words]) => codes(...words)))
@@ -284,7 +295,7 @@ describe('logs', () => {
     expect(compact.stdout).toMatch(/✗ .*identify\.missing/)
     expect(compact.stdout).toMatch(/· .*task\.opened/)
     expect(wide.stdout).toContain(agentId)
-    expect(wide.stdout).toContain('checkpoint at')
+    expect(wide.stdout).toMatch(/ approval\.opened +ask .* api\.delete /)
     expect(piped.stdout).toBe(wide.stdout)
     expect(coloured.stdout).toContain('\u001B[32m✓')
     expect(plain.stdout).toBe(compact.stdout)

@@ -128,12 +128,12 @@ describe('the page in a browser', () => {
     const row = await rig.asked()
     const { page, wrong } = await signedIn(`/approvals/${row.id}`)
     const reached: string[] = []
-    for (let step = 0; step < 10; step++) {
+    for (let step = 0; step < 11; step++) {
       await page.keyboard.press('Tab')
       reached.push(await page.evaluate<string>(focused))
     }
-    expect(reached.slice(0, 5)).toEqual(['Skip to the content', 'Approvals', 'Tasks', 'Kills', 'Sign out u-alice'])
-    expect(reached.slice(5, 10)).toEqual(['reason', 'Approve more than this one call', 'Approve', 'Decline', 'Take it back'])
+    expect(reached.slice(0, 6)).toEqual(['Skip to the content', 'Approvals', 'Decisions', 'Tasks', 'Kills', 'Sign out u-alice'])
+    expect(reached.slice(6, 11)).toEqual(['reason', 'Approve more than this one call', 'Approve', 'Decline', 'Take it back'])
     await page.getByLabel('Reason').first().focus()
     await page.keyboard.type('looked')
     await page.keyboard.press('Enter')

@@ -187,7 +187,7 @@ export class Browser {
         if (foreign && by === null) by = 'http://redirected.invalid'
         continue
       }
-      const refresh = /http-equiv="refresh" content="0; url=([^"]+)"/.exec(answer.text)?.[1]
+      const refresh = /http-equiv="refresh" content="0; url=([^"]+)"/.exec(answer.text)?.[1]?.replaceAll('&#38;', '&')
       if (refresh === undefined) return { ...answer, url: at.href }
       by = at.origin
       foreign = false

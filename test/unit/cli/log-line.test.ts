@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LogWriter, readLogLine, type LogLine } from '../../../src/cli/log-line.ts'
+import { wideHeader } from '../../../src/cli/log-wide.ts'
 
 function line(own: Record<string, unknown>, event: Record<string, unknown> = {}): LogLine {
   const stored = { decision_id: 'c_1', timestamp: '2026-11-22T10:14:02.118000Z', ...event, custom: { countersign: { seq: 1, ...own } } }
@@ -40,7 +41,7 @@ describe('the compact line', () => {
     expect(printed({ method: 'x509-svid', confirmed: 'mtls' })).toContain('→ crm.acme.example  mtls  decide.denied')
     expect(printed({ method: 'jwt-svid', confirmed: 'dpop' })).toContain('→ crm.acme.example  dpop  decide.denied')
     expect(printed({ method: 'jwt-svid', confirmed: 'bearer' })).toContain('→ crm.acme.example  decide.denied')
-    expect(printed({ method: 'jwt-svid', confirmed: 'bearer' }, true)).toContain('→ crm.acme.example  jwt-svid  decide.denied')
+    expect(printed({ method: 'jwt-svid', confirmed: 'bearer' }, true)).toMatch(/ jwt-svid\/bearer .* decide\.denied /)
     // the outcome alone says it too, and what a person is called cannot move the cursor
     expect(printed({ kind: 'outcome', human: { subject: '\u001b[2Jroot', issuer: '' }, status: 200 })).toContain('for ?[2Jroot')
   })
@@ -109,4 +110,48 @@ describe('what an agent wrote', () => {
 
 test.each(['', 'x', '[]', '{}', 'null', '{"custom":{}}', '{"custom":{"countersign":1}}'])('%j is not a ledger line', (text) => {
   expect(readLogLine(text)).toBe(null)
+})
+
+describe('a call that has not ended', () => {
+  test('is shown once it is overdue, and to its end, even where that is not what was asked for', () => {
+    const writer = new LogWriter({ colour: false, wide: false, keep: ({ decision: said }) => said === 'allow' })
+    expect(writer.push(line(decision, request), 1000)).toBe(null)
+    expect(writer.overdue(999)).toEqual([])
+    expect(writer.overdue(1000)).toEqual([expect.stringMatching(/✓.*GET crm\.order\.read.*not ended$/)])
+    expect(writer.overdue(2000)).toEqual([])
+    expect(writer.push(line({ ...decision, kind: 'outcome', status: null, ended: 'cut', code: 'kill.engaged' }))).toMatch(
+      /✗.*kill\.engaged.*cut/,
+    )
+  })
+
+  test('is asked for with both its lines: by the rules that judged it and by how it ended', () => {
+    const outcome = line({ ...decision, kind: 'outcome', status: null, ended: 'cut', code: 'task.ended' })
+    const wanted = (keep: (facts: LogLine['facts']) => boolean): boolean => {
+      const writer = new LogWriter({ colour: false, wide: false, keep })
+      writer.push(line({ ...decision, rules: ['a.b'] }, request))
+      return writer.push(outcome) !== null
+    }
+    expect(wanted(({ rules, decision: said }) => rules.includes('a.b') && said === 'deny')).toBe(true)
+    expect(wanted(({ decision: said }) => said === 'allow')).toBe(false)
+  })
+})
+
+test('the wide line has a column for each thing, in words', () => {
+  const writer = new LogWriter({ colour: false, wide: true })
+  writer.push(line({ ...decision, resource: 'order 7', rules: ['a.b'], controls: ['ASI02'] }, request))
+  const lease = { id: 'l_1', provider: 'crm', revocation: 'issuer', standing: false }
+  const row = writer.push(line({ ...decision, kind: 'outcome', status: 200, ended: 'complete', duration_ms: 8.04, lease })) ?? ''
+  const [names, cells] = [wideHeader.split(/ {2,}/), row.split(/ {2,}/)]
+  const cell = (name: string): string | undefined => cells[names.indexOf(name)]
+  expect(cells).toHaveLength(names.length)
+  expect([
+    cell('DECISION'),
+    cell('RESOURCE'),
+    cell('RULES'),
+    cell('LEASE'),
+    cell('STATUS'),
+    cell('MS'),
+    cell('CODE'),
+    cell('CALLER'),
+  ]).toEqual(['allow', 'order_7', 'a.b', 'l_1', '200', '8.04', '-', caller])
 })
