@@ -52,14 +52,15 @@ export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
   const { recorder, policy, credential, state, log } = told.foundation
   const key = localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`))
-  const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, {
+  const { desk, link, ...ways } = people(told.wiring.loaded, told.foundation, key, {
     inForce: () => told.wiring.loaded,
     refused: ({ name, method }, act) => log.warn({ person: name, method, act }, 'a person may not do that: their role is not enough'),
     parts: (at) => partsOf(told, at),
+    port: () => told.ports.get('admin') ?? 0,
   })
   return makeAdmin({
     ...ways,
-    nouns: nounsOf(told, desk),
+    nouns: { ...nounsOf(told, desk), page: link },
     tail: (fromSeq, follow, signal) => recorder.tail({ fromSeq, follow, signal }),
     newest: () => recorder.position().seq,
     status: () => ({

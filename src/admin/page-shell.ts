@@ -83,15 +83,6 @@ export function onward(path: string, more: Readonly<Record<string, string | stri
   return pageOf({ title: 'One moment', body, shell: null, headers: more })
 }
 
-/** What is said to somebody who is not signed in. */
-export function signInPage(path: string, note: string | null, status = 200): Answer {
-  const body = html`<h1>Countersign</h1>
-    ${noted(note)}
-    <p>Agents' tasks, what people are asked about them, and the hand that stops them.</p>
-    <p><a class="button go" href="/sign-in?to=${encodeURIComponent(path)}">Sign in</a></p>`
-  return pageOf({ status, title: 'Sign in', body, shell: null })
-}
-
 /** Why something was not done, and where to go from there. */
 export function faultPage(status: number, note: string, shell: Shell | null): Answer {
   const back = html`<p><a href="/">Approvals</a> · <a href="/tasks">Tasks</a> · <a href="/kills">Kills</a></p>`

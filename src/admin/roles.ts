@@ -10,6 +10,8 @@ export type Role = (typeof roles)[number]
 const table = {
   'status.read': ['viewer', 'GET', 'status'],
   'logs.read': ['viewer', 'GET', 'logs'],
+  // of whoever asks, and nobody else
+  'page.link': ['viewer', 'POST', 'page'],
   'approvals.list': ['viewer', 'GET', 'approvals'],
   'approvals.read': ['viewer', 'GET', 'approvals/*'],
   'approvals.grant': ['approver', 'POST', 'approvals'],
