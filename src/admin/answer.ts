@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-/** What an operator's endpoint answers; `text` is sent as it is, `json` is serialised. */
+/** What an operator's endpoint answers; `text` and `bytes` are sent as they are, `json` is serialised. */
 export type Answer =
   | { readonly status: number; readonly json: unknown; readonly headers?: AnswerHeaders }
   | { readonly status: number; readonly text: string; readonly type: string; readonly headers?: AnswerHeaders }
+  | { readonly status: number; readonly bytes: Uint8Array; readonly type: string; readonly headers?: AnswerHeaders }
 
 /** Names in lower case. */
 export type AnswerHeaders = Readonly<Record<string, string | string[]>>
@@ -11,7 +12,7 @@ export type AnswerHeaders = Readonly<Record<string, string | string[]>>
 /** Sends an answer that no cache may keep. */
 export function send(response: ServerResponse, answer: Answer): void {
   const json = 'json' in answer
-  const body = json ? `${JSON.stringify(answer.json)}\n` : answer.text
+  const body = json ? `${JSON.stringify(answer.json)}\n` : 'bytes' in answer ? answer.bytes : answer.text
   response.writeHead(answer.status, {
     'content-type': json ? 'application/json' : answer.type,
     'content-length': Buffer.byteLength(body),

@@ -24,7 +24,15 @@ const headers = {
 } as const
 
 /** Parts of the page that people go to. */
-export const sections = { approvals: ['Approvals', '/'], tasks: ['Tasks', '/tasks'], kills: ['Kills', '/kills'] } as const
+export const sections = {
+  approvals: ['Approvals', '/'],
+  tasks: ['Tasks', '/tasks'],
+  agents: ['Agents', '/agents'],
+  policy: ['Policy', '/policy'],
+  standing: ['Standing secrets', '/standing'],
+  frameworks: ['Frameworks', '/frameworks'],
+  kills: ['Kills', '/kills'],
+} as const
 export type Section = keyof typeof sections
 
 export interface Shell {
@@ -85,7 +93,9 @@ export function onward(path: string, more: Readonly<Record<string, string | stri
 
 /** Why something was not done, and where to go from there. */
 export function faultPage(status: number, note: string, shell: Shell | null): Answer {
-  const back = html`<p><a href="/">Approvals</a> · <a href="/tasks">Tasks</a> · <a href="/kills">Kills</a></p>`
+  const back = html`<p>
+    <a href="/">Approvals</a> · <a href="/tasks">Tasks</a> · <a href="/agents">Agents</a> · <a href="/kills">Kills</a>
+  </p>`
   const body = html`<h1>Not possible</h1>
     ${noted(note)}${back}`
   return pageOf({ status, title: 'Not possible', body, shell })
@@ -149,8 +159,9 @@ export function shortName(id: string): string {
 }
 
 function bar({ name, roles, csrf }: Shell, section: Section | undefined): Html {
-  const link = ([key, [word, path]]: [string, readonly [string, string]]): Html =>
-    key === section ? html`<a href="${path}" aria-current="page">${word}</a>` : html`<a href="${path}">${word}</a>`
+  // no scripts: the keys of the browser (Alt+1, Alt+Shift+1 …) lead from part to part
+  const link = ([key, [word, path]]: [string, readonly [string, string]], at: number): Html =>
+    html`<a href="${path}" accesskey="${at + 1}" ${key === section ? html`aria-current="page"` : null}>${word}</a>`
   return html`<header>
     <strong>Countersign</strong>
     <nav aria-label="Sections">${Object.entries(sections).map(link)}</nav>
