@@ -66,9 +66,8 @@ function untilOf(until: number | null, now: number): Piece {
 
 /** One agent, and its newest tasks. */
 export function agentPage({ one }: Pick<Seen, 'one'>, tasks: readonly TaskRow[], shell: Shell, now: number): Answer {
-  const { agent, digest, file, row } = one
-  const { intent, owners, approved } = agent
-  const mono = (text: string): Html => html`<span class="mono">${visible(text)}</span>`
+  const { agent } = one
+  const { owners } = agent
   const body = html`<div class="head">
       ${stateOf(agent, now)} <span class="soft mono">${visible(agent.id)}</span>${handsOn(agent, shell)}
     </div>
@@ -85,7 +84,16 @@ export function agentPage({ one }: Pick<Seen, 'one'>, tasks: readonly TaskRow[],
       ],
       ['run by', agent.hosting === 'own' ? null : agent.hosting],
     ])}
-    <h2>Registration</h2>
+    ${registration(one, now)} ${reach(agent)}
+    <h2>Its newest tasks</h2>
+    ${tasksOf(tasks, now)}`
+  return pageOf({ title: visible(shortName(agent.id)), body, shell, section: 'agents' })
+}
+
+function registration(one: Registered, now: number): Html {
+  const { agent, digest, file, row } = one
+  const { approved } = agent
+  return html`<h2>Registration</h2>
     ${factsOf([
       ['autonomy', agent.autonomy],
       ['environment', visible(agent.environment ?? 'any')],
@@ -94,14 +102,18 @@ export function agentPage({ one }: Pick<Seen, 'one'>, tasks: readonly TaskRow[],
       ['approved until', approved.until === null ? 'no end' : timeOf(approved.until, now)],
       ['registration ends', agent.validUntil === null ? 'never' : timeOf(agent.validUntil, now)],
       ['declared in', file === null ? 'the admin API' : visible(file)],
-      ['digest', mono(digest)],
+      ['digest', html`<span class="mono">${visible(digest)}</span>`],
       ...accepted(one, now),
       [
         'last change',
         row === null ? null : html`${timeOf(row.changed.at, now)} by ${visible(row.changed.by)}: ${visible(row.changed.reason)}`,
       ],
-    ])}
-    <h2>The widest that a task of it may be</h2>
+    ])}`
+}
+
+function reach(agent: Agent): Html {
+  const { intent } = agent
+  return html`<h2>The widest that a task of it may be</h2>
     ${factsOf([
       ['tools', listOf(intent.tools.map((text) => visible(text)))],
       ['resources', listOf(intent.resources.map((text) => visible(text)))],
@@ -117,10 +129,7 @@ export function agentPage({ one }: Pick<Seen, 'one'>, tasks: readonly TaskRow[],
       ['lives for', durationOf(agent.ttl)],
       ['opens tasks for', agent.opensFor === undefined ? null : listOf(agent.opensFor.map((text) => visible(text)))],
       ['without a task', agent.implicit === null ? 'calls are refused' : `calls open one, for ${durationOf(agent.implicit.max)} at most`],
-    ])}
-    <h2>Its newest tasks</h2>
-    ${tasksOf(tasks, now)}`
-  return pageOf({ title: visible(shortName(agent.id)), body, shell, section: 'agents' })
+    ])}`
 }
 
 function boundsOf({ data, tools, effects }: Agent['reviewers'][number]['outOfBounds']): string {

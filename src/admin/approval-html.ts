@@ -133,10 +133,21 @@ function factList(facts: readonly Fact[]): Html {
   return html`<dl>
     ${told.map(
       (fact) =>
-        html`<dt>${fact.label === 'purpose' ? 'purpose, as the agent says' : fact.label}</dt>
-          <dd>${valuesOf(fact)}</dd>`,
+        html`<dt>${labelOf(fact)}</dt>
+          <dd>${valuesOf(fact)}${bodyDigest(fact)}</dd>`,
     )}
   </dl>`
+}
+
+function labelOf({ label }: Fact): string {
+  if (label === 'purpose') return 'purpose, as the agent says'
+  if (label === 'risk') return 'risk, as the tool is configured'
+  return label.startsWith('body ') ? 'body' : label
+}
+
+/** The digest of the body, which stands in its label: too long for one. */
+function bodyDigest({ label }: Fact): Html | null {
+  return label.startsWith('body ') ? html`<small class="mono">sha256 ${label.slice(5).replace('sha256:', '')}</small>` : null
 }
 
 function valuesOf({ form: shape, values }: Fact): Piece {

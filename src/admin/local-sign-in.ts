@@ -30,10 +30,10 @@ export interface LinkOptions extends Pick<Browsers, 'links'> {
 export function linkNoun({ links, open, origin }: LinkOptions): Noun {
   return async ({ method, path, who, body }) => {
     if (method !== 'POST' || path.length > 0) return null
-    const words = wordsOf({ who }, { reason: 'page', ...(await body()) })
-    if (words === null || !nameable.test(words.by)) return problem(400, 'the body must be {"by": …}: who you are, without spaces')
     if (who.session === true) return problem(409, 'you are signed in: a session makes no other')
     if (who.method === 'oidc') return problem(409, 'sign in on the page: your issuer proves who you are there')
+    const words = wordsOf({ who }, { reason: 'page', ...(await body()) })
+    if (words === null || !nameable.test(words.by)) return problem(400, 'the body must be {"by": …}: who you are, without spaces')
     const at = origin()
     if (!open()) return problem(409, 'there is no page: approve.channels has none of type page')
     if (at === null) return problem(409, 'no browser finds a unix socket: put a server before it and name it in admin.public_url')

@@ -46,7 +46,10 @@ export function overviewHtml(overview: Overview, pending: number, now: number): 
 
 function tile(name: string, figure: string | number, text: string, path: string | null = null, look = ''): Html {
   const head = path === null ? html`<span>${name}</span>` : html`<a href="${path}">${name}</a>`
-  return html`<div class="tile ${look}">${head}<strong>${figure}</strong><small>${text}</small></div>`
+  return html`<div class="tile ${look}">
+    ${head}<strong class="${typeof figure === 'string' && !/^[\d,]+$/.test(figure) ? 'word' : 'figure'}">${figure}</strong
+    ><small>${text}</small>
+  </div>`
 }
 
 function policyText({ policy, lapsed, fault }: PolicyStatus, now: number): string {

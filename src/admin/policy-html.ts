@@ -63,7 +63,7 @@ function ruleTable(rules: readonly RuleRow[]): Html {
           html`<span class="mono">${visible(id)}</span
             ><small>${visible(title)}</small>${level === '' ? null : html`<small>${visible(level)}</small>`}`,
       },
-      { head: 'Effect', cell: ({ effect }) => badge(effect, effect === 'deny' ? 'stop' : effect === 'ask' ? 'pending' : 'plain') },
+      { head: 'Effect', cell: ({ effect }) => badge(effect, effect === 'deny' ? 'high' : effect === 'ask' ? 'pending' : 'plain') },
       { head: 'Severity', cell: ({ severity }) => (severity === '' ? '–' : badge(severity)) },
       { head: 'Controls', cell: ({ controls }) => html`<small>${visible(controls.join(', ') || 'none named')}</small>` },
       { head: 'May be observed', cell: ({ observable }) => (observable === true ? 'yes' : 'no') },

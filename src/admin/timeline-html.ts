@@ -52,7 +52,7 @@ function moment({ at, kind, what, mark, notes, id }: Moment): Html {
     <time datetime="${at}">${at.slice(11, 19)}<small>${at.slice(0, 10)}</small></time>
     <div>
       <span class="said">${visible(what)}</span> ${mark === null ? null : badge(mark.word, mark.look)}
-      <small>${notes.map((note, at) => html`${at === 0 ? null : ' · '}${visible(note)}`)}</small>
+      <small>${notes.map((note, place) => html`${place === 0 ? null : ' · '}${visible(note)}`)}</small>
     </div>
     ${idOf(kind, id)}
   </li>`
