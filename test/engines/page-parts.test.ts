@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { launch, watched } from '../support/chromium.ts'
 import { formOfPage } from '../support/in-page.ts'
 import { openStream, openTask, StreamingUpstream } from '../support/kill-rig.ts'
-import { agentId, anyTool, ask, freeAgent, routeTo, Running } from '../support/running.ts'
+import { agentId, ask, freeAgent, routeTo, Running, type Answered } from '../support/running.ts'
 
 /** The engine of the accessibility rules, as a script. */
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
@@ -26,17 +26,24 @@ beforeAll(async () => {
   const events = { name: 'api.events', match: 'GET /events', effect: 'read', risk: 'low', egress: 'internal' }
   running = await Running.start({
     routes: {
-      api: routeTo(upstream.url, 'api', { credential: 'api', tools: [events, anyTool('api.refund', { effect: 'write', risk: 'high' })] }),
+      api: routeTo(upstream.url, 'api', { credential: 'api', tools: [events, { name: 'api.refund', match: 'POST /refunds', effect: 'write', risk: 'high', egress: 'internal', args: 'json' }] }),
     },
     providers: { api: { type: 'jwt', audience: 'https://api.acme.example' } },
     agents: [freeAgent()],
   })
+  await refund(await openTask(running))
 })
 afterAll(async () => {
   await running[Symbol.asyncDispose]()
   await upstream[Symbol.asyncDispose]()
   await browser.close()
 })
+
+/** What the agent asks for, in a task of its own. */
+async function refund(task: string): Promise<Answered> {
+  const headers = { authorization: `Bearer ${await running.svid()}`, 'countersign-task': task, 'content-type': 'application/json' }
+  return ask(running.port(), '/api/refunds', { method: 'POST', headers, body: '{"order":"1042","amount":180}' })
+}
 
 async function link(): Promise<string> {
   const authorization = `Bearer ${readFileSync(join(running.folder, 'admin.key'), 'utf8').trim()}`
@@ -64,19 +71,14 @@ async function barriers(page: Page): Promise<unknown> {
 describe('a running agent and a person at the page', () => {
   test('what the agent asks is found, understood and granted, and it goes on; a kill cuts its stream', async () => {
     const task = await openTask(running)
-    const headers = { authorization: `Bearer ${await running.svid()}`, 'countersign-task': task, 'content-type': 'application/json' }
-    const refund = () => ask(running.port(), '/api/refunds', { method: 'POST', headers, body: '{"order":"1042","amount":180}' })
-    const asked = await refund()
+    const asked = await refund(task)
     expect([asked.status, asked.json['code']]).toEqual([403, 'approve.required'])
 
     const { page, wrong } = await watched(browser)
     const origins = new Set<string>()
     page.on('request', (request) => void origins.add(new URL(request.url()).origin))
     const origin = await signIn(page)
-    await page
-      .getByRole('link', { name: /api\.refund/ })
-      .first()
-      .click()
+    await page.goto(`${origin}/approvals/${approval}`)
     for (const text of [
       'high risk',
       '"amount":180',
@@ -88,7 +90,7 @@ describe('a running agent and a person at the page', () => {
     await page.locator('#reason').fill('looked at order 1042')
     await page.getByRole('button', { name: 'Approve' }).click()
     await page.getByText('You have approved it.').waitFor()
-    expect((await refund()).status).toBe(200)
+    expect((await refund(task)).status).toBe(200)
 
     const stream = await openStream(running)
     await page.goto(`${origin}/kills?scope=agent&name=${encodeURIComponent(agentId)}`)
@@ -97,7 +99,7 @@ describe('a running agent and a person at the page', () => {
     await page.getByRole('button', { name: 'Stop it now' }).click()
     await page.getByText(/^Stopped: agent .* 1 calls cut/).waitFor()
     await stream.over
-    expect((await refund()).status).toBe(403)
+    expect((await refund(task)).status).toBe(403)
     await page.goto(`${origin}/tasks/${task}`)
     for (const text of ['It is approved', 'approved by person:ada', 'A credential was issued', 'Revoked'])
       expect([text, await page.getByText(text).first().isVisible()]).toEqual([text, true])
