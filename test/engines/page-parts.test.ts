@@ -78,7 +78,8 @@ describe('a running agent and a person at the page', () => {
     const origins = new Set<string>()
     page.on('request', (request) => void origins.add(new URL(request.url()).origin))
     const origin = await signIn(page)
-    await page.goto(`${origin}/approvals/${approval}`)
+    const { id } = asked.json['approval'] as { readonly id: string }
+    await page.locator(`a[href="/approvals/${id}"]`).click()
     for (const text of [
       'high risk',
       '"amount":180',
