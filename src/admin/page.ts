@@ -83,6 +83,8 @@ function shows(method: string, path: string): Show | null {
   if (method === 'POST' && path === '/sign-in/local') return local
   if (method === 'GET' && path === '/sign-in/callback') return finish
   if (method === 'POST' && path === '/sign-out') return signOut
+  // browsers ask for it whatever a page says, and count an error
+  if (method === 'GET' && path === '/favicon.ico') return async () => ({ status: 200, text: '', type: 'image/x-icon' })
   if (!paths.test(path)) return null
   if (method === 'GET') return read
   return method === 'POST' && path !== '/' ? change : null

@@ -26,7 +26,10 @@ beforeAll(async () => {
   const events = { name: 'api.events', match: 'GET /events', effect: 'read', risk: 'low', egress: 'internal' }
   running = await Running.start({
     routes: {
-      api: routeTo(upstream.url, 'api', { credential: 'api', tools: [events, { name: 'api.refund', match: 'POST /refunds', effect: 'write', risk: 'high', egress: 'internal', args: 'json' }] }),
+      api: routeTo(upstream.url, 'api', {
+        credential: 'api',
+        tools: [events, { name: 'api.refund', match: 'POST /refunds', effect: 'write', risk: 'high', egress: 'internal', args: 'json' }],
+      }),
     },
     providers: { api: { type: 'jwt', audience: 'https://api.acme.example' } },
     agents: [freeAgent()],
