@@ -2,7 +2,7 @@
 import { visible } from '../approve/visible.ts'
 import type { Answer } from './answer.ts'
 import { html, type Html, type Piece } from './html.ts'
-import type { CallExplained, ModeRow, PolicyView, RuleRow } from './policy-page.ts'
+import type { CallExplained, FiredRow, ModeRow, PolicyView, RuleRow } from './policy-page.ts'
 import { badge, noted, pageOf, spanOf, timeOf, type Shell } from './page-shell.ts'
 import { factsOf, listOf, tableOf } from './table-html.ts'
 
@@ -143,38 +143,32 @@ function full({
     ${other ? html`<p class="note">Another revision judged it then (${visible(recorded?.revision ?? '')}): what stands here is what the one in force says.</p>` : null}
     ${fault === null ? null : noted(`the policy gave no well-formed decision: ${fault}`)}
     ${bodyless ? html`<p class="note">The body was judged then. No record keeps it, so this is judged without it.</p>` : null}
+    ${rules.length === 0 ? html`<p class="empty">No rule spoke.</p>` : rules.map((rule) => fired(rule))} ${waysOf(ways, tried)}`
+}
+
+function fired(rule: FiredRow): Html {
+  return html`<h2 class="mono">${visible(rule.id)}</h2>
+    <p>${badge(rule.effect, rule.effect === 'deny' ? 'stop' : 'pending')} ${badge(rule.severity)} ${visible(rule.controls.join(', '))}</p>
+    ${factsOf([
+      ['what it holds', rule.title === '' ? null : visible(`${rule.title}. ${rule.description}`)],
+      ['the agent reads', visible(rule.message)],
+      ['found', rule.found === '' ? null : html`<code>${visible(rule.found)}</code>`],
+      ['looked at', rule.facts.length === 0 ? null : listOf(rule.facts.map((fact) => visible(fact)))],
+      ['to do', rule.remediation === '' ? null : visible(rule.remediation)],
+    ])}`
+}
+
+/** Null where it is an allow. */
+function waysOf(ways: readonly (readonly string[])[] | null, tried: number): Html | null {
+  if (ways === null) return null
+  return html`<h2>What would have made it an allow</h2>
     ${
-      rules.length === 0
-        ? html`<p class="empty">No rule spoke.</p>`
-        : rules.map(
-            (rule) =>
-              html`<h2 class="mono">${visible(rule.id)}</h2>
-                <p>
-                  ${badge(rule.effect, rule.effect === 'deny' ? 'stop' : 'pending')} ${badge(rule.severity)}
-                  ${visible(rule.controls.join(', '))}
-                </p>
-                ${factsOf([
-                  ['what it holds', rule.title === '' ? null : visible(`${rule.title}. ${rule.description}`)],
-                  ['the agent reads', visible(rule.message)],
-                  ['found', rule.found === '' ? null : html`<code>${visible(rule.found)}</code>`],
-                  ['looked at', rule.facts.length === 0 ? null : listOf(rule.facts.map((fact) => visible(fact)))],
-                  ['to do', rule.remediation === '' ? null : visible(rule.remediation)],
-                ])}`,
-          )
-    }
-    ${
-      ways === null
-        ? null
-        : html`<h2>What would have made it an allow</h2>
-            ${
-              ways.length === 0
-                ? html`<p>
-                    No change was found (${tried} inputs judged). That is no proof that there is none: only facts that the rules name were
-                    changed.
-                  </p>`
-                : html`<ol>
-                    ${ways.map((way) => html`<li>${listOf(way.map((one) => visible(one)))}</li>`)}
-                  </ol>`
-            }`
+      ways.length === 0
+        ? html`<p>
+            No change was found (${tried} inputs judged). That is no proof that there is none: only facts that the rules name were changed.
+          </p>`
+        : html`<ol>
+            ${ways.map((way) => html`<li>${listOf(way.map((one) => visible(one)))}</li>`)}
+          </ol>`
     }`
 }
