@@ -96,12 +96,13 @@ describe('a running agent and a person at the page', () => {
     await page.getByText('You have approved it.').waitFor()
     expect((await refund(task)).status).toBe(200)
 
-    const stream = await openStream(running)
+    const stream = await openStream(running, agentId, task)
+    expect(stream.text).toContain('data: 1')
     await page.goto(`${origin}/kills?scope=agent&name=${encodeURIComponent(agentId)}`)
     await page.getByLabel('Name once more').fill('agent')
     await page.locator('#reason').fill('reads too much')
     await page.getByRole('button', { name: 'Stop it now' }).click()
-    await page.getByText(/^Stopped: agent .* 1 calls cut/).waitFor()
+    expect(await page.getByRole('status').innerText()).toMatch(/^Stopped: agent .*\. 1 calls cut, /)
     await stream.over
     expect((await refund(task)).status).toBe(403)
     await page.goto(`${origin}/tasks/${task}`)
