@@ -3,7 +3,7 @@
 export const style = `
 :root{color-scheme:light dark;--ink:#1c2128;--soft:#57606a;--back:#fff;--card:#f6f8fa;--line:#d0d7de;--link:#0757b3;--go:#116329;--stop:#b42318;--warn:#8a5300;--tint:#fff4e0;font:16px/1.5 system-ui,sans-serif}
 @media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9da7b3;--back:#0f141a;--card:#181f27;--line:#343d48;--link:#79b8ff;--go:#4cc26a;--stop:#ff8f85;--warn:#f0b34a;--tint:#2c2413}}
-*{box-sizing:border-box}body{margin:0;color:var(--ink);background:var(--back)}a{color:var(--link)}
+*{box-sizing:border-box}[hidden]{display:none!important}body{margin:0;color:var(--ink);background:var(--back)}a{color:var(--link)}
 header,main{max-width:72rem;margin:0 auto;padding:.75rem 1rem}main{padding-bottom:4rem;overflow-wrap:anywhere}body{font-variant-numeric:tabular-nums}
 header{display:flex;flex-wrap:wrap;gap:.5rem 1.25rem;align-items:center;border-bottom:1px solid var(--line)}
 header nav{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;flex:1}header nav a{color:inherit;text-decoration:none;padding:.35rem 0;border-bottom:3px solid transparent}
@@ -44,8 +44,8 @@ details{margin:1rem 0}summary{cursor:pointer;padding:.4rem 0;font-weight:600}.br
 .timeline .call{border-left-color:var(--link)}.timeline .approval{border-left-color:var(--warn)}.timeline .kill{border-left-color:var(--stop)}.timeline .credential{border-left-color:var(--go)}
 .choice{display:flex;flex-wrap:wrap;gap:.25rem 1rem}.choice a{padding:.25rem 0}.choice a[aria-current]{font-weight:600;color:inherit;text-decoration:none;border-bottom:3px solid var(--link)}
 .inline{display:flex;flex-wrap:wrap;gap:.5rem .75rem;align-items:center;margin:1.5rem 0}.inline label{margin:0}.inline input{flex:1 1 16rem;max-width:26rem}
-.split dl{grid-template-columns:8.5rem 1fr}aside dl{grid-template-columns:6.5rem 1fr!important;font-size:.95rem}
+@media(min-width:40.01rem){.split dl{grid-template-columns:8.5rem 1fr}.split aside dl{grid-template-columns:6.5rem 1fr;font-size:.95rem}}.timeline time small{white-space:nowrap}
 @media(max-width:60rem){.split{grid-template-columns:minmax(0,1fr)}.split>aside{position:static;margin-top:1.5rem}}
-@media(max-width:40rem){.timeline li{grid-template-columns:4.5rem minmax(0,1fr)}.timeline li>:last-child{grid-column:2}.end{margin-left:0}dl,.item,.pair{grid-template-columns:1fr}dt{border:0;padding-bottom:0;font-size:.9rem}dd{padding-top:0}.row>*{flex:1 1 100%;text-align:center}.list .list{margin-left:.25rem}}
+@media(max-width:40rem){header nav{order:1;flex:1 1 100%}header form{margin-left:auto}.timeline li{grid-template-columns:5rem minmax(0,1fr)}.timeline li>:last-child{grid-column:2}.end{margin-left:0}dl,.item,.pair{grid-template-columns:1fr}dt{border:0;padding-bottom:0;font-size:.9rem}dd{padding-top:0}.row>*{flex:1 1 100%;text-align:center}.list .list{margin-left:.25rem}}
 @media print{.scroll{overflow:visible}header,form,.skip,.button,.screen{display:none}main{max-width:none;padding:0}details>*{display:block}:root{--ink:#000;--back:#fff;--soft:#333;--line:#999;--card:#fff;--tint:#fff}}
 `

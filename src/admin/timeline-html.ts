@@ -88,7 +88,11 @@ export function sensitivityHtml(moments: readonly Moment[], brought: readonly st
   const before = brought.length === 0 ? null : html`<p class="soft">It began knowing ${visible(brought.join(', '))}.</p>`
   return html`<h2>Sensitivity over time</h2>
     ${before}
-    <ol class="timeline steps">
-      ${rows}
-    </ol>`
+    ${
+      rows.length === 0
+        ? null
+        : html`<ol class="timeline steps">
+            ${rows}
+          </ol>`
+    }`
 }

@@ -107,8 +107,8 @@ describe.each(looks)('the page on %s', (_, options) => {
     expect(await contrast(page)).toBeGreaterThanOrEqual(4.5)
 
     await page.getByRole('link', { name: 'Kills' }).click()
-    await page.getByLabel('What').selectOption('tool')
-    await page.getByLabel('Name', { exact: false }).first().fill('crm.order.read')
+    await page.getByLabel('What', { exact: true }).selectOption('tool')
+    await page.locator('#name').fill('crm.order.read')
     await page.getByLabel('Name once more').fill('crm.order.read')
     await page.locator('#reason').fill('looks odd')
     await page.getByRole('button', { name: 'Stop it now' }).click()
