@@ -5,10 +5,15 @@ import { makeChat } from './admin/chat.ts'
 import { cookieName } from './admin/cookies.ts'
 import { Desk } from './admin/desk.ts'
 import { Oidc, type OidcOptions } from './admin/oidc.ts'
+import { Links, Tries } from './admin/links.ts'
+import { linkNoun } from './admin/local-sign-in.ts'
+import { opens } from './admin/local-key.ts'
+import type { Noun } from './admin/noun.ts'
 import { makePages } from './admin/page.ts'
+import { placeOfPage } from './admin/place.ts'
 import { Sessions } from './admin/sessions.ts'
 import { rolesOf, type Role, type RoleRules } from './admin/roles.ts'
-import { makeSignIn, ofSession, type Browsers } from './admin/sign-in.ts'
+import { makeSignIn, signed, type Browsers } from './admin/sign-in.ts'
 import { thumbprint, type KnownKey } from './admin/signed-request.ts'
 import type { Part } from './admin/visit.ts'
 import { nameOf, openChannel } from './approve/registry.ts'
@@ -16,7 +21,7 @@ import type { Channel } from './approve/channel.ts'
 import { secretReader } from './config/keys.ts'
 import type { Loaded } from './config/load.ts'
 import type { Config } from './config/schema.ts'
-import { approverKey } from './config/sign-in.ts'
+import { approverKey, type OidcSettings } from './config/sign-in.ts'
 import type { Foundation } from './foundation.ts'
 import { ProofMemory } from './identify/dpop/proofs.ts'
 import { readJson } from './match/json.ts'
@@ -31,14 +36,18 @@ export interface PeopleOptions {
   readonly refused: AdminOptions['refused']
   /** What the page shows, and lets people do. */
   readonly parts: (desk: Desk) => readonly Part[]
+  /** Where the admin port listens; 0: on a unix socket. */
+  readonly port: () => number
 }
 
 export interface People extends Pick<AdminOptions, 'ask' | 'pages' | 'chat' | 'rolesOf' | 'refused'> {
   readonly desk: Desk
+  /** `/v1/page`. */
+  readonly link: Noun
 }
 
 /** Takes the configuration the process began with, which fixes the ways in. */
-export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, refused, parts }: PeopleOptions): People {
+export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, refused, parts, port }: PeopleOptions): People {
   const { clock } = on
   const config = (): Config => inForce().config
   const desk = new Desk({
@@ -50,12 +59,13 @@ export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, r
     }),
   })
   const roles: AdminOptions['rolesOf'] = (who) => rolesOf(who, roleRules(config()))
-  const browsers = browsersOf(loaded, on, { config, admits: (person) => roles(ofSession({ person })).length > 0 })
+  const browsers = browsersOf(loaded, on, key, { config, admits: (person) => roles(signed(person, 'oidc')).length > 0 })
   const realm = realmOf(on.recorder.publicKey())
   const born = clock()
   const memory = new ProofMemory(born)
   const keys = remembered(config)
   const channels = (): ReadonlyMap<string, Channel> => on.approvalNotices.channels
+  const open = (): boolean => [...channels().values()].some(({ type }) => type === 'page')
   return {
     desk,
     rolesOf: roles,
@@ -66,8 +76,10 @@ export function people(loaded: Loaded, on: Foundation, key: Secret, { inForce, r
       rolesOf: roles,
       refused,
       parts: parts(desk),
-      open: () => [...channels().values()].some(({ type }) => type === 'page'),
+      open,
+      came: (kind, { who, name }) => on.recorder.event({ kind, by: `person:${name}`, detail: { method: who.method } }),
     }),
+    link: linkNoun({ links: browsers.links, open, origin: () => browsers.originAt(port()) }),
     chat: makeChat({ channels, desk }),
   }
 }
@@ -94,11 +106,32 @@ interface InForce extends Pick<OidcOptions, 'admits'> {
   readonly config: () => Config
 }
 
-function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inForce: InForce): Browsers | null {
-  const settings = config.admin.sign_in.oidc
-  const origin = originOf(config)
-  if (settings === undefined || origin === null) return null
-  const oidc = new Oidc({
+function browsersOf(loaded: Loaded, on: Foundation, key: Secret, inForce: InForce): Browsers {
+  const settings = loaded.config.admin.sign_in.oidc
+  const origin = originOf(loaded.config)
+  const { clock } = on
+  const place = placeOfPage(origin)
+  return {
+    ...place,
+    oidc: settings === undefined || origin === null ? null : oidcOf(loaded, on, { ...inForce, settings, origin }),
+    sessions: new Sessions(settings ?? usualTimes, clock),
+    links: new Links(clock),
+    tries: new Tries(clock),
+    isKey: (text) => opens(key, `Bearer ${text}`),
+    cookie: cookieName('countersign', place.secure),
+  }
+}
+
+/** Of sessions where no issuer is configured, which would say: as there by default. */
+const usualTimes = { session: 3_600_000, idle: 900_000 }
+
+interface Issuer extends InForce {
+  readonly settings: OidcSettings
+  readonly origin: string
+}
+
+function oidcOf({ folder }: Loaded, { clock, env }: Foundation, { settings, origin, config, admits }: Issuer): Oidc {
+  return new Oidc({
     settings,
     secret: settings.secret === undefined ? null : secretReader(folder, env)(settings.secret),
     redirectUri: `${origin}/sign-in/callback`,
@@ -107,11 +140,9 @@ function browsersOf({ config, folder }: Loaded, { clock, env }: Foundation, inFo
     // what a browser keeps while its person is away is good for this process alone
     seal: makeSeal(randomBytes(32)),
     names: () =>
-      new Map(inForce.config().admin.approvers.flatMap(({ subject, name }) => (subject === undefined ? [] : [[subject, name] as const]))),
-    admits: inForce.admits,
+      new Map(config().admin.approvers.flatMap(({ subject, name }) => (subject === undefined ? [] : [[subject, name] as const]))),
+    admits,
   })
-  const cookie = cookieName('countersign', origin.startsWith('https:'))
-  return { oidc, sessions: new Sessions(settings, clock), origin, cookie }
 }
 
 /** Who has which role, as a configuration says. */

@@ -3,8 +3,10 @@ import { dirname, resolve } from 'node:path'
 import { makeAdmin } from './admin/admin.ts'
 import { approvalPart } from './admin/approval-page.ts'
 import type { Offered } from './admin/asked-task.ts'
+import { agentPart } from './admin/agent-page.ts'
 import { agentNoun } from './admin/agents.ts'
 import { callerNoun } from './admin/callers.ts'
+import { frameworkPart } from './admin/framework-page.ts'
 import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
 import { decisionPart } from './admin/decision-page.ts'
@@ -16,13 +18,17 @@ import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
 import type { Noun } from './admin/noun.ts'
 import { openPart } from './admin/open-page.ts'
 import type { LedgerReading } from './admin/stream.ts'
+import { policyPart } from './admin/policy-page.ts'
 import { signalNoun } from './admin/signals.ts'
 import type { serve } from './admin/serve.ts'
+import { standingPart } from './admin/standing-page.ts'
 import { taskPart } from './admin/task-page.ts'
 import { taskNoun } from './admin/tasks.ts'
 import type { Part } from './admin/visit.ts'
 import { evidenceOf } from './evidencing.ts'
+import { standingSecrets } from './config/standing.ts'
 import type { Foundation } from './foundation.ts'
+import { historyOf, lentTo, overviewOf, policyLooks } from './looking.ts'
 import { people } from './people.ts'
 import type { Wiring } from './wire.ts'
 
@@ -56,14 +62,15 @@ export function adminPort(told: Told): Answers {
   const { folder, config } = told.wiring.loaded
   const { recorder, policy, credential, state, log } = told.foundation
   const key = localKey(resolve(folder, config.admin.key?.file ?? `${dirname(config.task.state.path)}/admin.key`))
-  const { desk, ...ways } = people(told.wiring.loaded, told.foundation, key, {
+  const { desk, link, ...ways } = people(told.wiring.loaded, told.foundation, key, {
     inForce: () => told.wiring.loaded,
     refused: ({ name, method }, act) => log.warn({ person: name, method, act }, 'a person may not do that: their role is not enough'),
     parts: (at) => partsOf(told, at),
+    port: () => told.ports.get('admin') ?? 0,
   })
   return makeAdmin({
     ...ways,
-    nouns: nounsOf(told, desk),
+    nouns: { ...nounsOf(told, desk), page: link },
     ledger: ledgerOf(told),
     status: () => ({
       ready: told.notReady().length === 0,
@@ -104,12 +111,16 @@ function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
 
 /** One line a part of the page. */
 function partsOf(told: Told, desk: Desk): readonly Part[] {
-  const { state, tasks, tokens, kills, clock } = told.foundation
+  const { state, tasks, tokens, kills, registrations, clock } = told.foundation
   return [
-    approvalPart(desk, clock),
     decisionPart(ledgerOf(told)),
+    approvalPart({ desk, kills, clock, overview: () => overviewOf(told), lent: (row) => lentTo(told, row) }),
     openPart({ tasks, clock, agents: () => told.wiring.agents, catalogue: () => catalogueOf(told) }),
-    taskPart({ state, tasks, tokens, desk, clock }),
+    taskPart({ state, tasks, tokens, desk, clock, history: (row) => historyOf(told, row), evidence: null }),
+    agentPart({ registrations, state, clock }),
+    standingPart(() => standingSecrets(told.wiring.loaded.config)),
+    policyPart(policyLooks(told)),
+    frameworkPart(null),
     killPart({ kills, book: state.kills, known: (stop) => isKnown(stop, told), clock }),
   ]
 }

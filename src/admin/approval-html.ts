@@ -1,17 +1,16 @@
 /** Approvals as HTML: what waits, and one in full, with what whoever answers must see first standing first. */
-import { isParty } from '../approve/chain.ts'
 import { visible } from '../approve/visible.ts'
 import type { ApprovalRow } from '../state/approvals.ts'
+import { answering, type Lent, type Load } from './answer-html.ts'
 import type { Answer } from './answer.ts'
 import { askedFacts, isBroken, standingFacts, type Fact } from './approval-facts.ts'
 import { html, type Html, type Piece } from './html.ts'
 import type { SignedIn } from './noun.ts'
-import { badge, briefTime, hidden, noted, pageOf, reasonField, shortName, timeOf, type Shell } from './page-shell.ts'
-import { isNamed } from './person.ts'
-import { allows } from './roles.ts'
+import { overviewHtml, type Overview } from './overview.ts'
+import { badge, briefTime, noted, pageOf, shortName, timeOf, type Shell } from './page-shell.ts'
 
 /** What waits for an answer, and what was answered last. `now` is epoch ms. */
-export function listPage(rows: readonly ApprovalRow[], shell: Shell, now: number): Answer {
+export function listPage(rows: readonly ApprovalRow[], overview: Overview, shell: Shell, now: number): Answer {
   const pending = rows.filter(({ state }) => state === 'pending')
   const others = rows.filter(({ state }) => state !== 'pending').slice(0, 50)
   const entries = (some: readonly ApprovalRow[]): Html =>
@@ -24,6 +23,7 @@ export function listPage(rows: readonly ApprovalRow[], shell: Shell, now: number
       : html`<h2>Answered or over</h2>
           ${entries(others)}`
   const body = html`<h1>Approvals</h1>
+    ${overviewHtml(overview, pending.length, now)}
     <p class="soft">
       ${pending.length === 0 ? 'Nothing waits' : `${pending.length} ${pending.length === 1 ? 'waits' : 'wait'}`} for people, as of
       ${timeNow(now)}. <a class="screen" href="/">Look again</a>
@@ -37,6 +37,12 @@ export interface Reader {
   readonly who: SignedIn
   readonly shell: Shell
   readonly mayBreak: boolean
+  /** Why whoever came in this way answers nothing; null when they may. */
+  readonly barred: string | null
+  /** What the call would be lent; null: nothing. */
+  readonly lent: Lent | null
+  /** What they answered in the last hour. */
+  readonly load: Load
   /** Epoch ms. */
   readonly now: number
 }
@@ -61,6 +67,7 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
       >
     </div>
     <h1>${broken ? 'BREAK-GLASS: ' : ''}${visible(row.shown.title)}</h1>
+    <p class="lead">${summaryOf(row)}</p>
     ${noted(typed?.note ?? null)}
     <div class="${answer === null ? 'whole' : 'split'}">
       <div>
@@ -75,7 +82,7 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
     </div>
     <h2>What led here, and how it stands</h2>
     ${factList([...facts.context, ...standingFacts(row).filter(({ label }) => label !== 'digest')])}
-    <p class="screen"><a href="/tasks/${row.task}">The task it belongs to</a></p>`
+    ${row.task === null ? null : html`<p class="screen"><a href="/tasks/${row.task}">The task it belongs to, with all that it did before</a></p>`}`
   return pageOf({
     status: typed?.status ?? 200,
     title: visible(`${row.state}: ${row.shown.title}`),
@@ -83,6 +90,21 @@ export function approvalPage(row: ApprovalRow, reader: Reader, typed: Typed | nu
     shell,
     section: 'approvals',
   })
+}
+
+/** What is asked, in a sentence that Countersign wrote: nothing of it is the agent's own words. */
+function summaryOf({ shown, matter, tool }: ApprovalRow): string {
+  const agent = shortName(shown.agent)
+  const behalf = shown.human === null ? 'for nobody in particular' : `on behalf of ${shown.human}`
+  if (matter === 'task-open') return visible(`${agent} would get a task, ${behalf}.`)
+  if (matter === 'task-resume') return visible(`${agent} would go on with its task, ${behalf}.`)
+  const touched = shown.data.length === 0 ? '' : `, with data that is ${shown.data.join(' and ')}`
+  const target = shown.resource === null ? '' : ` on ${shown.resource}`
+  return visible(`${agent} wants to ${verbOf(shown.effect)} by ${tool}${target} at ${shown.destination}, ${behalf}${touched}.`)
+}
+
+function verbOf(effect: string): string {
+  return ['read', 'write', 'delete', 'execute', 'send'].includes(effect) ? effect : `do something (${effect})`
 }
 
 type Group = 'who' | 'what' | 'why' | 'context'
@@ -111,10 +133,21 @@ function factList(facts: readonly Fact[]): Html {
   return html`<dl>
     ${told.map(
       (fact) =>
-        html`<dt>${fact.label === 'purpose' ? 'purpose, as the agent says' : fact.label}</dt>
-          <dd>${valuesOf(fact)}</dd>`,
+        html`<dt>${labelOf(fact)}</dt>
+          <dd>${valuesOf(fact)}${bodyDigest(fact)}</dd>`,
     )}
   </dl>`
+}
+
+function labelOf({ label }: Fact): string {
+  if (label === 'purpose') return 'purpose, as the agent says'
+  if (label === 'risk') return 'risk, as the tool is configured'
+  return label.startsWith('body ') ? 'body' : label
+}
+
+/** The digest of the body, which stands in its label: too long for one. */
+function bodyDigest({ label }: Fact): Html | null {
+  return label.startsWith('body ') ? html`<small class="mono">sha256 ${label.slice(5).replace('sha256:', '')}</small>` : null
 }
 
 function valuesOf({ form: shape, values }: Fact): Piece {
@@ -147,75 +180,4 @@ function closedText({ closed, opened }: ApprovalRow, now: number): Html {
 
 function timeNow(now: number): string {
   return `${new Date(now).toISOString().slice(11, 19)} UTC`
-}
-
-/** The forms, or why there are none for whoever looks. */
-function answering(row: ApprovalRow, reader: Reader, typed: Typed | null): Piece {
-  const { shell, mayBreak } = reader
-  if (!allows(shell.roles, 'approvals.approve'))
-    return html`<p class="note screen">You may read this. Answering takes the role approver.</p>`
-  const back = row.state === 'pending' || row.state === 'approved' ? withdrawing(row, shell) : null
-  if (row.state !== 'pending') return back
-  const why = notYours(row, reader)
-  const glass = mayBreak && !isChain(row, reader) ? breaking(row, shell) : null
-  return [why === null ? answerForm(row, shell, typed) : html`<p class="note screen">${why}</p>`, glass, back]
-}
-
-function isChain({ excluded }: ApprovalRow, { who }: Reader): boolean {
-  return isParty(excluded, [`person:${who.name ?? ''}`, ...(who.aliases ?? [])])
-}
-
-/** Why somebody need not try; what counts is looked at again when they answer. */
-function notYours(row: ApprovalRow, reader: Reader): string | null {
-  const { who } = reader
-  if (isChain(row, reader)) return 'This is asked for you, or by a task of yours: somebody else answers it.'
-  if (row.answers.some(({ by }) => by === `person:${who.name ?? ''}`)) return 'You have answered. It waits for another person.'
-  if (row.approvers.length === 0 || isNamed(who, row.approvers)) return null
-  return `This is for others to answer: ${visible(row.approvers.join(', '))}.`
-}
-
-function answerForm(row: ApprovalRow, shell: Shell, typed: Typed | null): Html {
-  const before = (name: string): string => typed?.form.get(name) ?? ''
-  const wider = html`<details${before('tools') === '' ? null : html` open`}>
-    <summary>Approve more than this one call</summary>
-    <label for="tools">Tools <small>with commas between, the one that is asked for among them</small></label>
-    <input type="text" id="tools" name="tools" maxlength="2000" placeholder="${visible(row.tool)}" value="${before('tools')}" />
-    <div class="pair">
-      <div><label for="calls">Calls</label><input type="text" id="calls" name="calls" inputmode="numeric" maxlength="5" value="${before('calls')}" /></div>
-      <div><label for="for">For <small>such as 10m</small></label><input type="text" id="for" name="for" maxlength="8" value="${before('for')}" /></div>
-    </div>
-  </details>`
-  const quorum = row.quorum === 1 ? null : html` ${row.quorum} different people must say yes.`
-  return html`<form class="card" method="post" action="/approvals/${row.id}">
-    <h2>Your answer</h2>
-    <p>Approving is for exactly what this page shows, once.${quorum} Policy judges it again, as it is then.</p>
-    ${hidden(shell)}${reasonField('reason', before('reason'))}${row.single ? null : wider}
-    <div class="row">
-      <button class="go" name="verb" value="approve">Approve</button><button class="no" name="verb" value="decline">Decline</button>
-    </div>
-  </form>`
-}
-
-function breaking(row: ApprovalRow, shell: Shell): Html {
-  return html`<details class="broken screen">
-    <summary>Break the glass</summary>
-    <form method="post" action="/approvals/${row.id}">
-      <p>Approve without those who are asked. Everybody is told, and it stands in the ledger.</p>
-      ${hidden(shell)}${reasonField('break-reason')}
-      <div class="row"><button class="hard" name="verb" value="break-glass">BREAK THE GLASS</button></div>
-    </form>
-  </details>`
-}
-
-function withdrawing(row: ApprovalRow, shell: Shell): Html {
-  return html`<details class="screen">
-    <summary>Take it back</summary>
-    <form method="post" action="/approvals/${row.id}">
-      <p>
-        ${row.state === 'pending' ? 'Nobody answers it any more.' : 'What it allowed ends now: open calls under it are cut, its credentials are taken back.'}
-      </p>
-      ${hidden(shell)}${reasonField('withdraw-reason')}
-      <div class="row"><button class="no" name="verb" value="withdraw">Withdraw</button></div>
-    </form>
-  </details>`
 }

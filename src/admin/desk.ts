@@ -90,20 +90,25 @@ export class Desk {
     return who.name !== null && isNamed(who, this.#options.rules().breakGlass)
   }
 
+  /** Why whoever came in this way answers nothing, whatever they may do else; null when they may. */
+  bars({ method }: SignedIn): string | null {
+    const { people, unsafeLocalKey } = this.#options.rules()
+    return method === 'local-key' && people && !unsafeLocalKey ? nameless : null
+  }
+
   #approver(approvers: readonly string[], { method, name, groups, aliases = [] }: SignedIn, as: string | null, verb: Verb): Approver {
     if (method !== 'local-key' && name !== null) return { name: `person:${name}`, method, groups, also: aliases }
-    const { people, unsafeLocalKey } = this.#options.rules()
     // taking back narrows: whoever runs this Countersign may
-    if (people && !unsafeLocalKey && verb !== 'withdraw')
-      throw new ApprovalFault(
-        'not-approver',
-        'the local key names nobody: answer with a key pair (--key-pair), a token (--token) or on the page, or say admin.unsafe_local_key_approves: true',
-      )
+    const barred = verb === 'withdraw' ? null : this.bars({ method, name, groups })
+    if (barred !== null) throw new ApprovalFault('not-approver', barred)
     if (as === null || as.trim() === '') throw new ApprovalFault('reason', 'say who you are (--as NAME)')
     // whoever holds the key of the operator stands in for every group that is asked
     return { name: `person:${as.slice(0, 200)}`, method: 'local-key', groups: approvers.filter((one) => one.startsWith('group:')) }
   }
 }
+
+const nameless =
+  'the local key names nobody: answer with a key pair (--key-pair), a token (--token) or on the page, signed in by one of them, or say admin.unsafe_local_key_approves: true'
 
 function rank({ state }: ApprovalRow): number {
   return state === 'pending' ? 0 : 1

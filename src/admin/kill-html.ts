@@ -4,7 +4,7 @@ import { scopes } from '../kill/name.ts'
 import type { KillRow } from '../state/kills.ts'
 import type { Answer } from './answer.ts'
 import { html, type Html } from './html.ts'
-import { badge, briefTime, hidden, noted, pageOf, reasonField, type Shell } from './page-shell.ts'
+import { badge, briefTime, hidden, noted, pageOf, reasonField, shortName, type Shell } from './page-shell.ts'
 import { allows } from './roles.ts'
 
 /** What was typed into the form, or stands there at first. */
@@ -39,6 +39,12 @@ export function killsPage(rows: readonly KillRow[], shell: Shell, now: number, t
 /** The words of a kill. */
 export function killed({ scope, name }: Pick<KillRow, 'scope' | 'name'>): string {
   return name === null ? scope : `${scope} ${name}`
+}
+
+/** What is typed to confirm a name: the name, or, of long ones, the end that tells it from others. */
+export function confirmed(name: string): string {
+  if (name.startsWith('spiffe://')) return shortName(name)
+  return /^t_[0-9A-Z]{26}$/.test(name) ? name.slice(-6) : name
 }
 
 function entry(row: KillRow, shell: Shell, now: number): Html {
@@ -84,6 +90,13 @@ function engaging(shell: Shell, { scope, name, reason }: Typed): Html {
           ><input type="text" id="name" name="name" required maxlength="512" autocomplete="off" value="${name}" />
         </div>
       </div>
+      <label for="typed"
+        >Name once more
+        <small
+          >${name === '' ? 'typed, not pasted: what is stopped by mistake stays stopped' : html`type <code>${visible(confirmed(name))}</code>`}</small
+        ></label
+      >
+      <input type="text" id="typed" name="typed" required maxlength="512" autocomplete="off" spellcheck="false" />
       ${reasonField('reason', reason)}
       <div class="row"><button class="hard">Stop it now</button></div>
     </form>
@@ -92,6 +105,8 @@ function engaging(shell: Shell, { scope, name, reason }: Typed): Html {
       <form method="post" action="/kills">
         <p>Every call of every agent, and every task.</p>
         ${hidden(shell, { scope: 'everything' })}${reasonField('everything-reason')}
+        <label for="everything-typed">To stop it, type <code>everything</code></label>
+        <input type="text" id="everything-typed" name="typed" required maxlength="32" autocomplete="off" spellcheck="false" />
         <div class="row"><button class="hard">Stop everything now</button></div>
       </form>
     </details>`

@@ -3,7 +3,7 @@ import { KillFault } from '../kill/kills.ts'
 import { readStop } from '../kill/name.ts'
 import { Refusal } from '../refusal.ts'
 import type { Answer } from './answer.ts'
-import { killed, killsPage, type Typed } from './kill-html.ts'
+import { confirmed, killed, killsPage, type Typed } from './kill-html.ts'
 import type { KillNounOptions } from './kills.ts'
 import { lineOf, need, redirect, type Part, type Visit } from './visit.ts'
 
@@ -38,6 +38,8 @@ async function engage(form: URLSearchParams, visit: Visit, options: KillPartOpti
   const again = (note: string, status: number): Promise<Answer> => show(visit, options, { scope, name: name ?? '', reason, note, status })
   const stop = readStop(scope, name)
   if ('fault' in stop) return again(`Nothing is stopped: ${stop.fault}.`, 400)
+  const wanted = stop.name === null ? stop.scope : confirmed(stop.name)
+  if (![wanted, stop.name].includes(lineOf(form, 'typed'))) return again(`Nothing is stopped: type ${wanted} to confirm it.`, 400)
   if (reason === '') return again('Nothing is stopped: say why. It stands in the ledger.', 400)
   try {
     const { fresh, cut, tasks, leases } = await options.kills.engage({

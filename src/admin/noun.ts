@@ -13,6 +13,8 @@ export interface SignedIn {
   readonly aliases?: readonly string[]
   /** The entry of `admin.approvers` that the way in proves. */
   readonly entry?: string | null
+  /** They have a session of the page: what a session can do, it cannot make last longer. */
+  readonly session?: true
 }
 
 /** One request below a noun. */

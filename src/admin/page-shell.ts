@@ -28,6 +28,10 @@ export const sections = {
   approvals: ['Approvals', '/'],
   decisions: ['Decisions', '/decisions'],
   tasks: ['Tasks', '/tasks'],
+  agents: ['Agents', '/agents'],
+  policy: ['Policy', '/policy'],
+  standing: ['Standing secrets', '/standing'],
+  frameworks: ['Frameworks', '/frameworks'],
   kills: ['Kills', '/kills'],
 } as const
 export type Section = keyof typeof sections
@@ -88,18 +92,11 @@ export function onward(path: string, more: Readonly<Record<string, string | stri
   return pageOf({ title: 'One moment', body, shell: null, headers: more })
 }
 
-/** What is said to somebody who is not signed in. */
-export function signInPage(path: string, note: string | null, status = 200): Answer {
-  const body = html`<h1>Countersign</h1>
-    ${noted(note)}
-    <p>Agents' tasks, what people are asked about them, and the hand that stops them.</p>
-    <p><a class="button go" href="/sign-in?to=${encodeURIComponent(path)}">Sign in</a></p>`
-  return pageOf({ status, title: 'Sign in', body, shell: null })
-}
-
 /** Why something was not done, and where to go from there. */
 export function faultPage(status: number, note: string, shell: Shell | null): Answer {
-  const back = html`<p><a href="/">Approvals</a> · <a href="/tasks">Tasks</a> · <a href="/kills">Kills</a></p>`
+  const back = html`<p>
+    <a href="/">Approvals</a> · <a href="/tasks">Tasks</a> · <a href="/agents">Agents</a> · <a href="/kills">Kills</a>
+  </p>`
   const body = html`<h1>Not possible</h1>
     ${noted(note)}${back}`
   return pageOf({ status, title: 'Not possible', body, shell })
@@ -163,8 +160,9 @@ export function shortName(id: string): string {
 }
 
 function bar({ name, roles, csrf }: Shell, section: Section | undefined): Html {
-  const link = ([key, [word, path]]: [string, readonly [string, string]]): Html =>
-    key === section ? html`<a href="${path}" aria-current="page">${word}</a>` : html`<a href="${path}">${word}</a>`
+  // no scripts: the keys of the browser (Alt+1, Alt+Shift+1 …) lead from part to part
+  const link = ([key, [word, path]]: [string, readonly [string, string]], at: number): Html =>
+    html`<a href="${path}" accesskey="${at + 1}" ${key === section ? html`aria-current="page"` : null}>${word}</a>`
   return html`<header>
     <strong>Countersign</strong>
     <nav aria-label="Sections">${Object.entries(sections).map(link)}</nav>

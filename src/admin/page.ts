@@ -7,18 +7,22 @@ import { problem, readText, type Answer } from './answer.ts'
 import { cookieName, readCookie, writeCookie } from './cookies.ts'
 import { statusOf } from './desk.ts'
 import type { SignedIn } from './noun.ts'
-import { faultPage, onward, signInPage, type Shell } from './page-shell.ts'
+import type { Oidc } from './oidc.ts'
+import { enter, linkPage } from './local-sign-in.ts'
+import { faultPage, onward, type Shell } from './page-shell.ts'
 import { SignInFault } from './person.ts'
 import { noRole, type Act, type Role } from './roles.ts'
-import type { Session } from './sessions.ts'
-import { forged, ofSession, sessionOf, type Browsers } from './sign-in.ts'
+import type { Guest, Session } from './sessions.ts'
+import { signInPage } from './sign-in-html.ts'
+import { forged, ofSession, sessionOf, signed, type Browsers } from './sign-in.ts'
 import { redirect, type Part, type Visit } from './visit.ts'
 
 export interface PageOptions {
-  /** Null while nobody can sign in: then there is no page. */
-  readonly browsers: Browsers | null
+  readonly browsers: Browsers
   readonly rolesOf: (who: SignedIn) => readonly Role[]
   readonly refused: (who: SignedIn, act: Act) => void
+  /** Resolves when it stands in the ledger that somebody came in, or went; rejects with `record.failed`. */
+  readonly came: (kind: 'person.signed-in' | 'person.signed-out', guest: Guest) => Promise<void>
   /** Asked in turn. */
   readonly parts: readonly Part[]
   /** Whether the channel `page` is configured. */
@@ -30,8 +34,19 @@ export type Pages = (request: IncomingMessage, url: URL) => Promise<Answer | nul
 
 type Show = (request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions) => Promise<Answer>
 
-const paths =
-  /^\/(approvals\/a_[0-9A-HJKMNP-TV-Z]{26}|tasks(\/open|\/t_[0-9A-HJKMNP-TV-Z]{26})?|kills(\/k_[0-9A-HJKMNP-TV-Z]{26})?|decisions(\/c_[0-9A-HJKMNP-TV-Z]{26})?(\?[!-~]{1,4096})?)?$/
+const ulid = '[0-9A-HJKMNP-TV-Z]{26}'
+/** Every path of the page below `/`. */
+const below = [
+  `approvals/a_${ulid}`,
+  `tasks(/open|/t_${ulid}(/evidence)?)?`,
+  `kills(/k_${ulid})?`,
+  `decisions(/c_${ulid})?(\\?[!-~]{1,4096})?`,
+  'agents(/[\\w.%~-]{1,900})?',
+  'standing',
+  'policy(/explain)?',
+  'frameworks',
+]
+const paths = new RegExp(`^/(${below.join('|')})?$`)
 /** Most bytes of a form: one that opens a task names each of its tools. */
 const mostForm = 64 * 1024
 /** What the browser keeps while its person is at the issuer, and for how many seconds. */
@@ -43,12 +58,12 @@ export function makePages(options: PageOptions): Pages {
     const method = request.method === 'HEAD' ? 'GET' : (request.method ?? '')
     const show = shows(method, url.pathname)
     const { browsers } = options
-    if (show === null || browsers === null || !options.open()) return null
+    if (show === null || !options.open()) return null
     try {
       return await show(request, url, browsers, options)
     } catch (error) {
       const known = sessionOf(request, browsers)
-      if (known === null && error instanceof SignInFault) return signInPage('/', error.message, error.status)
+      if (known === null && error instanceof SignInFault) return gate('/', browsers, error.message, error.status)
       return failure(error, known === null ? null : shellOf(known.session, options))
     }
   }
@@ -65,8 +80,12 @@ function failure(error: unknown, shell: Shell | null): Answer {
 
 function shows(method: string, path: string): Show | null {
   if (method === 'GET' && path === '/sign-in') return begin
+  if (method === 'GET' && path === '/sign-in/local') return async (_request, url, browsers) => linkPage(url, browsers)
+  if (method === 'POST' && path === '/sign-in/local') return local
   if (method === 'GET' && path === '/sign-in/callback') return finish
   if (method === 'POST' && path === '/sign-out') return signOut
+  // browsers ask for it whatever a page says, and count an error
+  if (method === 'GET' && path === '/favicon.ico') return async () => ({ status: 200, text: '', type: 'image/x-icon' })
   if (!paths.test(path)) return null
   if (method === 'GET') return read
   return method === 'POST' && path !== '/' ? change : null
@@ -75,26 +94,47 @@ function shows(method: string, path: string): Show | null {
 /** Away to the issuer. Only to paths of ours does it lead back. */
 async function begin(_request: IncomingMessage, url: URL, browsers: Browsers): Promise<Answer> {
   const asked = url.searchParams.get('to') ?? '/'
-  const { url: location, kept } = await browsers.oidc.begin(paths.test(asked) ? asked : '/')
+  const { url: location, kept } = await oidcOf(browsers).begin(paths.test(asked) ? asked : '/')
   const cookie = writeCookie(nameOf(browsers, awayCookie), kept, { ...cookieRules(browsers), sameSite: 'Lax', age: awayTime })
   return redirect(location, { 'set-cookie': cookie })
 }
 
 /** Back from the issuer: a new session with an id of ours, whatever the browser brought along. */
-async function finish(request: IncomingMessage, url: URL, browsers: Browsers): Promise<Answer> {
+async function finish(request: IncomingMessage, url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {
   const kept = readCookie(request.headers.cookie, nameOf(browsers, awayCookie))
   if (kept === null) throw new SignInFault(401, 'this browser did not begin to sign in here: begin again')
-  const { person, to } = await browsers.oidc.finish(url.searchParams, kept)
-  const before = readCookie(request.headers.cookie, browsers.cookie)
-  if (before !== null) browsers.sessions.end(before)
-  const id = browsers.sessions.open(person, request.headers['user-agent'])
+  const { person, to } = await oidcOf(browsers).finish(url.searchParams, kept)
+  const session = await opened(request, { who: signed(person, 'oidc'), name: person.name }, options)
   const over = writeCookie(nameOf(browsers, awayCookie), '', { ...cookieRules(browsers), sameSite: 'Lax', age: 0 })
-  return onward(to, { 'set-cookie': [over, sessionCookie(browsers, id)] })
+  return onward(to, { 'set-cookie': [over, session] })
 }
 
-async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers): Promise<Answer> {
+/** By a link, or with the local key. */
+function local(request: IncomingMessage, _url: URL, browsers: Browsers, options: PageOptions): Promise<Answer> {
+  return enter(request, browsers, async (guest) => redirect('/', { 'set-cookie': await opened(request, guest, options) }))
+}
+
+/** Once it stands in the ledger; the session that the browser had ends. Gives the cookie. */
+async function opened(request: IncomingMessage, guest: Guest, { browsers, came }: PageOptions): Promise<string> {
+  await came('person.signed-in', guest)
+  const before = readCookie(request.headers.cookie, browsers.cookie)
+  if (before !== null) browsers.sessions.end(before)
+  return sessionCookie(browsers, browsers.sessions.open(guest, request.headers['user-agent']))
+}
+
+function oidcOf({ oidc }: Browsers): Oidc {
+  if (oidc === null) throw new SignInFault(403, 'no issuer is configured here: countersign page signs you in')
+  return oidc
+}
+
+function gate(path: string, { oidc }: Browsers, note: string | null, status = 401): Answer {
+  return signInPage({ path, note, status, oidc: oidc !== null })
+}
+
+async function signOut(request: IncomingMessage, _url: URL, browsers: Browsers, { came }: PageOptions): Promise<Answer> {
   const { known } = await own(request, browsers)
   browsers.sessions.end(known.id)
+  await came('person.signed-out', known.session)
   const cookie = writeCookie(browsers.cookie, '', { ...cookieRules(browsers), sameSite: 'Strict', age: 0 })
   return redirect('/', { 'set-cookie': cookie, 'clear-site-data': '"cache"' })
 }
@@ -103,7 +143,7 @@ async function read(request: IncomingMessage, url: URL, browsers: Browsers, opti
   const arrived = arrival(request, placeOf(url))
   if (arrived !== null) return arrived
   const known = sessionOf(request, browsers)
-  if (known === null) return signInPage(placeOf(url), null, 401)
+  if (known === null) return gate(placeOf(url), browsers, null)
   const turned = browsers.sessions.turn(known.id)
   const page = await visited(visitOf(known.session, url, null, options), options)
   return turned === null ? page : { ...page, headers: { ...page.headers, 'set-cookie': sessionCookie(browsers, turned) } }
@@ -174,16 +214,16 @@ function arrival({ headers }: IncomingMessage, path: string): Answer | null {
 }
 
 function shellOf(session: Session, { rolesOf }: PageOptions): Shell {
-  const { person, csrf, told } = session
-  return { name: person.name, roles: rolesOf(ofSession(session)), csrf, told }
+  const { name, csrf, told } = session
+  return { name, roles: rolesOf(ofSession(session)), csrf, told }
 }
 
-function nameOf({ origin }: Browsers, name: string): string {
-  return cookieName(name, origin.startsWith('https:'))
+function nameOf({ secure }: Browsers, name: string): string {
+  return cookieName(name, secure)
 }
 
-function cookieRules({ origin }: Browsers): { readonly secure: boolean } {
-  return { secure: origin.startsWith('https:') }
+function cookieRules({ secure }: Browsers): { readonly secure: boolean } {
+  return { secure }
 }
 
 function sessionCookie(browsers: Browsers, id: string): string {

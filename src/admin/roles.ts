@@ -11,6 +11,8 @@ const table = {
   'status.read': ['viewer', 'GET', 'status'],
   'logs.read': ['viewer', 'GET', 'logs'],
   'decisions.read': ['viewer', 'GET', 'decisions'],
+  // of whoever asks, and nobody else
+  'page.link': ['viewer', 'POST', 'page'],
   'approvals.list': ['viewer', 'GET', 'approvals'],
   'approvals.read': ['viewer', 'GET', 'approvals/*'],
   'approvals.grant': ['approver', 'POST', 'approvals'],

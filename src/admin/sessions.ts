@@ -1,9 +1,14 @@
 /** Sessions of people in browsers: kept in memory, so that a restart ends them all. */
 import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Person } from './person.ts'
+import type { SignedIn } from './noun.ts'
 
-export interface Session {
-  readonly person: Person
+/** Somebody who has proven who they are, and what they are called: the local key names nobody, and so they said so themselves. */
+export interface Guest {
+  readonly who: SignedIn
+  readonly name: string
+}
+
+export interface Session extends Guest {
   /** To be sent with every request that changes something. */
   readonly csrf: string
   /** Digest of the browser's `User-Agent`: another browser with the same cookie has stolen it. */
@@ -48,11 +53,11 @@ export class Sessions {
   }
 
   /** Begins a session; gives the id for the cookie. The oldest makes room. */
-  open(person: Person, browser: string | undefined): string {
+  open({ who, name }: Guest, browser: string | undefined): string {
     const now = this.#clock()
     this.#sweep(now)
     const csrf = randomBytes(32).toString('base64url')
-    return this.#give({ person, csrf, browser: digest(browser ?? ''), opened: now, used: now, turned: now, told: null })
+    return this.#give({ who, name, csrf, browser: digest(browser ?? ''), opened: now, used: now, turned: now, told: null })
   }
 
   /** The live session of an id; null for any other, and for one that another browser brings: that session ends. */

@@ -4,19 +4,24 @@ import type { ProofMemory } from '../identify/dpop/proofs.ts'
 import type { Secret } from '../secret.ts'
 import { problem, type Answer } from './answer.ts'
 import { readCookie } from './cookies.ts'
+import type { Links, Tries } from './links.ts'
 import { opens } from './local-key.ts'
 import type { SignedIn } from './noun.ts'
 import type { Oidc } from './oidc.ts'
 import { SignInFault, type Person } from './person.ts'
+import type { Place } from './place.ts'
 import { sameText, type Session, type Sessions } from './sessions.ts'
 import { scheme, verifyRequest, type KnownKey } from './signed-request.ts'
 
-/** How people in browsers are known: only where OIDC is set up. */
-export interface Browsers {
-  readonly oidc: Oidc
+/** How people in browsers are known. */
+export interface Browsers extends Place {
+  /** Null where no issuer is configured: then links and the local key alone let in. */
+  readonly oidc: Oidc | null
   readonly sessions: Sessions
-  /** Origin of `admin.public_url`. */
-  readonly origin: string
+  readonly links: Links
+  readonly tries: Tries
+  /** Whether this is the local key; in constant time. */
+  readonly isKey: (text: string) => boolean
   /** Name of the session cookie. */
   readonly cookie: string
 }
@@ -31,8 +36,7 @@ export interface SignInOptions {
   /** When this process began, epoch ms. */
   readonly born: number
   readonly clock: () => number
-  /** Null while nobody can sign in with a browser. */
-  readonly browsers: Browsers | null
+  readonly browsers: Browsers
 }
 
 /** Answers who it is, or what to say to nobody. */
@@ -47,8 +51,9 @@ export function makeSignIn(options: SignInOptions): Ask {
       if (opens(options.key, authorization)) return { method: 'local-key', name: null, groups: [] }
       if (authorization?.startsWith(`${scheme} `))
         return signed(await bySignature(request, authorization, await body(), options), 'key-pair')
-      if (authorization?.startsWith('Bearer ') && options.browsers !== null && authorization.split('.').length === 3)
-        return signed(await options.browsers.oidc.bearer(authorization.slice(7)), 'oidc')
+      const oidc = options.browsers.oidc
+      if (authorization?.startsWith('Bearer ') && oidc !== null && authorization.split('.').length === 3)
+        return signed(await oidc.bearer(authorization.slice(7)), 'oidc')
       return nobody(options.realm, 'the local key is missing or wrong')
     } catch (error) {
       if (error instanceof SignInFault)
@@ -63,8 +68,8 @@ export function isAnswer(who: SignedIn | Answer): who is Answer {
 }
 
 /** A session as whoever asks. */
-export function ofSession({ person }: Pick<Session, 'person'>): SignedIn {
-  return signed(person, 'oidc')
+export function ofSession({ who }: Pick<Session, 'who'>): SignedIn {
+  return { ...who, session: true }
 }
 
 /** The live session that a request brings; null without one. */
@@ -78,7 +83,8 @@ export function sessionOf(
 }
 
 /** Why a request that changes something is not the page's own; null when it is. */
-export function forged(request: IncomingMessage, session: Session, token: string, { origin }: Browsers): string | null {
+export function forged(request: IncomingMessage, session: Session, token: string, { originOf }: Browsers): string | null {
+  const origin = originOf(request)
   if (!sameOrigin(request, origin) || request.headers.origin !== origin) return 'the request comes from another page'
   return sameText(token, session.csrf) ? null : 'the token of the form is missing or wrong'
 }
@@ -88,9 +94,9 @@ function isBrowser({ headers }: IncomingMessage): boolean {
 }
 
 /** Only with a session, only from our own page. A key or token in the same request counts for nothing: no page may bring one. */
-function inBrowser(request: IncomingMessage, browsers: Browsers | null): SignedIn | Answer {
-  const known = browsers !== null && sameOrigin(request, browsers.origin) ? sessionOf(request, browsers) : null
-  if (browsers === null || known === null) return problem(403, 'browsers have no business here without a session of our own page')
+function inBrowser(request: IncomingMessage, browsers: Browsers): SignedIn | Answer {
+  const known = sameOrigin(request, browsers.originOf(request)) ? sessionOf(request, browsers) : null
+  if (known === null) return problem(403, 'browsers have no business here without a session of our own page')
   if (request.method === 'GET' || request.method === 'HEAD') return ofSession(known.session)
   const token = request.headers['countersign-csrf']
   const why = forged(request, known.session, typeof token === 'string' ? token : '', browsers)
@@ -98,9 +104,9 @@ function inBrowser(request: IncomingMessage, browsers: Browsers | null): SignedI
 }
 
 /** Fetch metadata and Origin are there or not, by browser and kind of request; what is there must be ours. */
-function sameOrigin({ headers }: IncomingMessage, origin: string): boolean {
+function sameOrigin({ headers }: IncomingMessage, origin: string | null): boolean {
   const site = headers['sec-fetch-site']
-  return (site === undefined || site === 'same-origin') && (headers.origin === undefined || headers.origin === origin)
+  return origin !== null && (site === undefined || site === 'same-origin') && (headers.origin === undefined || headers.origin === origin)
 }
 
 async function bySignature(request: IncomingMessage, authorization: string, body: string, options: SignInOptions): Promise<Person> {
@@ -109,7 +115,7 @@ async function bySignature(request: IncomingMessage, authorization: string, body
   return verifyRequest(authorization.slice(scheme.length + 1), about, { keys: keys(), memory, born, now: clock() })
 }
 
-function signed({ name, aliases, groups, entry }: Person, method: 'oidc' | 'key-pair'): SignedIn {
+export function signed({ name, aliases, groups, entry }: Person, method: 'oidc' | 'key-pair'): SignedIn {
   return { method, name, aliases, groups, entry }
 }
 

@@ -22,6 +22,7 @@ export const commands: readonly ListedCommand[] = [
     load: async () => (await import('./doctor.ts')).doctor,
   },
   { name: 'schema', summary: 'print the JSON Schema of the configuration', load: async () => (await import('./schema.ts')).schema },
+  { name: 'page', summary: 'a link into the page, signed in as you', load: async () => (await import('./page.ts')).page },
   { name: 'logs', summary: 'read and follow the decision log', load: async () => (await import('./logs.ts')).logs },
   {
     name: 'task',

@@ -100,6 +100,7 @@ async function stayUp(teller: Teller, sidecar: Sidecar, options: DemonstrationOp
       `export COUNTERSIGN_ADDR=127.0.0.1:${ports.get('admin')} COUNTERSIGN_KEY_PAIR=${company.person.keyPair}`,
       `TASK=$(${curlLine(opening, agents, company)} | sed -E 's/.*"id":"([^"]*)".*/\\1/')`,
       curlLine({ ...refund, path: `/t/$TASK${refund.path}` }, agents, company),
+      `${cs} page                                 # a link to the page: approve, stop and look there; --open opens it`,
       `${cs} approvals                            # then: approvals approve ID --reason "…", and the call again`,
       `${cs} task tree`,
       `${cs} kill task $TASK --reason "enough"    # then: kills, and lift ID --reason "…"`,

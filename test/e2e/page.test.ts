@@ -235,7 +235,13 @@ describe('people act on tasks on the page', () => {
     expect(bad.text).toContain('kill agent needs a SPIFFE ID')
     expect(bad.text).toContain('value="no SPIFFE ID"')
     expect(bad.text).toContain('typed &#60;this&#62;</textarea>')
-    expect((await olga.submit('/kills', { csrf, scope: 'tool', name: 'crm.order.raed', reason: 'odd' })).status).toBe(303)
+    const stop = { csrf, scope: 'tool', name: 'crm.order.raed', reason: 'odd' }
+    for (const typed of ['', 'crm.order.read', 'yes']) {
+      const unsure = await olga.submit('/kills', { ...stop, typed })
+      expect([unsure.status, unsure.text.includes('type crm.order.raed to confirm it')]).toEqual([400, true])
+    }
+    expect(rig.running.sidecar.foundation.state.kills.kills()).toEqual([])
+    expect((await olga.submit('/kills', { ...stop, typed: 'crm.order.raed' })).status).toBe(303)
     const told = await olga.visit('/kills')
     expect(told.text).toContain('is it spelled right')
     const [kill] = rig.running.sidecar.foundation.state.kills.kills()

@@ -107,8 +107,9 @@ describe.each(looks)('the page on %s', (_, options) => {
     expect(await contrast(page)).toBeGreaterThanOrEqual(4.5)
 
     await page.getByRole('link', { name: 'Kills' }).click()
-    await page.getByLabel('What').selectOption('tool')
-    await page.getByLabel('Name').fill('crm.order.read')
+    await page.getByLabel('What', { exact: true }).selectOption('tool')
+    await page.locator('#name').fill('crm.order.read')
+    await page.getByLabel('Name once more').fill('crm.order.read')
     await page.locator('#reason').fill('looks odd')
     await page.getByRole('button', { name: 'Stop it now' }).click()
     await page.getByRole('status').getByText('Stopped: tool crm.order.read').waitFor()
@@ -128,12 +129,18 @@ describe('the page in a browser', () => {
     const row = await rig.asked()
     const { page, wrong } = await signedIn(`/approvals/${row.id}`)
     const reached: string[] = []
-    for (let step = 0; step < 11; step++) {
+    for (let step = 0; step < 17; step++) {
       await page.keyboard.press('Tab')
       reached.push(await page.evaluate<string>(focused))
     }
-    expect(reached.slice(0, 6)).toEqual(['Skip to the content', 'Approvals', 'Decisions', 'Tasks', 'Kills', 'Sign out u-alice'])
-    expect(reached.slice(6, 11)).toEqual(['reason', 'Approve more than this one call', 'Approve', 'Decline', 'Take it back'])
+    const parts = await page.locator('header nav a').allInnerTexts()
+    expect(parts).toEqual(
+      expect.arrayContaining(['Approvals', 'Decisions', 'Tasks', 'Agents', 'Policy', 'Standing secrets', 'Frameworks', 'Kills']),
+    )
+    const before = parts.length + 2
+    expect(reached.slice(0, before)).toEqual(['Skip to the content', ...parts, 'Sign out u-alice'])
+    const form = ['reason', 'Approve more than this one call', 'Approve', 'Decline', 'This looks wrong', 'Take it back']
+    expect(reached.slice(before, before + form.length)).toEqual(form)
     await page.getByLabel('Reason').first().focus()
     await page.keyboard.type('looked')
     await page.keyboard.press('Enter')

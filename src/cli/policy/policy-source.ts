@@ -1,7 +1,5 @@
-import { resolve } from 'node:path'
 import { openCandidate, type BuiltPolicy, type Candidate } from '../../author/candidate.ts'
 import { withoutSetting } from '../../author/catalogue.ts'
-import { AuthorFault } from '../../author/opa.ts'
 import type { Invocation } from '../command.ts'
 
 /** Options of every verb that opens a policy. */
@@ -29,19 +27,8 @@ export async function policyInForce({ config, settings }: Values, env: Invocatio
   const file = config ?? settings
   if (file === undefined) return 'default'
   const { loadConfig } = await import('../../config/load.ts')
-  const { keepOf } = await import('../../policy.ts')
-  const loaded = loadConfig(file, env)
-  const { bundle } = loaded.config.decide
-  if (bundle === undefined) return 'default'
-  try {
-    const keep = keepOf(bundle, loaded)
-    const content = (await keep.recall()) === null ? null : await keep.bundle()
-    if (content?.form === 'packed') return { name: 'the policy in force', bytes: content.bytes }
-  } catch (error) {
-    throw new AuthorFault(`${error instanceof Error ? error.message : String(error)}: name the policy with --policy`, { cause: error })
-  }
-  if (bundle.path !== undefined) return resolve(loaded.folder, bundle.path)
-  throw new AuthorFault(`no bundle of ${bundle.url} was kept yet: name the policy with --policy`)
+  const { policyWord } = await import('../../policy-desk.ts')
+  return policyWord(loadConfig(file, env))
 }
 
 /** The settings that the options name, as policy reads them; undefined when they name none. Throws ConfigFault. */

@@ -45,7 +45,7 @@ describe('who has which role', () => {
 describe('what a role allows', () => {
   it('is exactly this', () => {
     const own = (role: Role): string[] => acts.filter(({ act }) => allows([role], act)).map(({ act }) => act)
-    const readable = acts.filter(({ method }) => method === 'GET').map(({ act }) => act as string)
+    const readable = acts.filter(({ act, method }) => method === 'GET' || act === 'page.link').map(({ act }) => act as string)
     expect(own('viewer')).toEqual(readable)
     expect(own('approver').filter((act) => !readable.includes(act))).toEqual([
       'approvals.grant',
@@ -77,8 +77,8 @@ describe('what a role allows', () => {
     }
   })
 
-  it('reading alone is for viewers: whatever changes something takes more', () => {
-    for (const { act, method } of acts) expect([act, allows(['viewer'], act)]).toEqual([act, method === 'GET'])
+  it('reading alone is for viewers, and coming to the page to read: whatever changes something takes more', () => {
+    for (const { act, method } of acts) expect([act, allows(['viewer'], act)]).toEqual([act, method === 'GET' || act === 'page.link'])
   })
 })
 
