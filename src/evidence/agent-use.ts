@@ -119,7 +119,8 @@ export class AgentUse {
   ended({ time, own }: OwnLine): void {
     const task = textAt(own, 'task')
     if (this.#tasks.has(task)) this.#live(task, time, time)
-    for (const name of textsAt(own, 'raised')) if (!name.includes(':')) this.#add(this.data, name, time)
+    // classes of the tool itself were counted with the call
+    for (const name of textsAt(own, 'raised')) if (!name.includes(':') && !this.data.has(name)) this.#add(this.data, name, time)
     if (own['standing'] !== true) return
     const provider = textAt(own['lease'], 'provider') || textAt(own, 'route')
     let found = this.standing.get(provider)

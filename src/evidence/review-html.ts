@@ -8,7 +8,7 @@ import { duration } from './registration.ts'
 import { unusedOf } from './review-text.ts'
 
 const own = `
-table{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+table{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}td:first-child{overflow-wrap:anywhere}
 th{color:var(--soft);font-weight:600;white-space:nowrap}td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .agent{border-top:2px solid var(--ink);margin-top:2.5rem;padding-top:.25rem}.plus{color:var(--go)}.minus{color:var(--stop)}.diff{padding:.5rem .75rem}
 ul.plain{margin:.25rem 0;padding-left:1.1rem}
@@ -204,7 +204,7 @@ function proposalPiece({ diff }: NonNullable<AgentReview['proposal']>): Piece {
     <p class="soft">
       What it used would still be allowed, and nothing that is not allowed now. What it will need next month is for its owners to say.
     </p>
-    <pre class="diff">${lines.map((text) => html`<span class="${kind(text)}">${shown(text)}</span> `)}</pre>`
+    <pre class="diff">${lines.map((text) => [html`<span class="${kind(text)}">${shown(text)}</span>`, '\n'])}</pre>`
 }
 
 function counts(name: string, rows: readonly Named[]): Piece {

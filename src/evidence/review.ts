@@ -186,6 +186,8 @@ function agentWarnings(registration: Registration | null, use: AgentUse | null):
     warnings.push(
       `${use.handed} calls were made by agents that it handed work to: they are counted in, budget and ttl are left as they are`,
     )
+  if ([...use.resources.keys()].some((one) => one.includes('*')))
+    warnings.push('it used a resource with a * in its name, which no entry can name alone: the entry that covers it stays')
   if (use.overflow) warnings.push('it used more names than are kept: lists are not complete, and are left as they are')
   return warnings
 }

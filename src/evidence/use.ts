@@ -1,6 +1,7 @@
 /** What agents did, by what a record says: the ground of an access review. */
 
-import { isRecord, textAt, textsAt, valueAt, type JsonRecord } from '../author/json-path.ts'
+import { textAt, textsAt, valueAt, type JsonRecord } from '../author/json-path.ts'
+import { rawMembers } from '../author/raw-members.ts'
 import { AgentUse } from './agent-use.ts'
 import { readOwn, type OwnLine } from './own-line.ts'
 
@@ -107,10 +108,7 @@ class Gathering {
   }
 
   #permitted(line: OwnLine, text: string): void {
-    const whole = parsed(text)
-    const hidden = [...textsAt(whole, 'erased'), ...textsAt(whole, 'masked')].some((place) => known.test(place))
-    const input = valueAt(whole, 'input')
-    const asked = isRecord(input) && !hidden ? input : null
+    const asked = askedIn(text)
     this.#of(textAt(line.own, 'agent'), textAt(line.own, 'caller'))?.permitted(line, asked)
     // what is done at the end of a delegation is done by leave of everybody along it
     const chain = asked === null ? [] : valueAt(asked, 'delegation.chain')
@@ -162,9 +160,16 @@ class Gathering {
   }
 }
 
-function parsed(text: string): unknown {
+/** The members of the input that a review reads; null where the record hides them. The rest of a line is not even parsed. */
+function askedIn(text: string): JsonRecord | null {
+  const line = rawMembers(text)
+  const input = rawMembers(line?.get('input') ?? '')
+  if (line === null || input === null) return null
+  const parsed = (members: ReadonlyMap<string, string>, name: string): unknown => JSON.parse(members.get(name) ?? 'null')
   try {
-    return JSON.parse(text)
+    const places = { erased: parsed(line, 'erased'), masked: parsed(line, 'masked') }
+    if ([...textsAt(places, 'erased'), ...textsAt(places, 'masked')].some((place) => known.test(place))) return null
+    return { tool: parsed(input, 'tool'), task: parsed(input, 'task'), delegation: parsed(input, 'delegation') }
   } catch {
     return null
   }
