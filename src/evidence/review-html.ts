@@ -5,7 +5,7 @@ import { style } from '../admin/page-style.ts'
 import { visible } from '../approve/visible.ts'
 import type { AccessReview, AgentReview, Named } from './review-form.ts'
 import { duration } from './registration.ts'
-import { unusedOf } from './review-text.ts'
+import { times, unusedOf } from './review-text.ts'
 
 const own = `
 table{border-collapse:collapse;width:100%;margin:.5rem 0;font-size:.9rem}th,td{text-align:left;padding:.3rem .75rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:break-word}td:first-child{overflow-wrap:anywhere}
@@ -20,7 +20,7 @@ export function reviewHtml(review: AccessReview): string {
   const { made, since, first, last, lines, calls, agents, warnings } = review
   const styled = new Html(`<style>${style}${own}</style>`)
   const title = agents.length === 1 ? `Access review of ${shown(agents[0]?.agent ?? '')}` : 'Access review of agents'
-  return `${html`<!doctype html>
+  return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -39,7 +39,7 @@ export function reviewHtml(review: AccessReview): string {
           ${notes(warnings)} ${agents.length > 1 ? overview(agents) : null} ${agents.map(agentPiece)}
         </main>
       </body>
-    </html> `}`
+    </html> `.toString()
 }
 
 function overview(agents: readonly AgentReview[]): Piece {
@@ -60,56 +60,52 @@ function overview(agents: readonly AgentReview[]): Piece {
 
 function agentPiece(one: AgentReview, at: number): Piece {
   const { agent, registered, used, refused, asked, standing, unused, lapsed, proposal, warnings } = one
-  const idle = unusedOf(unused)
   return html`<section class="agent" id="a${at}">
     <h2>${shown(agent)}</h2>
     ${registered === null ? html`<p>It is not registered.</p>` : facts(registered, one.effective_tools)} ${notes(warnings)}
-    ${
-      lapsed.length === 0
-        ? null
-        : html`<h3>Lapsed, or soon</h3>
-            ${table(
-              ['what', 'until', 'why'],
-              lapsed.map(({ of, until, says, lapsed: over }) => [
-                shown(of),
-                until === null ? '' : `${day(until)}${over ? ', lapsed' : ''}`,
-                shown(says),
-              ]),
-            )}`
-    }
+    ${lapsedPiece(lapsed)}
     <h3>What it used</h3>
-    ${used.calls === 0 ? html`<p>Nothing.</p>` : usedPiece(used)}
+    ${used.calls === 0 ? nothing : usedPiece(used)}
     <h3>What it was refused</h3>
-    ${
-      refused.calls === 0
-        ? html`<p>Nothing.</p>`
-        : html`${table(
-            ['rule', '#calls', 'last', 'tools'],
-            refused.rules.map((rule) => [shown(rule.name), rule.calls, day(rule.last), list(rule.tools)]),
-          )}${counts('code', refused.codes)}`
-    }
+    ${refused.calls === 0 ? nothing : refusedPiece(refused)}
     <h3>What it asked people</h3>
-    ${asked.questions === 0 && asked.granted === 0 ? html`<p>Nothing.</p>` : askedPiece(asked)}
+    ${asked.questions === 0 && asked.granted === 0 ? nothing : askedPiece(asked)}
     <h3>Standing secrets behind it</h3>
-    ${
-      standing.length === 0
-        ? html`<p>None is known.</p>`
-        : table(
-            ['credential', 'what it is', 'routes', '#calls', 'instead'],
-            standing.map((row) => [shown(row.provider), shown(row.what), list(row.routes), row.calls, shown(row.instead)]),
-          )
-    }
+    ${standing.length === 0 ? html`<p>None is known.</p>` : standingPiece(standing)}
     <h3>What it could do without</h3>
-    ${
-      idle.length === 0
-        ? html`<p>Nothing that shows.</p>`
-        : html`<ul class="plain">
-              ${idle.slice(0, 200).map((text) => html`<li>${shown(text)}</li>`)}
-            </ul>
-            ${idle.length > 200 ? html`<p>And ${idle.length - 200} more: the JSON has them all.</p>` : null}`
-    }
-    ${proposal === null ? null : proposalPiece(proposal)}
+    ${idlePiece(unusedOf(unused))} ${proposal === null ? null : proposalPiece(proposal)}
   </section> `
+}
+
+const nothing = html`<p>Nothing.</p>`
+
+function lapsedPiece(lapsed: AgentReview['lapsed']): Piece {
+  if (lapsed.length === 0) return null
+  const rows = lapsed.map(({ of, until, says, lapsed: over }) => {
+    const when = until === null ? '' : `${day(until)}${over ? ', lapsed' : ''}`
+    return [shown(of), when, shown(says)]
+  })
+  return html`<h3>Lapsed, or soon</h3>
+    ${table(['what', 'until', 'why'], rows)}`
+}
+
+function refusedPiece({ rules, codes }: AgentReview['refused']): Piece {
+  const rows = rules.map((rule) => [shown(rule.name), rule.calls, day(rule.last), list(rule.tools)])
+  return html`${rows.length === 0 ? null : table(['rule', '#calls', 'last', 'tools'], rows)}${counts('code', codes)}`
+}
+
+function standingPiece(standing: AgentReview['standing']): Piece {
+  const rows = standing.map((row) => [shown(row.provider), shown(row.what), list(row.routes), row.calls, shown(row.instead)])
+  return table(['credential', 'what it is', 'routes', '#calls', 'instead'], rows)
+}
+
+function idlePiece(idle: readonly string[]): Piece {
+  if (idle.length === 0) return html`<p>Nothing that shows.</p>`
+  const more = idle.length > 200 ? html`<p>And ${idle.length - 200} more: the JSON has them all.</p>` : null
+  return html`<ul class="plain">
+      ${idle.slice(0, 200).map((text) => html`<li>${shown(text)}</li>`)}
+    </ul>
+    ${more}`
 }
 
 function facts(registered: NonNullable<AgentReview['registered']>, effective: readonly string[] | null): Piece {
@@ -162,9 +158,9 @@ function usedPiece({
   ])
   const most = Object.entries(spent).map(([meter, amount]) => `${meter} ${amount}`)
   return html`<p>
-      ${calls} calls in ${tasks} tasks, ${first === null ? '' : day(first)} to
-      ${last === null ? '' : day(last)}${handed > 0 ? `, and ${handed} calls by agents that it handed work to` : ''}. One task spent at most
-      ${list(most)} and was at work for ${duration(Math.round(life / 1000) * 1000)} at most.
+      ${times(calls, 'call')} in ${times(tasks, 'task')}, ${first === null ? '' : day(first)} to
+      ${last === null ? '' : day(last)}${handed > 0 ? `, and ${times(handed, 'call')} by agents that it handed work to` : ''}. One task
+      spent at most ${list(most)} and was at work for ${duration(Math.round(life / 1000) * 1000)} at most.
     </p>
     ${
       outside.length === 0
@@ -184,7 +180,7 @@ function askedPiece({ questions, ended, tools, granted, people, median_wait: wai
   const states = Object.entries(ended).map(([state, number]) => `${state} ${number}`)
   const about = Object.entries(tools).map(([name, number]) => `${name} ${number}`)
   return html`<p>
-      ${questions} questions (${list(states)}) about ${list(about)}; ${granted} objectives granted
+      ${times(questions, 'question')} (${list(states)}) about ${list(about)}; ${granted} objectives granted
       unasked.${wait === null ? '' : ` Half were answered within ${duration(Math.round(wait / 1000) * 1000)}.`}
     </p>
     ${

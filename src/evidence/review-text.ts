@@ -13,53 +13,58 @@ export function reviewText(review: AccessReview): string {
 
 /** One agent, line by line; a line holds no newline but those of the proposal. */
 function agentLines(one: AgentReview): string[] {
-  const { agent, registered, used, refused, asked, standing, unused, lapsed, proposal, warnings } = one
-  const owners = Object.entries(registered?.owners ?? {}).map(([role, name]) => `${role} ${name}`)
-  const answers = asked.people.map(({ name, approve, decline }) => `${name}: ${approve} yes, ${decline} no`)
-  const ended = Object.entries(asked.ended).map(([state, number]) => `${state} ${number}`)
+  const { agent, registered, unused, lapsed, proposal, warnings } = one
+  const due = lapsed.map(
+    ({ of, until, lapsed: over, says }) => `${of}: ${says}${until === null ? '' : `, ${over ? 'lapsed' : 'lapses'} ${until}`}`,
+  )
+  const diff = proposal === null ? [] : proposal.diff.trimEnd().split('\n')
   return [
     agent,
     ...line('is', registered === null ? ['not registered'] : [registered.purpose, registered.lifecycle, registered.autonomy]),
-    ...line('owners', owners),
+    ...line(
+      'owners',
+      Object.entries(registered?.owners ?? {}).map(([role, name]) => `${role} ${name}`),
+    ),
     ...line('may use', registered?.intent.tools ?? []),
-    ...line('used', used.calls === 0 ? ['nothing'] : [`${used.calls} calls in ${used.tasks} tasks, last ${used.last ?? '-'}`]),
-    ...used.tools.slice(0, 20).map((tool) => toolLine(tool)),
-    ...(used.tools.length > 20 ? [`            and ${used.tools.length - 20} tools more`] : []),
-    ...line('data', used.data.map(counted)),
-    ...line('went to', used.destinations.map(counted)),
-    ...line(
-      'spent',
-      Object.entries(used.spent).map(([meter, most]) => `${meter} ${most} in one task at most`),
-    ),
-    ...line('outside', used.outside),
-    ...line(
-      'refused',
-      refused.rules.map((rule) => `${rule.name} ${rule.calls}${rule.tools.length > 0 ? ` (${rule.tools.join(' ')})` : ''}`),
-    ),
-    ...line('codes', refused.codes.map(counted)),
-    ...line('asked', asked.questions === 0 ? [] : [`${asked.questions} times`, ...ended, ...answers]),
-    ...line(
-      'standing',
-      standing.map(({ provider, what, calls }) => `${provider}: ${what}, ${calls} calls`),
-    ),
-    ...line(
-      'lapsed',
-      lapsed.map(
-        ({ of, until, lapsed: over, says }) => `${of}: ${says}${until === null ? '' : `, ${over ? 'lapsed' : 'lapses'} ${until}`}`,
-      ),
-    ),
+    ...usedLines(one.used),
+    ...heldLines(one),
+    ...line('lapsed', due),
     ...line('unused', unusedOf(unused)),
     ...warnings.map((text) => `  ! ${text}`),
-    ...(proposal === null
-      ? []
-      : [
-          '  proposed, narrower:',
-          ...proposal.diff
-            .trimEnd()
-            .split('\n')
-            .map((text) => `    ${text}`),
-        ]),
+    ...(diff.length === 0 ? [] : ['  proposed, narrower:', ...diff.map((text) => `    ${text}`)]),
   ]
+}
+
+function usedLines({ calls, tasks, last, tools, data, destinations, spent, outside }: AgentReview['used']): string[] {
+  const most = Object.entries(spent).map(([meter, amount]) => `${meter} ${amount} in one task at most`)
+  return [
+    ...line('used', calls === 0 ? ['nothing'] : [`${times(calls, 'call')} in ${times(tasks, 'task')}, last ${last ?? '-'}`]),
+    ...tools.slice(0, 20).map((tool) => toolLine(tool)),
+    ...(tools.length > 20 ? [`            and ${tools.length - 20} tools more`] : []),
+    ...line('data', data.map(counted)),
+    ...line('went to', destinations.map(counted)),
+    ...line('spent', most),
+    ...line('outside', outside),
+  ]
+}
+
+/** What stopped it, what it asked, and the secrets behind it. */
+function heldLines({ refused, asked, standing }: AgentReview): string[] {
+  const rules = refused.rules.map(({ name, calls, tools }) => `${name} ${calls}${tools.length > 0 ? ` (${tools.join(' ')})` : ''}`)
+  const ended = Object.entries(asked.ended).map(([state, number]) => `${state} ${number}`)
+  const answers = asked.people.map(({ name, approve, decline }) => `${name}: ${approve} yes, ${decline} no`)
+  const secrets = standing.map(({ provider, what, calls }) => `${provider}: ${what}, ${times(calls, 'call')}`)
+  return [
+    ...line('refused', rules),
+    ...line('codes', refused.codes.map(counted)),
+    ...line('asked', asked.questions === 0 ? [] : [times(asked.questions, 'question'), ...ended, ...answers]),
+    ...line('standing', secrets),
+  ]
+}
+
+/** `1 call`, `2 calls`. */
+export function times(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
 }
 
 /** What it could do without, in words. */

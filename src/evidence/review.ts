@@ -178,9 +178,10 @@ function agentWarnings(registration: Registration | null, use: AgentUse | null):
   if (registration === null) warnings.push('it is not registered: nothing can be proposed for it')
   if (use === null || use.calls === 0)
     return [...warnings, 'it made no call in this span: suspend it, or retire it, if that is no surprise']
-  if (use.calls < enough.calls) warnings.push(`${use.calls} calls are few to conclude from (${enough.calls} are some)`)
-  if (use.tasks < enough.tasks) warnings.push(`${use.tasks} tasks are few to conclude from (${enough.tasks} are some)`)
-  if (use.hidden > 0) warnings.push(`${use.hidden} calls are masked in the record: resources, data, egress and budget are left as they are`)
+  if (use.calls < enough.calls) warnings.push(`calls: ${use.calls}, few to conclude from (${enough.calls} are some)`)
+  if (use.tasks < enough.tasks) warnings.push(`tasks: ${use.tasks}, few to conclude from (${enough.tasks} are some)`)
+  if (use.hidden > 0)
+    warnings.push(`masked in the record: what ${use.hidden} of the calls used. Resources, data, egress and budget are left as they are`)
   if (use.observed > 0) warnings.push(`${use.observed} calls were let through in observe mode, which a rule would have refused`)
   if (use.handed > 0)
     warnings.push(

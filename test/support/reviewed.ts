@@ -5,7 +5,7 @@ import {
   ask,
   freeAgent,
   routeTo,
-  Running,
+  type Running,
   type Answered,
   type RunningOptions,
   type Settings,

@@ -175,7 +175,7 @@ describe('a proposal', () => {
   test('leaves alone what the record hides, and says so', async () => {
     const lines = [decision({ tool: 'a', resource: null, line: { masked: ['/input/tool/resource'], input: { tool: {} } } })]
     expect(narrowed(registration().grant, await used(lines))).toEqual({ ...registration().grant, tools: ['a'], ttl: 60_000 })
-    expect((await review(lines)).agents[0]?.warnings.join()).toContain('1 calls are masked')
+    expect((await review(lines)).agents[0]?.warnings.join()).toContain('masked in the record: what 1 of the calls used')
   })
 
   test('counts what others did by what was handed on to them, so that hand-offs still work', async () => {
