@@ -113,7 +113,7 @@ function facts(registered: NonNullable<AgentReview['registered']>, effective: re
   const budget = Object.entries(intent.budget).map(([meter, most]) => `${meter} ${most}`)
   const rows: readonly (readonly [string, Piece])[] = [
     ['purpose', shown(purpose)],
-    ['owners', list(Object.entries(owners ?? { none: 'named' }).map(([role, name]) => `${role}: ${name}`))],
+    ['owners', list(Object.entries(owners ?? {}).map(([role, name]) => `${role}: ${name}`))],
     ['is', `${lifecycle}, ${autonomy}, hosting ${hosting}`],
     ['tools', list(intent.tools)],
     ['resources', list(intent.resources)],
