@@ -28,6 +28,7 @@ export const agents: Command = {
        countersign agents accept AGENT --role business|security|incident --as NAME --reason TEXT
        countersign agents suspend|retire AGENT --reason TEXT [--as NAME]
        countersign agents resume AGENT --as NAME --reason TEXT
+       countersign agents review [AGENT] …          what it was allowed, used and could do without: agents review --help
 
 AGENT is a SPIFFE ID or pattern as it is registered. FILE is YAML in the form of an entry of task.agents (docs/registry.md).
 A proposed agent goes live when its business, its security and its incident owner have accepted it; an agent that the
@@ -41,7 +42,12 @@ named person resumes it; retiring ends it for good. Both hold for declared agent
 ${adminUsage}
 
 exit status: 0 done, 1 not possible (the reason is printed), 64 wrong usage, 69 no Countersign answers, 78 a file cannot be used`,
+  async usageOf([verb]) {
+    return verb === 'review' ? (await import('./agents-review.ts')).agentsReview.usage : null
+  },
   async run(invocation) {
+    const [first, ...args] = invocation.args
+    if (first === 'review') return (await import('./agents-review.ts')).agentsReview.run({ ...invocation, args })
     const { values, positionals } = parseWords(invocation.args, {
       ...adminOptions,
       role: { type: 'string' },

@@ -67,4 +67,9 @@ export const commands: readonly ListedCommand[] = [
     summary: 'verify a ledger with nothing but its public key',
     load: async () => (await import('./evidence.ts')).evidence,
   },
+  {
+    name: 'frameworks',
+    summary: 'what OWASP, NIST, MITRE and others ask for, and what of it was at work',
+    load: async () => (await import('./frameworks.ts')).frameworksCommand,
+  },
 ]
