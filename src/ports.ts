@@ -11,7 +11,7 @@ import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
 import { decisionPart } from './admin/decision-page.ts'
 import type { Desk } from './admin/desk.ts'
-import { evidenceNoun } from './admin/evidence.ts'
+import { evidenceFile, evidenceNoun } from './admin/evidence.ts'
 import { killPart } from './admin/kill-page.ts'
 import { localKey } from './admin/local-key.ts'
 import { killNoun, shownKill, type KillNounOptions } from './admin/kills.ts'
@@ -26,6 +26,7 @@ import { taskPart } from './admin/task-page.ts'
 import { taskNoun } from './admin/tasks.ts'
 import type { Part } from './admin/visit.ts'
 import { evidenceOf } from './evidencing.ts'
+import { frameworks } from './evidence/frameworks.ts'
 import { standingSecrets } from './config/standing.ts'
 import type { Foundation } from './foundation.ts'
 import { historyOf, lentTo, overviewOf, policyLooks } from './looking.ts'
@@ -116,11 +117,11 @@ function partsOf(told: Told, desk: Desk): readonly Part[] {
     decisionPart(ledgerOf(told)),
     approvalPart({ desk, kills, clock, overview: () => overviewOf(told), lent: (row) => lentTo(told, row) }),
     openPart({ tasks, clock, agents: () => told.wiring.agents, catalogue: () => catalogueOf(told) }),
-    taskPart({ state, tasks, tokens, desk, clock, history: (row) => historyOf(told, row), evidence: null }),
+    taskPart({ state, tasks, tokens, desk, clock, history: (row) => historyOf(told, row), evidence: evidenceFile(evidenceOf(told)) }),
     agentPart({ registrations, state, clock }),
     standingPart(() => standingSecrets(told.wiring.loaded.config)),
     policyPart(policyLooks(told)),
-    frameworkPart(null),
+    frameworkPart(() => frameworks().map((row) => ({ ...row, query: row.query ?? '' }))),
     killPart({ kills, book: state.kills, known: (stop) => isKnown(stop, told), clock }),
   ]
 }

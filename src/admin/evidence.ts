@@ -4,6 +4,7 @@ import type { ExportedSet } from '../evidence/export-set.ts'
 import { writeTar } from '../evidence/tar.ts'
 import { problem, type Answer } from './answer.ts'
 import type { Noun, SignedIn } from './noun.ts'
+import type { Evidence } from './task-page.ts'
 
 export interface EvidenceOptions {
   /** Writes down that it is exported, then makes it. Rejects with EvidenceFault, or `record.failed`. */
@@ -11,6 +12,19 @@ export interface EvidenceOptions {
 }
 
 const statuses: Readonly<Record<EvidenceFault['why'], number>> = { unknown: 404, input: 400, large: 413, damaged: 409 }
+
+/** The set of a task as one file, for a person of the page; null: there is nothing of this task. */
+export function evidenceFile({ make }: EvidenceOptions): Evidence {
+  return async (task, who) => {
+    try {
+      const { files, manifest } = await make(task, `person:${who.name ?? who.method}`, who.method)
+      return { name: `${task}.evidence.tar`, bytes: writeTar(files, Date.parse(manifest.made)), type: 'application/x-tar' }
+    } catch (error) {
+      if (error instanceof EvidenceFault && error.why === 'unknown') return null
+      throw error
+    }
+  }
+}
 
 /** `/v1/evidence/<task>`: GET gives the set as an archive. `?by` says who, where the way in proves nobody. */
 export function evidenceNoun({ make }: EvidenceOptions): Noun {

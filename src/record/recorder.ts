@@ -154,6 +154,7 @@ function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, fe
     clock,
     needed: () => Math.min((feeds.taken ?? Infinity) + 1, ledger.needed()),
     event: (event) => ledger.append(form.event(event, 'own')),
+    checkpoint: () => ledger.checkpoint(),
     removed: () => ledger.madeRoom(),
     log,
   })

@@ -27,6 +27,8 @@ export interface RetentionOptions {
   /** Number of the first line that is needed still: by an open call, by a sink, or for the tree. */
   readonly needed: () => number
   readonly event: (event: LedgerEvent) => Promise<void>
+  /** Signs what stands in the ledger. */
+  readonly checkpoint: () => Promise<void>
   /** Told when room was made. */
   readonly removed: () => void
   readonly log: Log
@@ -91,6 +93,8 @@ export class Retention {
       const detail = { first: first.first, lines, bytes, segments: segments.length, cause, oldest: timeOf(first) }
       // the ledger says so before: lines that are missing without it were taken away by somebody else
       await event({ kind: 'ledger.pruned', by: 'countersign', detail })
+      // signed before anything goes: an event that no signature covers excuses nothing
+      await this.#options.checkpoint()
       this.#remove(segments, first.first)
       log.info(detail, 'old lines of the ledger were removed, as record.ledger.keep says')
     } catch (error) {
