@@ -21,7 +21,7 @@ export function evidenceOf({ foundation, wiring }: { readonly foundation: Founda
       const { folder, config } = wiring.loaded
       const dir = resolve(folder, config.record.ledger.path)
       // whoever asks for what is not there writes no line
-      if ((await state.task(task)) === null) await gather(extentOf(dir), task, mostOnline)
+      if (state.task(task) === null) await gather(extentOf(dir), task, mostOnline)
       await recorder.event({ kind: 'evidence.exported', task, by, detail: { method } })
       await recorder.checkpoint()
       return exportSet({

@@ -1,7 +1,7 @@
 /** Makes the evidence set of a task out of a ledger folder: its files, signed. */
 import { hash } from 'node:crypto'
 import { readStatement, type Statement } from '../record/checkpoint-line.ts'
-import { includes } from '../record/merkle.ts'
+import { includes, type HashOf } from '../record/merkle.ts'
 import { readNote, readVerifierKey } from '../record/note.ts'
 import { tileHashes } from '../record/tiles.ts'
 import { canonicalText } from './canonical.ts'
@@ -10,7 +10,7 @@ import { EvidenceFault } from './fault.ts'
 import { gather, type GatheredLine } from './gather.ts'
 import { handoversOf } from './handovers.ts'
 import { listFiles, manifestPath, type Manifest } from './manifest.ts'
-import { leafOf, proofsText, readProofs } from './proofs.ts'
+import { hashesFromLines, leafOf, proofsText, readProofs } from './proofs.ts'
 import type { SetFiles } from './read-set.ts'
 import { extentOf, type Extent } from './regions.ts'
 import { reportPage } from './report/report.ts'
@@ -60,7 +60,7 @@ export async function exportSet(options: ExportOptions): Promise<ExportedSet> {
     ['handovers.ndjson', joined(handovers)],
     ['lines.ndjson', joined(lines.map(({ bytes }) => bytes))],
     ...policyFiles(summary, rulesOf),
-    ['proofs.json', Buffer.from(provenText(lines, stated, dir))],
+    ['proofs.json', Buffer.from(await provenText(lines, extent, stated, dir))],
     ['report.html', Buffer.from(reportPage([{ origin: stated.origin, made, madeBy: by, summary }]))],
     ['summary.json', Buffer.from(canonicalText(summary))],
   ])
@@ -94,25 +94,32 @@ function paired(lines: readonly GatheredLine[]): readonly GatheredLine[] {
   return lines.filter(({ line }) => line.kind !== 'outcome' || decided.has(line.id))
 }
 
-/** The proofs, found to hold. */
-function provenText(lines: readonly GatheredLine[], { size, root }: Statement, dir: string): string {
-  const wrong = 'the lines are not those that the checkpoint signs: verify the ledger'
+/** The proofs, found to hold: with the hashes of the tiles or of all lines, else with what follows from the first line that is there. */
+async function provenText(lines: readonly GatheredLine[], extent: Extent, stated: Statement, dir: string): Promise<string> {
+  const fromTiles = (): HashOf => tileHashes(dir, stated.size, Buffer.from(stated.root, 'base64'))
+  const text = proofsThat(lines, stated, fromTiles) ?? proofsThat(lines, stated, await fromLines(extent))
+  if (text === null) throw new EvidenceFault('damaged', 'the lines are not those that the checkpoint signs: verify the ledger')
+  return text
+}
+
+async function fromLines(extent: Extent): Promise<() => HashOf> {
+  const hashOf = await hashesFromLines(extent)
+  return () => hashOf
+}
+
+function proofsThat(lines: readonly GatheredLine[], { size, root }: Statement, hashes: () => HashOf): string | null {
   let text: string
   try {
-    const hashOf = tileHashes(dir, size, Buffer.from(root, 'base64'))
-    text = proofsText(
-      lines.map(({ line }) => line.seq),
-      { size, root, hashOf },
-    )
-  } catch (error) {
-    throw new EvidenceFault('damaged', `${wrong}: ${error instanceof Error ? error.message : String(error)}`)
+    const seqs = lines.map(({ line }) => line.seq)
+    text = proofsText(seqs, { size, root, hashOf: hashes() })
+  } catch {
+    return null
   }
   const { proofs = [], root: top } = readProofs(Buffer.from(text)) ?? {}
   const hold = lines.every(
     ({ line, bytes }, at) => top !== undefined && includes(leafOf(bytes), line.seq - 1, size, proofs[at]?.path ?? [], top),
   )
-  if (!hold) throw new EvidenceFault('damaged', wrong)
-  return text
+  return hold ? text : null
 }
 
 function policyFiles({ policies }: Summary, rulesOf: RulesOf): readonly [string, Uint8Array][] {

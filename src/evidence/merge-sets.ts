@@ -22,15 +22,13 @@ interface Part extends VerifiedPart, NamedSet {}
  * or that shares nothing with the others; whose signatures they bear is for whoever verifies them.
  */
 export function mergeSets(given: readonly NamedSet[], now: number): SetFiles {
-  const parts = given
-    .flatMap((set) => singles(set))
-    .map(wholePart)
-    .toSorted((a, b) => (isBefore(a.manifest, b.manifest) ? -1 : 1))
-  checkPlaces(parts)
-  const correlations = parts.map(({ manifest }) => manifest.correlation)
+  const whole = given.flatMap((set) => singles(set)).map(wholePart)
+  const correlations = whole.map(({ manifest }) => manifest.correlation)
   const apart = unconnected(correlations)
   if (apart !== null)
-    throw new EvidenceFault('input', `correlation: ${parts[apart]?.name ?? ''} shares no root, trace or transaction with the other sets`)
+    throw new EvidenceFault('input', `correlation: ${whole[apart]?.name ?? ''} shares no root, trace or transaction with those before it`)
+  const parts = whole.toSorted((a, b) => (isBefore(a.manifest, b.manifest) ? -1 : 1))
+  checkPlaces(parts)
   const merged: Merged = {
     format: 1,
     kind: 'merged',

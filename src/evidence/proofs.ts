@@ -1,9 +1,12 @@
 /** That each line of a set is in the tree of a checkpoint (RFC 6962 §2.1.1). */
 import { hash } from 'node:crypto'
 import { isRecord } from '../author/json-path.ts'
-import { inclusionProof, leafHash, type HashOf } from '../record/merkle.ts'
+import { edgeNodes, inclusionProof, leafHash, TreeEdge, type HashOf, type NodeId } from '../record/merkle.ts'
 import { canonicalText, readCanonical } from './canonical.ts'
 import { base64 } from './envelope.ts'
+import { EvidenceFault } from './fault.ts'
+import { readLine } from './line.ts'
+import { regionsOf, type Extent } from './regions.ts'
 
 export interface Proof {
   readonly seq: number
@@ -43,4 +46,41 @@ export function readProofs(bytes: Uint8Array): Proofs | null {
 /** The leaf of a line. `bytes` are without its LF. */
 export function leafOf(bytes: Uint8Array): Buffer {
   return leafHash(hash('sha256', bytes, 'buffer'))
+}
+
+/** The hashes of the tree up to an extent, computed from its lines: for one whose tiles are gone and whose first lines too. Reads all of it. */
+export async function hashesFromLines(extent: Extent): Promise<HashOf> {
+  const levels = new Map<number, Map<number, Buffer>>()
+  const keep = ({ level, index }: NodeId, found: Buffer): void => {
+    const row = levels.get(level) ?? new Map<number, Buffer>()
+    levels.set(level, row.set(index, found))
+  }
+  let tree: TreeEdge | null = null
+  for await (const region of regionsOf(extent)) {
+    for (let start = 0, end = region.indexOf(10); end >= 0; start = end + 1, end = region.indexOf(10, start)) {
+      const bytes = region.subarray(start, end)
+      tree ??= beginning(bytes, keep)
+      tree.append(leafOf(bytes), keep)
+    }
+  }
+  return ({ level, index }) => {
+    const found = levels.get(level)?.get(index)
+    if (found === undefined) throw new RangeError(`the hash of node ${level}/${index} is not at hand`)
+    return found
+  }
+}
+
+/** The tree before the first line that is there: of a ledger whose beginning was removed that line is a checkpoint, which states its edge. */
+function beginning(first: Buffer, keep: (node: NodeId, found: Buffer) => void): TreeEdge {
+  const line = readLine(first)
+  if (line === null) throw new EvidenceFault('damaged', 'the first line of the ledger cannot be read: verify it')
+  if (line.seq === 1) return new TreeEdge()
+  const stated = line.own['edge']
+  const edge = (Array.isArray(stated) ? stated : []).map((one) => base64(one)).filter((one) => one !== null)
+  const nodes = edgeNodes(line.seq - 1)
+  for (const [at, node] of nodes.entries()) {
+    const found = edge[at]
+    if (found !== undefined) keep(node, found)
+  }
+  return new TreeEdge(line.seq - 1, edge)
 }
