@@ -3,18 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ada } from './approval-rig.ts'
-import {
-  agentId,
-  ask,
-  freeAgent,
-  owners,
-  routeTo,
-  Running,
-  TestUpstream,
-  type Answered,
-  type RunningOptions,
-  type Settings,
-} from './running.ts'
+import { agentId, ask, freeAgent, routeTo, Running, TestUpstream, type Answered, type RunningOptions, type Settings } from './running.ts'
 
 export const helper = 'spiffe://acme.example/ns/test/sa/order-reader'
 export const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'
@@ -146,8 +135,19 @@ export class EvidenceRig implements AsyncDisposable {
     return { task, child }
   }
 
-  adminKey(): string {
-    return readFileSync(join(this.running.folder, 'admin.key'), 'utf8').trim()
+  /** Options of a command that asks this sidecar, with its local key. */
+  get access(): readonly string[] {
+    return ['--addr', `127.0.0.1:${this.running.port('admin')}`, '--key', join(this.running.folder, 'admin.key')]
+  }
+
+  get publicKey(): string {
+    return join(this.running.ledgerFolder, 'ledger.pub')
+  }
+
+  /** Asks the admin port with the local key. */
+  admin(path: string): Promise<Response> {
+    const authorization = `Bearer ${readFileSync(join(this.running.folder, 'admin.key'), 'utf8').trim()}`
+    return fetch(`http://127.0.0.1:${this.running.port('admin')}${path}`, { headers: { authorization } })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -156,5 +156,3 @@ export class EvidenceRig implements AsyncDisposable {
     await this.issuer[Symbol.asyncDispose]()
   }
 }
-
-export const ownersOf = owners
