@@ -15,7 +15,7 @@ const least = 50
 const { values } = parseArgs({
   options: {
     lines: { type: 'string', default: '100000' },
-    input: { type: 'string', default: '1800' },
+    input: { type: 'string', default: '4300' },
     rounds: { type: 'string', default: '3' },
   },
 })

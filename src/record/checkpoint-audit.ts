@@ -4,11 +4,11 @@ import type { CheckpointLine, Statement } from './checkpoint-line.ts'
 import { checkedStatement, readCheckpointLine, readStatement, signatureFault } from './checkpoint-line.ts'
 import type { Problem } from './fault.ts'
 import type { KeyRing } from './key-ring.ts'
-import type { PlacedLine } from './line-scan.ts'
 import { leafHash, TreeEdge } from './merkle.ts'
 import type { VerifierKey } from './note.ts'
 import { readNote } from './note.ts'
 import type { Pairing } from './pairing.ts'
+import type { StoredLine } from './stored-line.ts'
 
 /** A checkpoint that was found good. Hashes are base64. */
 export interface CheckpointRow {
@@ -71,7 +71,7 @@ export class CheckpointAudit {
   }
 
   /** Takes a checkpoint line that is in its place of the chain; gives what is wrong with it. */
-  take(line: PlacedLine, text: string, pairing: Pairing): Problem | null {
+  take(line: StoredLine, text: string, pairing: Pairing): Problem | null {
     const own = readCheckpointLine(text, line)
     if ('fault' in own) return own
     const unsigned = this.#signatureFault(own)
@@ -98,7 +98,7 @@ export class CheckpointAudit {
   }
 
   /** Does a signed checkpoint on this very line state what the line says of the one before it? */
-  vouches(line: PlacedLine, text: string): boolean {
+  vouches(line: StoredLine, text: string): boolean {
     if (line.kind !== 'checkpoint') return false
     const own = readCheckpointLine(text, line)
     if ('fault' in own || this.#signatureFault(own) !== null) return false

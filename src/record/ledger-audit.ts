@@ -1,15 +1,16 @@
 /** The rules of verification, applied line by line: docs/ledger-format.md, "Verification". */
 
+import { isUtf8 } from 'node:buffer'
 import { hash } from 'node:crypto'
 import { genesis } from './chain.ts'
 import type { CheckpointRow } from './checkpoint-audit.ts'
 import { CheckpointAudit } from './checkpoint-audit.ts'
 import type { Fault } from './fault.ts'
 import type { KeyRing } from './key-ring.ts'
-import type { PlacedLine } from './line-scan.ts'
-import { readPlaced } from './line-scan.ts'
 import { Pairing } from './pairing.ts'
 import { segmentFirst } from './segment.ts'
+import type { StoredLine } from './stored-line.ts'
+import { readStored } from './stored-line.ts'
 
 /** The first thing that is wrong. */
 export interface BadLine {
@@ -59,7 +60,7 @@ interface Place {
 interface Suspect {
   readonly before: Place
   readonly own: Place
-  readonly line: PlacedLine
+  readonly line: StoredLine
   readonly text: string
 }
 
@@ -110,7 +111,8 @@ export class LedgerAudit {
   /** `bytes`: a line without its LF. */
   line(bytes: Buffer): void {
     this.#inFile += 1
-    const line = readPlaced(bytes)
+    const text = bytes.toString()
+    const line = isUtf8(bytes) ? readStored(text) : null
     if (this.#suspect !== null) return this.#settle(this.#suspect, line?.prev === this.#suspect.own.hash)
     if (line !== null && this.#last === null && line.seq < this.#from) return
     const expected = this.#expected()
@@ -121,8 +123,8 @@ export class LedgerAudit {
       return this.#fail('order', expected, 'the file is named after another line')
     if (this.#inFile === 1 && line.kind !== 'checkpoint') return this.#fail('order', expected, 'the file does not begin with a checkpoint')
     const own: Place = { file: this.#file, line: this.#inFile, seq: line.seq, hash: hash('sha256', bytes) }
-    if (!this.#chained(line, own, bytes)) return
-    this.#take(line, bytes, own)
+    if (!this.#chained(line, own, text)) return
+    this.#take(line, bytes, text, own)
   }
 
   /** The file is at its end, where so many bytes were without a LF. */
@@ -172,11 +174,11 @@ export class LedgerAudit {
     return Math.max(this.#from, this.#named ?? 1)
   }
 
-  #chained(line: PlacedLine, own: Place, bytes: Buffer): boolean {
+  #chained(line: StoredLine, own: Place, text: string): boolean {
     const prev = this.#last?.hash ?? (line.seq === 1 ? genesis : line.prev)
     if (line.prev === prev) return true
     if (this.#last === null) this.#fail('chain', line.seq, 'the first line names a line before it')
-    else this.#suspect = { before: this.#last, own, line, text: bytes.toString() }
+    else this.#suspect = { before: this.#last, own, line, text }
     return false
   }
 
@@ -188,7 +190,7 @@ export class LedgerAudit {
     this.#bad ??= { file, line: inFile, seq, fault: 'chain', detail }
   }
 
-  #take(line: PlacedLine, bytes: Buffer, own: Place): void {
+  #take(line: StoredLine, bytes: Buffer, text: string, own: Place): void {
     if (this.#first === null) {
       this.#first = line.seq
       if (line.seq === 1) this.#checkpoints.begin()
@@ -197,14 +199,14 @@ export class LedgerAudit {
     this.#lines += 1
     this.#last = own
     if (line.kind === 'checkpoint') {
-      const wrong = this.#checkpoints.take(line, bytes.toString(), this.#pairing)
+      const wrong = this.#checkpoints.take(line, text, this.#pairing)
       if (wrong !== null) return this.#fail(wrong.fault, line.seq, wrong.detail)
       this.#mayBegin = Math.max(this.#mayBegin, this.#mayBeginSaid)
     }
     const unpaired = this.#pairing.take(line)
     if (unpaired !== null) return this.#fail('pairing', line.seq, unpaired)
     this.#checkpoints.append(Buffer.from(own.hash, 'hex'))
-    if (line.kind === 'event' && bytes.includes(pruned)) this.#mayBeginSaid = Math.max(this.#mayBeginSaid, prunedTo(bytes.toString()))
+    if (line.kind === 'event' && bytes.includes(pruned)) this.#mayBeginSaid = Math.max(this.#mayBeginSaid, prunedTo(text))
   }
 
   #fail(fault: Fault, seq: number, detail: string, line = this.#inFile): void {

@@ -18,10 +18,6 @@ export interface StoredLine {
 /** Closed: a kind that is not known could be a checkpoint made unreadable. */
 const kinds: readonly LineKind[] = ['decision', 'outcome', 'refusal', 'event', 'checkpoint']
 
-export function isLineKind(text: string): text is LineKind {
-  return (kinds as readonly string[]).includes(text)
-}
-
 /** Reads a line; null when it is not a well-formed ledger line. */
 export function readStored(text: string): StoredLine | null {
   let event: unknown
