@@ -82,7 +82,7 @@ const engines: readonly Engine[] = [
   {
     name: 'ledger-peer',
     needed: 'is a second verifier of ledgers and evidence sets: built from test/engines/ledger-peer',
-    optional: true,
+    optional: false,
     how: {
       fresh: null,
       steps: [goBuild(ledgerPeer, own('ledger-peer'), `-s -w -buildid= -X main.sources=${ledgerSources}`)],

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { Refusal } from '../../../src/refusal.ts'
 import type { LedgerRig } from '../../support/ledger-rig.ts'
 import { rigPerTest } from '../../support/ledger-rig.ts'
+import { edgeOver, rootOver } from '../../support/ledger-writer.ts'
 
 // A second verifier, written from docs/ledger-format.md alone: it shares no code with the product.
 
@@ -15,6 +16,9 @@ interface Own {
   readonly checkpoint?: string
   readonly open?: readonly [number, string][]
   readonly open_from?: number
+  readonly format?: number
+  readonly key?: string
+  readonly edge?: readonly string[]
 }
 
 const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest()
@@ -36,12 +40,14 @@ function check(dir: string, verifierKey: string): { lines: number; checkpoints: 
   let head = Buffer.alloc(32)
   let checkpoints = 0
   const open = new Map<string, number>()
+  const leaves: Buffer[] = []
   for (const file of readdirSync(dir)
     .filter((one) => /^\d{12}\.ndjson$/.test(one))
     .sort()) {
     expect(Number(file.slice(0, 12))).toBe(seq + 1)
     const text = readFileSync(join(dir, file), 'utf8')
     expect(text.endsWith('\n')).toBe(true)
+    expect(text.slice(0, text.indexOf('\n'))).toContain('"kind":"checkpoint"')
     for (const line of text.slice(0, -1).split('\n')) {
       const event = JSON.parse(line) as { decision_id: string; custom: { countersign: Own } }
       const own = event.custom.countersign
@@ -51,8 +57,18 @@ function check(dir: string, verifierKey: string): { lines: number; checkpoints: 
       if (own.kind === 'checkpoint') {
         checkpoints += 1
         const note = own.checkpoint ?? ''
-        const [origin, size, root, , , record, blank, signed = '', end, ...rest] = note.split('\n')
-        expect([origin, size, root, blank, end, rest]).toEqual([name, String(seq), head.toString('base64'), '', '', []])
+        const [origin, size, root, chain, , , record, blank, signed = '', end, ...rest] = note.split('\n')
+        const top = rootOver(leaves).toString('base64')
+        expect([origin, size, root, chain, blank, end, rest]).toEqual([
+          name,
+          String(seq),
+          top,
+          `chain ${head.toString('base64')}`,
+          '',
+          '',
+          [],
+        ])
+        expect([own.format, own.key, own.edge]).toEqual([2, verifierKey, edgeOver(leaves).map((one) => one.toString('base64'))])
         const [dash, signer, base64 = ''] = signed.split(' ')
         const signature = Buffer.from(base64, 'base64')
         expect([dash, signer, signature.subarray(0, 4).toString('hex'), signature.toString('base64')]).toEqual(['—', name, id, base64])
@@ -66,6 +82,7 @@ function check(dir: string, verifierKey: string): { lines: number; checkpoints: 
       }
       seq += 1
       head = sha256(line)
+      leaves.push(sha256(Buffer.concat([Buffer.of(0), head])))
     }
   }
   return { lines: seq, checkpoints }

@@ -36,7 +36,7 @@ function noteOf(rig: LedgerRig): { readonly size: number; readonly root: string 
 const opened = (rig: LedgerRig, more: Partial<RecorderOptions> = {}): Promise<OpenRecorder> => rig.open({ segmentBytes: 20_000, ...more })
 
 describe('the tree of a ledger', () => {
-  test('[C2SP tlog-checkpoint] the newest checkpoint lies beside the lines, and states their root', async () => {
+  test('the newest checkpoint lies beside the lines, and states their root', async () => {
     const rig = rigged()
     const recorder = await opened(rig)
     await events(recorder, 300)
@@ -48,7 +48,7 @@ describe('the tree of a ledger', () => {
     await recorder.close()
   })
 
-  test('[C2SP tlog-tiles] whole tiles hold 256 hashes of their level, entries what the leaves are made of, partial ones the rest', async () => {
+  test('whole tiles hold 256 hashes of their level, entries what the leaves are made of, partial ones the rest', async () => {
     const rig = rigged()
     const recorder = await opened(rig)
     await events(recorder, 700)

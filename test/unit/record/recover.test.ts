@@ -141,6 +141,6 @@ describe('opening a ledger after a crash', () => {
     const recorder = await rig.open()
     // the checkpoint that a segment begins with, the opening, and the checkpoint of the start
     expect(recorder.position().seq).toBe(3)
-    expect(await verifyLedger(rig.dir, recorder.publicKey())).toMatchObject({ ok: true, lines: 2 })
+    expect(await verifyLedger(rig.dir, recorder.publicKey())).toMatchObject({ ok: true, lines: 3 })
   })
 })
