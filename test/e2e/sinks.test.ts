@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { verifyLedger } from '../../src/record/verify.ts'
 import { LogReceiver } from '../support/log-receiver.ts'
 import { ask, routeTo, Running, TestUpstream, type RunningOptions, type Settings } from '../support/running.ts'
 import { until } from '../support/ledger-rig.ts'
@@ -84,5 +85,30 @@ describe('sinks of a running Countersign', () => {
     )
     await call(running)
     await expect(Running.start(withSinks(upstream, broken))).rejects.toThrow('record sink "opa"')
+  })
+
+  test('of checkpoints alone anchor the ledger: who holds one of them is not shown an older state', async () => {
+    await using upstream = await TestUpstream.start()
+    await using receiver = await new LogReceiver().listen()
+    const anchor = { type: 'webhook', url: receiver.url, secret: { env: 'TOKEN' }, kinds: ['checkpoint'], from: 'start', every: '10ms' }
+    await using running = await Running.start(withSinks(upstream, anchor))
+    await call(running)
+    await running.sidecar.foundation.recorder.checkpoint()
+    await settled(running)
+    await running.close()
+    const events = receiver.taken.flatMap(({ body }) => [JSON.parse(body.toString()) as unknown].flat()) as {
+      readonly type: string
+      readonly data: { readonly custom: { readonly countersign: { readonly kind: string; readonly checkpoint: string } } }
+    }[]
+    expect(new Set(events.map(({ type }) => type))).toEqual(new Set(['countersign.checkpoint.v1']))
+    const checkpoint = events.at(-1)?.data.custom.countersign.checkpoint ?? ''
+    const key = running.sidecar.ledger.key
+    expect(await verifyLedger(running.ledgerFolder, key, { checkpoint })).toMatchObject({ ok: true })
+    const [segment = ''] = readdirSync(running.ledgerFolder).filter((name) => name.endsWith('.ndjson'))
+    const lines = running.ledgerText().split('\n')
+    const older = lines.findIndex((line, at) => at > 0 && line.includes('"kind":"checkpoint"'))
+    writeFileSync(join(running.ledgerFolder, segment), `${lines.slice(0, older + 1).join('\n')}\n`)
+    expect((await verifyLedger(running.ledgerFolder, key)).ok).toBe(true)
+    expect((await verifyLedger(running.ledgerFolder, key, { checkpoint })).firstBad).toMatchObject({ fault: 'truncated' })
   })
 })
