@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { exportSet } from '../src/evidence/export-set.ts'
 import { verifySet } from '../src/evidence/verify-set.ts'
 import { idSource } from '../src/id.ts'
-import { openRecorder } from '../src/record/recorder.ts'
+import { openRecorder, type OpenRecorder } from '../src/record/recorder.ts'
 import { sketchDecision, sketchOutcome, sketchOwnLease, sketchPermit } from '../test/support/decision.ts'
 import { sketchAgent, sketchCall, sketchQuestion, sketchRow } from '../test/support/question.ts'
 
@@ -77,7 +77,9 @@ async function written() {
   const key = generateKeyPairSync('ed25519').privateKey
   const labels = { id: 'bench', version: '0' }
   const how = { durability: 'written', quota: 2 ** 40, flushState: () => {} } as const
-  const recorder = await openRecorder({ dir, ledgerId: 'ledger.acme.example/bench', labels, key, clock, newId, log: quiet, ...how })
+  const open = (): Promise<OpenRecorder> =>
+    openRecorder({ dir, ledgerId: 'ledger.acme.example/bench', labels, key, clock, newId, log: quiet, ...how })
+  const recorder = await open()
   const ids = Array.from({ length: Number(values.tasks) }, () => newId('t'))
   const tasks = ids.map((id) => ({ row: sketchRow({ id }), agent: sketchAgent() }))
   const filler = 'x'.repeat(Number(values.input))
@@ -108,5 +110,7 @@ async function written() {
     }
     await Promise.all(group)
   }
-  return { recorder, task: ids[Math.floor(ids.length / 2)] ?? '' }
+  // a ledger that is written at full speed has its tiles when it closes
+  await recorder.close()
+  return { recorder: await open(), task: ids[Math.floor(ids.length / 2)] ?? '' }
 }

@@ -94,10 +94,15 @@ function paired(lines: readonly GatheredLine[]): readonly GatheredLine[] {
   return lines.filter(({ line }) => line.kind !== 'outcome' || decided.has(line.id))
 }
 
-/** The proofs, found to hold: with the hashes of the tiles or of all lines, else with what follows from the first line that is there. */
+/**
+ * The proofs, found to hold: with the hashes of the tiles as they are, with those of tiles that lead to the root or of all lines, else with
+ * what follows from the first line that is there.
+ */
 async function provenText(lines: readonly GatheredLine[], extent: Extent, stated: Statement, dir: string): Promise<string> {
-  const fromTiles = (): HashOf => tileHashes(dir, stated.size, Buffer.from(stated.root, 'base64'))
-  const text = proofsThat(lines, stated, fromTiles) ?? proofsThat(lines, stated, await fromLines(extent))
+  const asStored = (): HashOf => tileHashes(dir, stated.size)
+  const doubted = (): HashOf => tileHashes(dir, stated.size, Buffer.from(stated.root, 'base64'))
+  const text =
+    proofsThat(lines, stated, asStored) ?? proofsThat(lines, stated, doubted) ?? proofsThat(lines, stated, await fromLines(extent))
   if (text === null) throw new EvidenceFault('damaged', 'the lines are not those that the checkpoint signs: verify the ledger')
   return text
 }
@@ -111,7 +116,7 @@ function proofsThat(lines: readonly GatheredLine[], { size, root }: Statement, h
   let text: string
   try {
     const seqs = lines.map(({ line }) => line.seq)
-    text = proofsText(seqs, { size, root, hashOf: hashes() })
+    text = proofsText(seqs, { size, root, hashOf: remembering(hashes()) })
   } catch {
     return null
   }
@@ -120,6 +125,17 @@ function proofsThat(lines: readonly GatheredLine[], { size, root }: Statement, h
     ({ line, bytes }, at) => top !== undefined && includes(leafOf(bytes), line.seq - 1, size, proofs[at]?.path ?? [], top),
   )
   return hold ? text : null
+}
+
+/** Neighbours share most of their paths: what was found once is kept. */
+function remembering(hashOf: HashOf): HashOf {
+  const known = new Map<string, Buffer>()
+  return (node) => {
+    const name = `${node.level}/${node.index}`
+    const found = known.get(name) ?? hashOf(node)
+    known.set(name, found)
+    return found
+  }
 }
 
 function policyFiles({ policies }: Summary, rulesOf: RulesOf): readonly [string, Uint8Array][] {

@@ -60,7 +60,8 @@ export class IdFinder implements Finder {
     if (this.#ids.has(id)) return
     this.#ids.add(id)
     if (this.#ids.size > mostApart) return
-    const finder = new TextFinder(id)
+    // a search looks for the first byte before all: hardly any text has as few of a letter as of this
+    const finder = new TextFinder(id.slice(1))
     finder.begin(this.#region)
     this.#apart.push(finder)
   }

@@ -49,7 +49,7 @@ class Gathering {
 
   /** All that names an inside task. */
   async own(extent: Extent): Promise<void> {
-    const activated = new TextFinder('"policy.activated"')
+    const activated = new TextFinder('policy.activated"')
     for await (const region of regionsOf(extent)) {
       for (const bytes of linesWith(region, [this.#inside, activated])) {
         const line = readLine(bytes)
