@@ -17,10 +17,25 @@ export interface Moment {
 
 type Told = Omit<Moment, 'part'>
 
-/** In the order of time; within a ledger, of its lines. */
+/** Each ledger's in the order of its lines, whatever its clock did; between ledgers in the order of time. */
 export function momentsOf(summaries: readonly Summary[]): readonly Moment[] {
-  const all = summaries.flatMap((summary, part) => told(summary).map((one): Moment => ({ ...one, part })))
-  return all.toSorted((a, b) => (a.part === b.part ? a.seq - b.seq : Date.parse(a.at) - Date.parse(b.at)))
+  const rows = summaries.map((summary, part) =>
+    told(summary)
+      .map((one): Moment => ({ ...one, part }))
+      .toSorted((a, b) => a.seq - b.seq),
+  )
+  const next = rows.map(() => 0)
+  const merged: Moment[] = []
+  for (;;) {
+    let first: Moment | undefined
+    for (const [part, row] of rows.entries()) {
+      const head = row[next[part] ?? 0]
+      if (head !== undefined && (first === undefined || head.at < first.at)) first = head
+    }
+    if (first === undefined) return merged
+    merged.push(first)
+    next[first.part] = (next[first.part] ?? 0) + 1
+  }
 }
 
 function told(summary: Summary): readonly Told[] {
