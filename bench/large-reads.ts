@@ -31,13 +31,13 @@ export async function compare(first: Way, second: Way, rounds: number): Promise<
   const seen: [Read, Read][] = []
   for (let round = -1; round < rounds; round++) {
     const early = round % 2 === 0 ? null : await read(second)
-    const one = await read(first)
+    const base = await read(first)
     const other = early ?? (await read(second))
     // the first is for the compiler
-    if (round >= 0) seen.push([one, other])
+    if (round >= 0) seen.push([base, other])
   }
-  const of = (key: keyof Read): [number, number] => [median(seen.map(([one]) => one[key])), median(seen.map(([, other]) => other[key]))]
-  const ratio = (key: keyof Read): number => median(seen.map(([one, other]) => other[key] / one[key]))
+  const of = (key: keyof Read): [number, number] => [median(seen.map(([left]) => left[key])), median(seen.map(([, right]) => right[key]))]
+  const ratio = (key: keyof Read): number => median(seen.map(([left, right]) => right[key] / left[key]))
   return { cpu: of('cpu'), cpuRatio: ratio('cpu'), throughput: of('throughput'), throughputRatio: ratio('throughput') }
 }
 

@@ -20,7 +20,7 @@ const large = Object.fromEntries(Object.entries(bodies()).map(([name, body]) => 
 
 const answer: RequestListener = (incoming, response) => {
   const [path = '', query] = (incoming.url ?? '').split('?')
-  const body = large[path.slice(1)] ?? (large['json'] as Buffer)
+  const body = large[path.slice(1)] ?? large['json'] ?? Buffer.alloc(0)
   const announced = query === undefined ? { 'content-length': `${body.length}` } : {}
   response.writeHead(200, { 'content-type': 'application/octet-stream', ...announced }).end(body)
 }

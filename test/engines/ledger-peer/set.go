@@ -274,18 +274,27 @@ func verifyCorrelation(lines []*line, made *manifest) error {
 	for _, one := range lines {
 		task, _ := asString(one.own["task"])
 		named = named || task == made.Task
-		if found, ok := asString(one.own["root"]); ok {
-			roots[found] = true
-			if task == made.Task && root == "" {
+		if !tasks[task] {
+			continue
+		}
+		kind, _ := asString(one.own["kind"])
+		event, _ := asString(one.own["event"])
+		detail := asObject(one.own["detail"])
+		if kind == "decision" || kind == "outcome" || kind == "refusal" {
+			add(roots, one.own["root"])
+			add(traces, one.all["trace_id"])
+			add(txns, asObject(one.own["txn"])["id"])
+		} else if event == "task.opened" {
+			correlation := asObject(detail["correlation"])
+			add(roots, detail["root"])
+			add(traces, correlation["traceId"])
+			add(txns, asObject(correlation["transaction"])["id"])
+		}
+		if task == made.Task && root == "" {
+			if found, ok := asString(one.own["root"]); ok {
 				root = found
-			}
-		}
-		if found, ok := asString(one.all["trace_id"]); ok {
-			traces[found] = true
-		}
-		for _, where := range []object{one.own, asObject(one.own["detail"])} {
-			if found, ok := asString(where["txn"]); ok {
-				txns[found] = true
+			} else if found, ok := asString(detail["root"]); ok && event == "task.opened" {
+				root = found
 			}
 		}
 	}
@@ -297,6 +306,12 @@ func verifyCorrelation(lines []*line, made *manifest) error {
 		return bad("correlation", "manifest.json", "not what the lines give")
 	}
 	return nil
+}
+
+func add(set map[string]bool, value json.RawMessage) {
+	if text, ok := asString(value); ok && text != "" {
+		set[text] = true
+	}
 }
 
 func same(list []string, set map[string]bool) bool {

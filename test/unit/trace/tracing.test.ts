@@ -97,7 +97,6 @@ describe('a message to an MCP server', () => {
 
 describe('sending', () => {
   interface Sent {
-    readonly url: string
     readonly headers: Readonly<Record<string, string>>
     readonly body: Buffer
   }
@@ -112,8 +111,8 @@ describe('sending', () => {
       token: null,
       resource: { 'service.name': 'countersign' },
       version: '1',
-      fetch: (url, init) => {
-        sent.push({ url: String(url), headers: init?.headers as Record<string, string>, body: init?.body as Buffer })
+      fetch: (_url, init) => {
+        sent.push({ headers: init?.headers as Record<string, string>, body: init?.body as Buffer })
         return Promise.resolve(answer())
       },
       log: { ...silent, warn: (_fields, message) => void warned.push(message) },
