@@ -17,6 +17,8 @@ import type { TaskRow } from './state/state.ts'
 
 /** Most lines of one task on its page. */
 const mostLines = 600
+/** A sink that is this far behind is named, seconds. */
+const longestLag = 60
 /** How far from the end a checkpoint is looked for. */
 const nearEnd = 2000
 
@@ -50,7 +52,9 @@ export async function overviewOf(told: Told): Promise<Overview> {
     policy: policy.status(),
     standing: standingSecrets(told.wiring.loaded.config).length,
     ledger: { position: recorder.position().seq, checkpoint: await lastCheckpoint(told) },
-    lagging: null,
+    lagging: recorder
+      .sinks()
+      .flatMap(({ name, lagLines, lagSeconds }) => (lagSeconds > longestLag ? [{ sink: name, behind: lagLines }] : [])),
   }
 }
 
