@@ -101,7 +101,9 @@ describe('the admin port', () => {
     ['GET', '/v1/%ff', undefined, 400],
     ['GET', '/v1/logs?from=x', undefined, 400],
     ['DELETE', '/v1/tasks', undefined, 404],
-    ['GET', '/', undefined, 404],
+    // the gate of the page
+    ['GET', '/', undefined, 401],
+    ['GET', '/nothing', undefined, 404],
   ])('%s %s with %s is answered %i', async (method, path, body, status) => {
     await using running = await Running.start({ routes: { api: routeTo('http://127.0.0.1:9', 'api') } })
     expect((await admin(running, path, { method, ...(body === undefined ? {} : { body }) })).status).toBe(status)

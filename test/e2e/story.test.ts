@@ -77,7 +77,7 @@ describe('the story, when nobody is at the terminal', () => {
         /│ why +a call of this risk needs a person/,
         /the demonstration answers in the name of ada, who is made up/,
         /\$ npm run -s cs -- approvals approve a_/,
-        /· {2}person:ada .*approval\.answered {2}approve {2}"the lamp arrived broken/,
+        /· {2}person:ada .*approval\.answered {2}a_\w+ {2}approve {2}"the lamp arrived broken/,
         /· {2}person:ada .*approval\.approved/,
       ],
     ],
