@@ -103,7 +103,8 @@ it('rules do to input and result what they do in OPA, and are listed as there', 
     // a set has the order that the engine gives it: that is held below
     if (event === null || event === undefined || set || !isPlain(rules)) continue
     const parts: Maskable = { input: structuredClone(input), result: structuredClone(result) }
-    const done = applyMaskRules(readMaskRules(rules), parts, pseudonym)
+    const { erased: gone, masked: replaced } = applyMaskRules(readMaskRules(rules), parts, pseudonym)
+    const done = { erased: gone, masked: replaced }
     expect({ ...parts, ...done }, JSON.stringify(cases[at])).toEqual({
       input: event.input,
       result: event.result,
