@@ -36,7 +36,6 @@ const doors = (): [method: string, path: string][] => [
   ['POST', `/v1/tasks/${task}/complete`],
   ['POST', `/v1/callers/${encodeURIComponent(idOf('alice'))}/clear-sensitivity`],
   ['GET', '/v1/logs?from=0&follow=false'],
-  ['GET', '/'],
   ['GET', '/../v1/status'],
   ['GET', '//v1/status'],
   ['HEAD', '/v1/logs?from=0&follow=false'],
@@ -86,6 +85,22 @@ describe('the admin port', () => {
         expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([])
       }
     }
+  })
+
+  test('shows its gate alone to who opens the page with a key, a cookie of his own, or from another page', async () => {
+    const given: Readonly<Record<string, string>>[] = [
+      {},
+      { authorization: `Bearer ${key()}` },
+      { cookie: `key=${key()}` },
+      { 'sec-fetch-site': 'null' },
+      { 'sec-fetch-site': 'same-origin' },
+    ]
+    for (const headers of given) {
+      const { status, text } = await admin('GET', '/', headers)
+      expect(status, JSON.stringify(Object.keys(headers))).toBe(401)
+      expect(text).not.toContain(task)
+    }
+    expect((await admin('GET', '/', { origin: 'null', authorization: `Bearer ${key()}` })).status).toBe(403)
   })
 
   test('its key cannot be guessed, nor built up from parts of it, nor read by others', async () => {
