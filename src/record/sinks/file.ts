@@ -42,11 +42,12 @@ export function openFile({ path, rotate, fsync }: FileConfig, { clock, log, path
     const full = current.size + Buffer.byteLength(text) > rotate.size
     const aged = clock() - current.born >= rotate.age
     if (current.size > 0 && (full || aged)) {
+      const { last } = current
       await current.close()
-      await old.take((lines[0]?.seq ?? 1) - 1)
+      await old.take(last)
       await current.reopen()
     }
-    await current.append(text)
+    await current.append(text, lines.at(-1)?.seq ?? current.last)
   }
   return {
     type: 'file',

@@ -4,6 +4,7 @@ import { constants } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { SinkFault } from '../sink.ts'
+import { readStored } from '../stored-line.ts'
 
 export interface LineFileOptions {
   /** Epoch ms. */
@@ -15,6 +16,8 @@ export interface LineFileOptions {
 const { O_APPEND, O_CREAT, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
 const newline = 0x0a
 const step = 65_536
+/** As readers of the ledger have it. */
+const mostLine = 16 * 1024 * 1024
 
 /** Owned by one sink, which calls it for one thing after the other. */
 export class LineFile {
@@ -23,6 +26,7 @@ export class LineFile {
   #handle: FileHandle | null = null
   #size = 0
   #born = 0
+  #last = 0
   #place = ''
 
   constructor(path: string, options: LineFileOptions) {
@@ -40,6 +44,11 @@ export class LineFile {
     return this.#born
   }
 
+  /** Number of its last line; 0 when it has none, or one that is none of a ledger. */
+  get last(): number {
+    return this.#last
+  }
+
   /** Opens the file, anew when the one that is open is not at its path any more; cuts off a line that a kill left unfinished. */
   async reopen(): Promise<void> {
     if (this.#handle !== null) {
@@ -55,6 +64,7 @@ export class LineFile {
       this.#size = await wholeLines(handle, found.size)
       if (this.#size < found.size) await handle.truncate(this.#size)
       this.#born = this.#size === 0 ? this.#options.clock() : await firstTime(handle, this.#options.clock)
+      this.#last = await lastNumber(handle, this.#size)
       this.#place = `${found.dev}:${found.ino}`
       this.#handle = handle
     } catch (error) {
@@ -63,8 +73,8 @@ export class LineFile {
     }
   }
 
-  /** Appends whole lines; what could not be written whole is taken back. */
-  async append(text: string): Promise<void> {
+  /** Appends whole lines, the last of which has the number `last`; what could not be written whole is taken back. */
+  async append(text: string, last: number): Promise<void> {
     const handle = this.#handle
     if (handle === null) throw new SinkFault('disk', 'the file is not open')
     const bytes = Buffer.from(text)
@@ -73,6 +83,7 @@ export class LineFile {
       await handle.appendFile(bytes)
       if (this.#options.fsync) await handle.sync()
       this.#size += bytes.length
+      this.#last = last
     } catch (error) {
       await handle.truncate(this.#size).catch(() => undefined)
       throw error
@@ -83,6 +94,7 @@ export class LineFile {
     const handle = this.#handle
     this.#handle = null
     this.#size = 0
+    this.#last = 0
     await handle?.close()
   }
 }
@@ -97,7 +109,7 @@ async function placeOf(path: string): Promise<string | null> {
   }
 }
 
-/** Bytes up to the end of the last whole line. */
+/** Bytes up to the end of the last whole line of the first `size` bytes. */
 async function wholeLines(handle: FileHandle, size: number): Promise<number> {
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - step)
@@ -107,6 +119,15 @@ async function wholeLines(handle: FileHandle, size: number): Promise<number> {
     end = start
   }
   return 0
+}
+
+/** `size`: bytes up to the end of the last whole line. */
+async function lastNumber(handle: FileHandle, size: number): Promise<number> {
+  if (size === 0) return 0
+  const begin = await wholeLines(handle, size - 1)
+  if (size - begin > mostLine) return 0
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - begin), 0, size - begin, begin)
+  return readStored(buffer.toString('utf8', 0, bytesRead - 1))?.seq ?? 0
 }
 
 /** The time of the first line, which outlives a restart; now, when it says none. */

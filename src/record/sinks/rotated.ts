@@ -1,7 +1,7 @@
 /** The old files of a sink: `<path>.<number of their last line>`, compressed, and the oldest removed. */
 
 import { createReadStream, createWriteStream } from 'node:fs'
-import { access, readdir, rename, rm, unlink } from 'node:fs/promises'
+import { readdir, rename, rm, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
@@ -24,12 +24,14 @@ export class Rotated {
     this.#options = options
   }
 
-  /** Moves the file away; the rest goes on by itself. `last`: the number of its last line. */
+  /**
+   * Moves the file away; the rest goes on by itself. `last`: the number of its last line. Lines that are given again after a kill have
+   * smaller numbers than the old files have: it never comes before them, or the oldest to be removed would be the newest.
+   */
   async take(last: number): Promise<void> {
-    const name = `${this.#path}.${String(last).padStart(12, '0')}`
-    let free = name
-    for (let again = 1; (await isThere(free)) || (await isThere(`${free}.gz`)); again++) free = `${name}-${again}`
-    await rename(this.#path, free)
+    const newest = (await this.#old()).at(-1)
+    const [number, again] = newest === undefined || newest.last < last ? [last, 0] : [newest.last, newest.again + 1]
+    await rename(this.#path, `${this.#path}.${String(number).padStart(12, '0')}${again === 0 ? '' : `-${again}`}`)
     this.#work = this.#work.then(() => this.#tidy())
   }
 
@@ -43,7 +45,7 @@ export class Rotated {
     const { keep, gzip, log } = this.#options
     const folder = dirname(this.#path)
     try {
-      const names = await this.#names()
+      const names = (await this.#old()).map(({ name }) => name)
       for (const name of names.slice(0, Math.max(0, names.length - keep))) await unlink(join(folder, name))
       if (!gzip) return
       for (const name of names.slice(Math.max(0, names.length - keep))) if (!name.endsWith('.gz')) await compress(join(folder, name))
@@ -56,14 +58,14 @@ export class Rotated {
   }
 
   /** Oldest first. */
-  async #names(): Promise<string[]> {
+  async #old(): Promise<{ readonly name: string; readonly last: number; readonly again: number }[]> {
     const own = basename(this.#path)
     const old = /^\.(\d{12})(?:-(\d+))?(?:\.gz)?$/
     const rows = (await readdir(dirname(this.#path))).flatMap((name) => {
       const match = name.startsWith(own) ? old.exec(name.slice(own.length)) : null
       return match === null ? [] : [{ name, last: Number(match[1]), again: Number(match[2] ?? 0) }]
     })
-    return rows.sort((a, b) => a.last - b.last || a.again - b.again).map(({ name }) => name)
+    return rows.sort((a, b) => a.last - b.last || a.again - b.again)
   }
 }
 
@@ -73,11 +75,4 @@ async function compress(path: string): Promise<void> {
   await pipeline(createReadStream(path), createGzip(), createWriteStream(unfinished, { mode: 0o600, flags: 'wx' }))
   await rename(unfinished, `${path}.gz`)
   await unlink(path)
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

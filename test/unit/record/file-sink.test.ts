@@ -134,6 +134,24 @@ describe('the sink file', () => {
     expect(rig.all()).toBe(textOf(lines(1, 30)))
   })
 
+  test('keeps old files in the order they were written, also when a kill had lines given again', async () => {
+    const rig = new Rig()
+    const rotate = { size: '4KiB', gzip: false, keep: 3 }
+    const written: string[] = []
+    // each time from the first line on, as when no offset was kept
+    for (const upTo of [30, 12, 40]) {
+      const sink = rig.open({ rotate })
+      for (let at = 1; at <= upTo; at++) await sink.write(lines(at, at), live)
+      written.push(textOf(lines(1, upTo)))
+      await sink.close()
+    }
+    const again = (name: string): string => name.replace(/-(\d+)$/, (_, count: string) => `-${count.padStart(6, '0')}`)
+    const [current, ...old] = rig.names().sort((a, b) => (again(a) < again(b) ? -1 : 1))
+    expect(old).toHaveLength(3)
+    const kept = [...old, current!].map((name) => readFileSync(join(rig.folder, name), 'utf8')).join('')
+    expect(written.join('').endsWith(kept)).toBe(true)
+  })
+
   test('writes through no link, and says what it was told when the folder is not there', async () => {
     const rig = new Rig()
     const elsewhere = join(rig.folder, 'elsewhere')
