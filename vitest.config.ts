@@ -6,6 +6,8 @@ export default defineConfig({
     clearMocks: true,
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // by default one core is left to the runner, which is half of a machine with two
+    maxWorkers: '100%',
     projects: [
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/repo.test.ts'] } },
       { extends: true, test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'] } },
