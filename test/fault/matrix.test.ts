@@ -1,49 +1,17 @@
 import { env } from 'node:process'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { dependencies, FaultCompany, policyAge, type Dependency, type Lane, type Said } from '../support/fault-company.ts'
+import { expected } from '../support/fault-answers.ts'
+import type { Said } from '../support/fault-call.ts'
+import { FaultCompany } from '../support/fault-company.ts'
 import { diskCells } from '../support/fault-disk.ts'
-import { lineFaults, type LineFault } from '../support/fault-line.ts'
+import { lineFaults } from '../support/fault-line.ts'
+import { dependencies, policyAge, type Lane } from '../support/fault-servers.ts'
 import { recovery, tableOf, type Cell } from '../support/fault-table.ts'
 
 /** Calls in each cell. */
 const calls = env['COUNTERSIGN_LONG'] === '1' ? 20 : 2
 /** Room that a busy machine gets besides each deadline, ms. */
 const room = 4000
-
-const unavailable = /^503 identify\.unavailable$/
-const nothingLent = /^502 credential\.unavailable$/
-interface Expected {
-  /** Longest wait that is configured, ms. */
-  readonly deadline: number
-  readonly usual: RegExp
-  readonly other?: Partial<Record<LineFault, RegExp>>
-  /** What is said when all is well, and what flapping says besides. */
-  readonly well: RegExp
-}
-const ok = /^200$/
-
-const expected: Readonly<Record<Dependency, Expected>> = {
-  spire: { deadline: 1000, usual: unavailable, well: ok },
-  jwks: { deadline: 5000, usual: unavailable, well: ok },
-  bundle: { deadline: 1000, usual: /^503 decide\.unavailable$/, well: ok },
-  issuer: { deadline: 1000, usual: nothingLent, well: ok },
-  openbao: { deadline: 1500, usual: nothingLent, well: ok },
-  approval: { deadline: 1000, usual: /^403 approve\.required$/, well: /^403 approve\.required$/ },
-  sink: { deadline: 1000, usual: ok, well: ok },
-  upstream: {
-    deadline: 1000,
-    usual: /^502 forward\.unreachable$/,
-    other: {
-      'black hole': /^(502 forward\.unreachable|504 forward\.timeout)$/,
-      '5xx': /^503$/,
-      slow: /^504 forward\.timeout$/,
-      garbage: /^502 forward\.response-refused$/,
-      truncated: /^(cut|502 forward\.response-refused|502 forward\.unreachable)$/,
-      'TLS wrong': /^502 forward\.untrusted$/,
-    },
-    well: ok,
-  },
-}
 
 /** Those that fail and heal at the same time, each on lines of its own. */
 const together = dependencies.filter((one) => one !== 'bundle')
