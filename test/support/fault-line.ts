@@ -66,6 +66,11 @@ export class FaultLine implements AsyncDisposable {
     return this.#place
   }
 
+  /** Null: it is well. */
+  get fault(): LineFault | null {
+    return this.#fault
+  }
+
   get url(): string {
     return this.#contexts === null ? `http://127.0.0.1:${this.#place}` : `https://localhost:${this.#place}`
   }
