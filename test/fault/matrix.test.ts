@@ -50,10 +50,12 @@ function said(lane: Lane): Promise<readonly Said[]> {
 
 /** Whether it came to be so before the deadline of recoveries, and a busy machine's room. */
 async function within(isSo: () => Promise<boolean>): Promise<boolean> {
-  return vi.waitFor(async () => expect(await isSo()).toBe(true), { timeout: recovery + room, interval: 25 }).then(
-    () => true,
-    () => false,
-  )
+  return vi
+    .waitFor(async () => expect(await isSo()).toBe(true), { timeout: recovery + room, interval: 25 })
+    .then(
+      () => true,
+      () => false,
+    )
 }
 
 /** Ms until all is well; infinite when that takes too long. */
@@ -71,7 +73,10 @@ async function isWell(lane: Lane, seq: number): Promise<boolean> {
   }
   const { said: answer, approval } = await company.call(lane)
   if (dependency !== 'approval') return expected[dependency].well.test(answer)
-  return approval !== null && within(async () => company.servers.hooks.seen.some(({ url, body }) => url === `/${name}` && body.includes(approval)))
+  return (
+    approval !== null &&
+    within(async () => company.servers.hooks.seen.some(({ url, body }) => url === `/${name}` && body.includes(approval)))
+  )
 }
 
 /** The policy is too old to judge and its server fails; then it is confirmed again. */
@@ -91,7 +96,8 @@ async function outdated(as: Lane, lane: Lane): Promise<void> {
 function cells(): Cell[] {
   return dependencies.flatMap((dependency) =>
     lineFaults.map((fault) => {
-      const name = dependency === 'bundle' ? `bundle ${fault}` : (company.lanesTo(dependency).find((lane) => lane.fault === fault)?.name ?? '')
+      const name =
+        dependency === 'bundle' ? `bundle ${fault}` : (company.lanesTo(dependency).find((lane) => lane.fault === fault)?.name ?? '')
       const answers = during.get(name) ?? []
       return {
         dependency,
@@ -135,7 +141,9 @@ test('what is recorded of all that is whole, and receivers have it without a gap
   expect(await company.running.verify()).toMatchObject({ ok: true, open: 0 })
   const lines = new Map<string, Set<number>>()
   for (const { path, body } of company.servers.receiver.taken) {
-    const seqs = (JSON.parse(body.toString()) as { custom: { countersign: { seq: number } } }[]).map((event) => event.custom.countersign.seq)
+    const seqs = (JSON.parse(body.toString()) as { custom: { countersign: { seq: number } } }[]).map(
+      (event) => event.custom.countersign.seq,
+    )
     const own = lines.get(path) ?? new Set()
     seqs.forEach((seq) => own.add(seq))
     lines.set(path, own)
@@ -149,7 +157,8 @@ test('the disk: each fault is answered with record.failed or found by the verifi
   expect(disk.map(({ fault }) => fault)).toEqual(lineFaults)
   for (const cell of disk) {
     const wanted = cell.fault === 'garbage' ? /^200, the verifier names the line$/ : /^503 record\.failed$/
-    for (const one of cell.said) expect(wanted.test(one) || (cell.fault === 'flapping' && one === '200'), `${cell.fault}: ${one}`).toBe(true)
+    for (const one of cell.said)
+      expect(wanted.test(one) || (cell.fault === 'flapping' && one === '200'), `${cell.fault}: ${one}`).toBe(true)
     expect(cell.slowest, cell.fault).toBeLessThan(room)
     if (cell.healed !== null) expect(cell.healed, cell.fault).toBeLessThan(recovery + room)
   }

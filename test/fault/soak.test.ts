@@ -81,7 +81,8 @@ class Soak {
 
   async #asking(): Promise<void> {
     const lane = this.#lanes.find(({ dependency }) => dependency === 'approval')
-    while (this.#on && lane !== undefined) {
+    if (lane === undefined) return
+    while (this.#on) {
       await this.#call(lane)
       await wait(Math.min(askEvery, seconds * 100))
     }
@@ -137,13 +138,14 @@ test.skipIf(seconds === 0)(
     const soak = new Soak(servers, lanes, running, issuer, new Random(seed))
     await soak.run()
     expect(running.alive, running.logged.slice(-3).join('\n')).toBe(true)
-    const quarter = (at: number): readonly Sample[] => soak.samples.slice((soak.samples.length * at) / 4, (soak.samples.length * (at + 1)) / 4)
+    const quarter = (at: number): readonly Sample[] =>
+      soak.samples.slice((soak.samples.length * at) / 4, (soak.samples.length * (at + 1)) / 4)
     const grown = (of: keyof Sample): number => middle(quarter(3).map((one) => one[of])) - middle(quarter(1).map((one) => one[of]))
     const calls = [...soak.tally.values()].reduce((sum, one) => sum + one, 0)
     console.log(
       `soak: seed ${seed}, ${seconds} s, ${calls} calls, ${[...soak.faults.values()].reduce((sum, one) => sum + one, 0)} faults of ${soak.faults.size} kinds; ` +
         `memory ${grown('rss').toFixed(1)} MiB and descriptors ${grown('descriptors')} more in the last quarter than in the second\n` +
-        JSON.stringify(Object.fromEntries([...soak.tally].toSorted())),
+        JSON.stringify(Object.fromEntries([...soak.tally].toSorted(([one], [other]) => (one < other ? -1 : 1)))),
     )
     expect(soak.strange).toEqual([])
     await vi.waitFor(async () => expect((await ask(running.port('health'), '/readyz')).status).toBe(200), { timeout: 5000, interval: 50 })

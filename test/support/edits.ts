@@ -46,7 +46,7 @@ function changed(bytes: Buffer, { how, at, by }: Edit, words: readonly string[])
       return Buffer.concat([before, after.subarray(0, by), after])
     case 'cut':
       return Buffer.from(before)
-    case 'word':
+    default:
       return Buffer.concat([before, Buffer.from(words[by % words.length] ?? '', 'latin1'), after.subarray(by % 3)])
   }
 }

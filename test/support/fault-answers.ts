@@ -36,4 +36,3 @@ export const expected: Readonly<Record<Dependency, Expected>> = {
     well: ok,
   },
 }
-

@@ -82,30 +82,15 @@ export class Servers extends AsyncDisposableStack {
   async lane(dependency: Dependency, fault: LineFault, tls?: LineOptions['tls']): Promise<Lane> {
     const name = nameOf(dependency, fault)
     const way = dependency === 'spire' ? { at: this.file(`${name}.sock`) } : tls === undefined ? {} : { tls }
-    return { dependency, fault, name, line: this.use(await FaultLine.start({ ...this.place(dependency), ...way })) }
+    return { dependency, fault, name, line: this.use(await FaultLine.start({ ...this.#place(dependency), ...way })) }
   }
 
   /** Where lines to a dependency lead. */
-  private place(dependency: Dependency): Pick<LineOptions, 'to' | 'speaks'> {
-    const port = ({ url }: { readonly url: string }): Pick<LineOptions, 'to'> => ({ to: Number(new URL(url).port) })
-    switch (dependency) {
-      case 'spire':
-        return { to: this.socket, speaks: 'h2' }
-      case 'jwks':
-        return port(this.keys)
-      case 'bundle':
-        return port(this.bundles)
-      case 'issuer':
-        return port(this.tokens)
-      case 'openbao':
-        return port(this.vault)
-      case 'approval':
-        return port(this.hooks)
-      case 'sink':
-        return port(this.receiver)
-      case 'upstream':
-        return port(this.upstream)
-    }
+  #place(dependency: Dependency): Pick<LineOptions, 'to' | 'speaks'> {
+    if (dependency === 'spire') return { to: this.socket, speaks: 'h2' }
+    const { keys, bundles, tokens, vault, hooks, receiver, upstream } = this
+    const { url } = { jwks: keys, bundle: bundles, issuer: tokens, openbao: vault, approval: hooks, sink: receiver, upstream }[dependency]
+    return { to: Number(new URL(url).port) }
   }
 }
 
@@ -145,7 +130,9 @@ export function configOf(servers: Servers, lanes: readonly Lane[]): RunningOptio
       })),
       ...each('openbao', ({ line }) => ({ ...vaultSettings(line.url).token, timeout: wait })),
     },
-    agents: ['acme.example/ns/test/sa', ...[...to('spire'), ...to('jwks')].map(domain)].map((under) => freeAgent({ id: `spiffe://${under}/*` })),
+    agents: ['acme.example/ns/test/sa', ...[...to('spire'), ...to('jwks')].map(domain)].map((under) =>
+      freeAgent({ id: `spiffe://${under}/*` }),
+    ),
     settings: {
       identify: {
         audience,

@@ -36,7 +36,7 @@ export interface FuzzTarget {
   readonly seeds: readonly Uint8Array[]
   /** What means something to it. */
   readonly words: readonly string[]
-  run(bytes: Buffer): void
+  readonly run: (bytes: Buffer) => void
 }
 
 type Fault = abstract new (...args: never[]) => Error
@@ -60,7 +60,22 @@ const text = (bytes: Buffer): string => bytes.toString('utf8')
 const of = (...texts: readonly string[]): Buffer[] => texts.map((one) => Buffer.from(one, 'latin1'))
 const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 const token = `${part({ alg: 'ES256', kid: 'k', typ: 'JWT' })}.${part({ sub: 'spiffe://acme.example/agent', aud: ['a'], exp: 1e9 })}.${'A'.repeat(86)}`
-const jsonWords = ['"', '\\u0000', '\\ud800', '1e400', '{"a":', '[[[[', '__proto__', ':', ',', '\xef\xbb\xbf', '\xff', '0x1', 'null', '"a":1,"a":2']
+const jsonWords = [
+  '"',
+  '\\u0000',
+  '\\ud800',
+  '1e400',
+  '{"a":',
+  '[[[[',
+  '__proto__',
+  ':',
+  ',',
+  '\xef\xbb\xbf',
+  '\xff',
+  '0x1',
+  'null',
+  '"a":1,"a":2',
+]
 const strict = { encodedSlash: false, emptySegments: false, encodedPercent: false }
 const authority = makeAuthority({ trustDomain: 'acme.example', seconds: 3600, clock: Date.now })
 const leaf = authority.issue({ id: 'spiffe://acme.example/agent', seconds: 60 }).chain
@@ -108,7 +123,10 @@ const tokens: FuzzTarget[] = [
     run: (bytes) => {
       const whole = latin(bytes)
       readShape(whole)
-      check([claimedSubject(whole), claimedIssuer(whole)].every((one) => one === null || typeof one === 'string'), 'a claim that is no text')
+      check(
+        [claimedSubject(whole), claimedIssuer(whole)].every((one) => one === null || typeof one === 'string'),
+        'a claim that is no text',
+      )
       const header = (members: Parameters<typeof readKid>[0]) => ({ kid: readKid(members) })
       onlyThrows([MalformedToken], () => readCompact(whole, header, (claims) => ({ claims })))
       for (const name of ['authorization', 'proxy-authorization', 'x-api-key'])
@@ -147,7 +165,10 @@ const tokens: FuzzTarget[] = [
 const answers: FuzzTarget[] = [
   {
     name: 'SSE',
-    seeds: of('event: x\r\ndata: {"a":1}\n\n: hello\ndata: {"b":\ndata: 2}\n\ndata: [DONE]\n\n', 'data: {"secret":"s","n":[1]}\r\rid: 1\n\n'),
+    seeds: of(
+      'event: x\r\ndata: {"a":1}\n\n: hello\ndata: {"b":\ndata: 2}\n\ndata: [DONE]\n\n',
+      'data: {"secret":"s","n":[1]}\r\rid: 1\n\n',
+    ),
     words: ['\n\n', '\r\r', '\r\n', 'data:', 'data: ', 'event:', ':', '\xef\xbb\xbf', 'id: \0', 'retry: 1', '[DONE]', ...jsonWords],
     run: (bytes) => {
       const half = bytes.length >> 1
@@ -157,7 +178,9 @@ const answers: FuzzTarget[] = [
   },
   {
     name: 'STS',
-    seeds: of('<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>a</AccessKeyId></Credentials></AssumeRoleResult></AssumeRoleResponse>'),
+    seeds: of(
+      '<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>a</AccessKeyId></Credentials></AssumeRoleResult></AssumeRoleResponse>',
+    ),
     words: ['<', '>', '</', '&lt;', '&#x0;', '<!DOCTYPE a [', '<![CDATA[', ']]>', '<?xml', 'xmlns="', '<a>'],
     run: (bytes) => void readSts(text(bytes)),
   },
@@ -175,7 +198,28 @@ const files: FuzzTarget[] = [
   {
     name: 'config',
     seeds: of(configText({ routes: { api: routeTo('http://127.0.0.1:1', 'api') } })),
-    words: ['\n', '  ', ': ', '- ', '{', '}', '[', '&a ', '*a', '!!js ', '? ', '${X}', '__proto__:', '"', "'", '|', '<<: *a', '1e999', '#', '\t'],
+    words: [
+      '\n',
+      '  ',
+      ': ',
+      '- ',
+      '{',
+      '}',
+      '[',
+      '&a ',
+      '*a',
+      '!!js ',
+      '? ',
+      '${X}',
+      '__proto__:',
+      '"',
+      "'",
+      '|',
+      '<<: *a',
+      '1e999',
+      '#',
+      '\t',
+    ],
     run: (bytes) => void onlyThrows([ConfigFault], () => parseConfig(text(bytes), '/nowhere/countersign.yaml', { X: 'x' })),
   },
   {
@@ -216,7 +260,15 @@ const bundles: FuzzTarget[] = [
     name: 'bundle manifest',
     seeds: [...manifest, Buffer.from(editionFiles({ number: 1, signer: null })['.manifest'] ?? '')],
     words: [...jsonWords, '"roots":', '""', '"entrypoint":', '"metadata":{"countersign":'],
-    run: (bytes) => void onlyThrows([BundleFault], () => readFiles(new Map([['.manifest', bytes], ['data.json', bytes]]))),
+    run: (bytes) =>
+      void onlyThrows([BundleFault], () =>
+        readFiles(
+          new Map([
+            ['.manifest', bytes],
+            ['data.json', bytes],
+          ]),
+        ),
+      ),
   },
   {
     name: 'bundle YAML',
