@@ -29,13 +29,17 @@ export function patientIo(io: LedgerIo = diskIo, ms = syncTime): LedgerIo {
     unlink: (path) => answers().unlink(path),
     close: (fd) => (hanging > 0 ? void toClose.push(fd) : io.close(fd)),
     sync: (fd, done) => {
+      if (hanging > 0) {
+        setImmediate(() => done(tooLong()))
+        return
+      }
       let late = false
       const timer = setTimeout(() => {
         late = true
         hanging += 1
         done(tooLong())
       }, ms).unref()
-      answers().sync(fd, (error) => {
+      io.sync(fd, (error) => {
         clearTimeout(timer)
         if (late) over()
         else done(error)
