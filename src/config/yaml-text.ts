@@ -28,7 +28,13 @@ export function readYaml(text: string, env: Env, file?: string): YamlText {
   if (broken.length > 0) return { value: null, place, findings: broken, valid: false }
   const found: Finding[] = []
   substitute(document, env, (code, path, message) => found.push(place(code, 'error', path, message)))
-  return { value: document.toJS(), place, findings: found, valid: true }
+  try {
+    return { value: document.toJS(), place, findings: found, valid: true }
+  } catch (error) {
+    // an alias without its anchor, or aliases of aliases that would fill all memory: the parser tells only now
+    found.push(place('CS1101', 'error', [], error instanceof Error ? sayOnce(error.message) : 'it cannot be read'))
+    return { value: null, place, findings: found, valid: false }
+  }
 }
 
 /** The parser's first line without the place that the finding states already. */

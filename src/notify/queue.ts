@@ -18,9 +18,11 @@ export interface QueueOptions {
 }
 
 const mostWaiting = 1000
-const mostAttempts = 8
+/** About two minutes of them. */
+const mostAttempts = 32
 const firstWait = 1000
-const longestWait = 60_000
+/** A notifier that is back is used again within this. */
+const longestWait = 4000
 
 /** The ledger has every notice, so what cannot be delivered is counted and logged, and not kept for ever. */
 export class Queue<Notice extends { readonly id: string }> {

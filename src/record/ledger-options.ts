@@ -27,6 +27,8 @@ export interface LedgerOptions {
   /** Writes the state that the queued lines rest on; called before each group. Throws when it cannot. */
   readonly flushState: () => void
   readonly io?: LedgerIo
+  /** Longest wait for the disk to make a group of lines last, ms (5 s). */
+  readonly syncMs?: number
   /** Between checkpoints while lines are written, ms (10 s). */
   readonly checkpointMs?: number
   /** Between checkpoints while none are, ms (1 min). */

@@ -5,11 +5,11 @@ import type { Part } from './chain.ts'
 import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
 import type { NoteSigner } from './checkpoint.ts'
-import { diskIo } from './ledger-io.ts'
 import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
 import { OpenCalls } from './open-calls.ts'
 import { Quota } from './quota.ts'
+import { patientIo } from './patient-io.ts'
 import type { Head, Recovered } from './recover.ts'
 import { tileWidth } from './tile-path.ts'
 import type { Partials } from './tile-writer.ts'
@@ -43,16 +43,16 @@ export class Ledger {
 
   /** Goes on where `recovered` ended, cutting off what was torn; throws when the folder cannot be written. */
   constructor(options: LedgerOptions, recovered: Recovered, tree: LedgerTree) {
-    const { dir, durability, quota, segmentBytes, clock, checkpointMs = 10_000, heartbeatMs = 60_000 } = options
+    const { dir, durability, quota, segmentBytes, clock, checkpointMs = 10_000, heartbeatMs = 60_000, syncMs } = options
     this.#options = options
     this.#tree = tree
     this.#signer = options.signer
     this.#next = options.next ?? null
     this.#quota = new Quota(dir, quota, recovered.used - recovered.dropped, clock)
     this.#open = new OpenCalls(recovered.open)
-    this.#file = new ChainFile({ dir, io: options.io ?? diskIo, synced: durability === 'synced', segmentBytes, clock }, recovered)
-    this.#checkpoints = setInterval(() => this.#look(heartbeatMs / checkpointMs), checkpointMs)
-    this.#checkpoints.unref()
+    const disk = { dir, io: patientIo(options.io, syncMs), synced: durability === 'synced' }
+    this.#file = new ChainFile({ ...disk, segmentBytes, clock }, recovered)
+    this.#checkpoints = setInterval(() => this.#look(heartbeatMs / checkpointMs), checkpointMs).unref()
   }
 
   /** A checkpoint is due when lines were written since the last, or after so many looks without one: one that does not come is a sign. */

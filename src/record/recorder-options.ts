@@ -57,6 +57,7 @@ export interface RecorderOptions {
   readonly heartbeatMs?: number
   readonly retryMs?: number
   readonly io?: LedgerIo
+  readonly syncMs?: number
   /** Monotonic ms. */
   readonly now?: () => number
 }

@@ -141,7 +141,7 @@ function startFeeds(ledger: Ledger, form: OpaForm, options: RecorderOptions): Pr
     if (detail.reason === 'refused') return
     ledger.append(form.event({ kind: 'sink.gap', by: 'countersign', detail: { ...detail } }, 'own')).catch(() => undefined)
   }
-  const { sinkRetry: retry = { first: 500, most: 60_000 }, sinkGrace: grace = 2000 } = options
+  const { sinkRetry: retry = { first: 500, most: 4000 }, sinkGrace: grace = 2000 } = options
   return Feeds.open(sinks, { dir, watch: ledger, offsets, engine, parse, log, clock, gap, retry, grace })
 }
 

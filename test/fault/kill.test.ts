@@ -7,9 +7,9 @@ import { Random, seedOf } from '../support/random.ts'
 import { SidecarProcess } from '../support/sidecar-process.ts'
 
 /** Rounds in all, lanes side by side, kills per ledger folder. */
-const rounds = env['COUNTERSIGN_LONG'] === '1' ? 200 : 50
+const rounds = env['COUNTERSIGN_LONG'] === '1' ? 1000 : 50
 const lanes = 2
-const perFolder = 13
+const perFolder = 25
 
 /** From spawning to ready, generously; what it really was is printed. One start may meet a busy machine. */
 const usualStartMs = 5000
@@ -65,12 +65,12 @@ test(
     expect(upstream.bare).toEqual([])
     expect(totals.acknowledged).toBeGreaterThan(rounds)
   },
-  env['COUNTERSIGN_LONG'] === '1' ? 1_800_000 : 240_000,
+  env['COUNTERSIGN_LONG'] === '1' ? 3_600_000 : 240_000,
 )
 
 async function folder(at: number, kills: number, seed: number, upstream: HistoryUpstream, totals: Totals): Promise<void> {
   const random = new Random(seed + at)
-  await using lane = await KillLane.open(`${at}`, at % 4 === 3 ? 'synced' : 'written', upstream.url, random)
+  await using lane = await KillLane.open(`${at}`, at % 2 === 1 ? 'synced' : 'written', upstream.url, random)
   let before = new Set<string>()
   for (let kill = 0; kill < kills; kill++) {
     const ms = random.below(400)

@@ -70,6 +70,11 @@ export class Age {
     return Math.max(this.#walked, this.#base + performance.now() - this.#started)
   }
 
+  /** Ms that it may still judge without being confirmed, unless its signature gets too old before. */
+  left(): number {
+    return this.#maxAge === null ? Number.POSITIVE_INFINITY : Math.max(0, this.#maxAge - this.since())
+  }
+
   /** Why it may not judge any more; null while it may. */
   lapsed(): string | null {
     if (this.#maxAge !== null && this.since() > this.#maxAge) return 'its source has not confirmed it for longer than max_age'

@@ -33,6 +33,8 @@ interface Ready {
 
 /** A bundle that stays is written down as confirmed at most so often, ms. */
 const noteEvery = 30_000
+/** While nothing may judge, a source is asked again after this at the latest, ms. */
+const eager = 4000
 /** A start waits so long for the first answer of a server, ms. */
 const firstLook = 5000
 
@@ -97,7 +99,7 @@ export class Feed {
     this.#quiet = false
     if (this.#ready !== null) this.#swap(this.#ready)
     const { kind } = this.#options.source
-    this.#schedule(kind === 'url' && (this.#ready === null || this.#ready.policy.kept) ? 0 : this.#options.source.wait(this.#failures))
+    this.#schedule(kind === 'url' && (this.#ready === null || this.#ready.policy.kept) ? 0 : this.#wait())
   }
 
   /** Looks now, also at what was refused before. Never rejects. */
@@ -120,7 +122,7 @@ export class Feed {
   release(): void {
     if (this.#stop.signal.aborted) return
     this.#held = false
-    this.#schedule(this.#options.source.wait(this.#failures))
+    this.#schedule(this.#wait())
   }
 
   /** Ends looking and writes down what has to outlive the process, unless that was done. What is in force stays in force. */
@@ -179,7 +181,7 @@ export class Feed {
       } catch (error) {
         if (!this.#held) this.#failed(error)
       }
-      this.#schedule(this.#options.source.wait(this.#failures))
+      this.#schedule(this.#wait())
     })
     this.#looking = turn
     return turn
@@ -188,6 +190,14 @@ export class Feed {
   #schedule(wait: number | null): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     if (wait !== null && !this.#held) this.#timer = setTimeout(() => void this.#inTurn(), wait).unref()
+  }
+
+  /** As the source says; sooner where a bundle is about to be too old, and often while none may judge. */
+  #wait(): number | null {
+    const wait = this.#options.source.wait(this.#failures)
+    const age = this.#ready?.age ?? null
+    const left = age === null || age.lapsed() !== null ? eager : Math.max(eager, age.left())
+    return wait === null ? null : Math.min(wait, left)
   }
 
   async #lookOnce(signal: AbortSignal): Promise<void> {

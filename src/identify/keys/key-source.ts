@@ -41,7 +41,8 @@ const demandEvery = 30_000
 const shortestInterval = 1000
 /** Federation §6.1. */
 const unhintedInterval = 300_000
-const longestBackoff = 30_000
+/** While there are no keys fit for use: an issuer that is back is believed again within this. */
+const longestBackoff = 4000
 const none: readonly Uint8Array[] = Object.freeze([])
 /** Of a hostile document's entries, so many are named in the log. */
 const mostNamed = 20
@@ -268,11 +269,13 @@ export class KeySource {
     this.#timer = setTimeout(() => void this.refresh(), this.#wait()).unref()
   }
 
-  /** Federation §6.1: by hint, and a failed reading waits for the next turn. Several turns fit into the life of the keys. */
+  /** Federation §6.1: by hint, and a failed reading waits for the next turn. Several turns fit into the life of the keys, and one is at its end. */
   #wait(): number {
-    if (this.#keys === null || !this.#everRead) return Math.min(longestBackoff, shortestInterval * 2 ** Math.min(this.#failures, 5))
-    const { interval, maxAge } = this.#options
-    return Math.max(shortestInterval, Math.min(interval ?? this.#keys.refreshHint ?? unhintedInterval, maxAge / 4))
+    const keys = this.#usable()
+    if (keys === null || !this.#everRead) return Math.min(longestBackoff, shortestInterval * 2 ** Math.min(this.#failures, 5))
+    const { interval, maxAge, clock } = this.#options
+    const left = maxAge - (clock() - this.#readAt)
+    return Math.max(shortestInterval, Math.min(interval ?? keys.refreshHint ?? unhintedInterval, maxAge / 4, left))
   }
 }
 

@@ -226,6 +226,13 @@ describe('each problem is named with its place', () => {
     ['proofs that are good for too long', 'sources:', 'dpop: { window: 6m }\n  sources:', '4 CS1201 identify.dpop.window'],
     ['an admin port beyond loopback', 'version: 1', 'version: 1\nadmin: { at: "0.0.0.0:7421" }', '2 CS1501 admin.at'],
     ['broken YAML', 'version: 1', 'version: [1', '2 CS1101 '],
+    ['an alias without its anchor', 'version: 1', 'version: *a', '1 CS1101 '],
+    [
+      'aliases of aliases that would fill all memory',
+      'version: 1',
+      `x: [&a [x,x,x,x,x,x,x,x,x], &b [*a,*a,*a,*a,*a,*a,*a,*a,*a], &c [*b,*b,*b,*b,*b,*b,*b,*b,*b], *c, *c, *c]\nversion: 1`,
+      '1 CS1101 ',
+    ],
   ])('%s', (_name, from, to, expected) => {
     expect(brief(findings(from, to))).toContain(expected)
   })

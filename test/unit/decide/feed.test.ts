@@ -1,10 +1,10 @@
 import { mkdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { PolicyInForce, type Policy, type Validity } from '../../../src/decide/in-force.ts'
 import { makeSigner } from '../../support/bundle-signer.ts'
-import { edition, editionFiles, type Files } from '../../support/bundle-server.ts'
+import { BundleServer, edition, editionFiles, type Files } from '../../support/bundle-server.ts'
 import { FeedRig } from '../../support/feed-rig.ts'
 
 function write(folder: string, files: Files): void {
@@ -119,6 +119,24 @@ describe('a path', () => {
     rig.file('none.pub', 'no key')
     await expect(rig.start({ path: 'p.tar.gz', key: { file: 'none.pub' } })).rejects.toThrow('not PEM')
   })
+})
+
+test('a server that gives nothing while no policy judges is asked every four seconds, however long polls are apart', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    await using rig = new FeedRig()
+    await using server = await BundleServer.start(edition({ number: 1, signer: rig.signer }))
+    server.instead = (_, response) => void response.writeHead(503).end()
+    await rig.start({ url: server.url })
+    for (let failures = 1; failures <= 12; failures++) {
+      for (let turn = 0; rig.faults.length < failures && turn < 10_000; turn++) await new Promise(setImmediate)
+      expect(rig.faults.length).toBe(failures)
+      await new Promise(setImmediate)
+      await vi.advanceTimersByTimeAsync(4000)
+    }
+  } finally {
+    vi.useRealTimers()
+  }
 })
 
 test('a clock that is put back does not lose what is kept of a path, which has no age', async () => {
