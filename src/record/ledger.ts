@@ -4,7 +4,7 @@ import { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
-import type { NoteSigner } from './checkpoint.ts'
+import { HandOver, syncEnd } from './hand-over.ts'
 import { diskIo } from './ledger-io.ts'
 import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
@@ -29,9 +29,7 @@ export class Ledger {
   #closing = false
   #closed = false
   readonly #tree: LedgerTree
-  #signer: NoteSigner
-  /** Takes over with the next checkpoint. */
-  #next: NoteSigner | null
+  readonly #keys: HandOver
   /** The newest checkpoint, until the group that it went in front of is acknowledged. */
   #stated: { readonly seq: number; readonly partials: Partials; readonly note: string; readonly handsOver: boolean } | null = null
   /** Lines were written since the last checkpoint. */
@@ -46,11 +44,11 @@ export class Ledger {
     const { dir, durability, quota, segmentBytes, clock, checkpointMs = 10_000, heartbeatMs = 60_000 } = options
     this.#options = options
     this.#tree = tree
-    this.#signer = options.signer
-    this.#next = options.next ?? null
+    const io = options.io ?? diskIo
+    this.#keys = new HandOver(options.signers, () => syncEnd(dir, io), options.log)
     this.#quota = new Quota(dir, quota, recovered.used - recovered.dropped, clock)
     this.#open = new OpenCalls(recovered.open)
-    this.#file = new ChainFile({ dir, io: options.io ?? diskIo, synced: durability === 'synced', segmentBytes, clock }, recovered)
+    this.#file = new ChainFile({ dir, io, synced: durability === 'synced', segmentBytes, clock }, recovered)
     this.#checkpoints = setInterval(() => this.#look(heartbeatMs / checkpointMs), checkpointMs)
     this.#checkpoints.unref()
   }
@@ -221,13 +219,13 @@ export class Ledger {
   #writeCheckpoint(): void {
     const { seq, hash: prev } = this.#file.written
     const { durability, form } = this.#options
-    const next = this.#next
+    const { signer, next } = this.#keys
     const { root, edge } = this.#tree
     const partials = this.#tree.partials()
     this.#group.clear()
     const { text, note } = form.checkpoint(
       { seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) },
-      this.#signer,
+      signer,
       next,
     )
     const { hash } = this.#group.put(text)
@@ -246,10 +244,7 @@ export class Ledger {
     if (stated === null || stated.seq > seq) return
     this.#stated = null
     this.#tree.lay(stated.partials, stated.note)
-    if (!stated.handsOver || this.#next === null) return
-    this.#signer = this.#next
-    this.#next = null
-    this.#options.handedOver?.()
+    this.#keys.acknowledged(stated.handsOver)
   }
 
   #settle(batch: readonly Waiting[]): void {

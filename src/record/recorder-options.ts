@@ -24,7 +24,7 @@ export interface RecorderOptions {
   readonly segmentBytes?: number
   /** Ed25519, private. */
   readonly key: KeyObject
-  /** The key before it, from which it takes over; `done` is told once that stands in the ledger. */
+  /** The key before it, from which it takes over; `done` is told once that stands in the ledger, and on the disk for good. */
   readonly previous?: { readonly key: KeyObject; readonly done: () => void } | null
   /** Epoch ms. */
   readonly clock: () => number

@@ -6,12 +6,11 @@ import { join } from 'node:path'
 import type { Call } from '../listen/call.ts'
 import type { Engine } from '../decide/engine.ts'
 import type { Part } from './chain.ts'
-import { noteSigner } from './checkpoint.ts'
-import type { CheckpointLine } from './checkpoint-line.ts'
 import type { EntryRig } from './entry.ts'
 import { CallEntry } from './entry.ts'
 import type { Gap, SinkStatus } from './feed.ts'
 import { Feeds } from './feeds.ts'
+import { signersOf } from './hand-over.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import { maskDetail } from './mask.ts'
@@ -86,10 +85,10 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   const recovered = recover(options.dir)
   const form = new OpaForm(options)
   const before = lastCheckpointOf(recovered)
-  const { signer, next, handedOver } = signersOf(options, before)
+  const signers = signersOf(options, before)
   const tree = treeOf(options.dir, recovered, before, options.log)
   const ledger = new Ledger(
-    { ...options, form, signer, next, handedOver, segmentBytes: options.segmentBytes ?? segmentBytes },
+    { ...options, form, signers, segmentBytes: options.segmentBytes ?? segmentBytes },
     recovered,
     tree,
   )
@@ -97,25 +96,11 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
     await begin(ledger, form, recovered, options)
     const feeds = await startFeeds(ledger, form, options)
     const retention = retentionOf(options, ledger, form, feeds)
-    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (next ?? signer).verifierKey, unlock })
+    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (signers.next ?? signers.signer).verifierKey, unlock })
   } catch (error) {
     await ledger.close()
     throw error
   }
-}
-
-/**
- * Who signs: the key of the ledger, or while it is handed over the one before it, together with it. A ledger whose last checkpoint names
- * the new key already was handed over before a crash.
- */
-function signersOf({ ledgerId, key, previous = null }: RecorderOptions, before: CheckpointLine | null) {
-  const signer = noteSigner(ledgerId, key)
-  if (previous === null) return { signer, next: null, handedOver: undefined }
-  const done = before !== null && [before.key.text, before.next?.text].includes(signer.verifierKey)
-  if (done) previous.done()
-  return done
-    ? { signer, next: null, handedOver: undefined }
-    : { signer: noteSigner(ledgerId, previous.key), next: signer, handedOver: previous.done }
 }
 
 /** What a crash left open is closed before anything else is written. */
