@@ -72,3 +72,14 @@ export function resumption(trouble: Trouble, form: OpaForm): Waiting {
   const part = form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
   return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
 }
+
+/** Tells whoever waits for lines of a group that failed; gives those that are kept, and counts the others. */
+export function turnedAway(batch: readonly Waiting[], cause: string, trouble: Trouble): Waiting[] {
+  const kept: Waiting[] = []
+  for (const { part, checkpoint, sticky, reject } of batch) {
+    if (sticky) kept.push({ part, checkpoint, sticky, resolve: null, reject: null, seq: 0 })
+    else if (reject !== null && part !== null) trouble.refused += 1
+    reject?.(new Refusal('record.failed', { detail: cause }))
+  }
+  return kept
+}

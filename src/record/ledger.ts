@@ -6,21 +6,24 @@ import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
 import { HandOver, syncEnd } from './hand-over.ts'
 import { diskIo } from './ledger-io.ts'
-import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
+import { causeOf, closedRefusal, resumption, turnedAway, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
 import { OpenCalls } from './open-calls.ts'
 import { Quota } from './quota.ts'
 import type { Head, Recovered } from './recover.ts'
-import { tileWidth } from './tile-path.ts'
-import type { Partials } from './tile-writer.ts'
+import type { Partials } from './tile-store.ts'
+
+type Listener = (seq: number, segmentEnded: boolean) => void
 
 export class Ledger {
   readonly #options: LedgerOptions
   readonly #file: ChainFile
   readonly #quota: Quota
   readonly #open: OpenCalls
-  readonly #listeners = new Set<(seq: number) => void>()
+  readonly #listeners = new Set<Listener>()
   readonly #checkpoints: NodeJS.Timeout
+  /** A segment has ended since the listeners were told. */
+  #rotated = false
   #retry: NodeJS.Timeout | null = null
   /** What one flush writes; filled anew by each. */
   readonly #group = new LineGroup()
@@ -71,10 +74,9 @@ export class Ledger {
     return { seq, hash }
   }
 
-  /** Number of the first line that a restart needs: of the oldest open call, or where the lowest tile that is not whole begins. */
+  /** Number of the first line that is needed still: of the oldest open call, or where the first tile begins that is not on the disk whole. */
   needed(): number {
-    const { seq } = this.#file.acknowledged
-    return Math.min(this.#open.oldest ?? seq, seq - (seq % tileWidth) + 1)
+    return Math.min(this.#open.oldest ?? this.#file.acknowledged.seq, this.#tree.needed)
   }
 
   /** Segments were removed: what was turned away for want of room may fit now. */
@@ -87,8 +89,8 @@ export class Ledger {
     return this.#trouble === null && this.#quota.admits('unknown', bytes, this.#open.size)
   }
 
-  /** Calls `listener` with the number of the last acknowledged line after each group; gives what ends that. */
-  subscribe(listener: (seq: number) => void): () => void {
+  /** Calls `listener` with the number of the last acknowledged line after each group, and whether a segment ended; gives what ends that. */
+  subscribe(listener: Listener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -110,7 +112,12 @@ export class Ledger {
     return this.#wait(null, true, false)
   }
 
-  /** Writes what is queued and a last checkpoint; lines that come later are refused. Never rejects. */
+  /** Resolves when the tiles of every checkpoint by now are on the disk, or could not be written: they are tried again. */
+  tilesSettled(): Promise<void> {
+    return this.#tree.settled()
+  }
+
+  /** Writes what is queued, a last checkpoint and its tiles; lines that come later are refused. Never rejects. */
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
@@ -129,6 +136,7 @@ export class Ledger {
     } catch (error) {
       this.#options.log.error({ cause: causeOf(error) }, 'the last segment could not be closed')
     }
+    await this.#tree.close()
   }
 
   #wait(part: Part | null, checkpoint: boolean, sticky: boolean): Promise<void> {
@@ -157,6 +165,7 @@ export class Ledger {
       if (this.#file.rotationDue) {
         this.#writeCheckpoint()
         this.#file.rotate()
+        this.#rotated = true
         this.#count()
       }
       // a segment describes itself: it begins with a checkpoint
@@ -256,8 +265,10 @@ export class Ledger {
       resolve?.()
     }
     const { seq } = this.#file.acknowledged
-    for (const listener of this.#listeners) listener(seq)
     this.#count()
+    const rotated = this.#rotated
+    this.#rotated = false
+    for (const listener of this.#listeners) listener(seq, rotated)
   }
 
   /** Nobody is told that a line of this group exists; the outcomes in it are kept. */
@@ -272,13 +283,7 @@ export class Ledger {
       this.#trouble = { since: this.#options.form.stamp(), cause, refused: 0 }
       this.#options.log.error({ cause }, 'the ledger cannot be written: calls are refused')
     }
-    const kept: Waiting[] = []
-    for (const { part, checkpoint, sticky, reject } of batch) {
-      if (sticky) kept.push({ part, checkpoint, sticky, resolve: null, reject: null, seq: 0 })
-      else if (reject !== null && part !== null) this.#trouble.refused += 1
-      reject?.(new Refusal('record.failed', { detail: cause }))
-    }
-    this.#queue = [...kept, ...this.#queue]
+    this.#queue = [...turnedAway(batch, cause, this.#trouble), ...this.#queue]
   }
 
   /** Without traffic too, the ledger finds out by itself that it can be written again. */

@@ -10,6 +10,7 @@ import type { Log } from './ledger-options.ts'
 import type { Pseudonym } from './pseudonym.ts'
 import type { Keep } from './retention.ts'
 import type { NamedSink } from './sink.ts'
+import type { TileFiles } from './tile-files.ts'
 import type { UnknownRate } from './unknown-callers.ts'
 
 export interface RecorderOptions {
@@ -57,6 +58,7 @@ export interface RecorderOptions {
   readonly heartbeatMs?: number
   readonly retryMs?: number
   readonly io?: LedgerIo
+  readonly tileFiles?: TileFiles
   /** Monotonic ms. */
   readonly now?: () => number
 }

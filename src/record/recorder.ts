@@ -23,6 +23,7 @@ import { Retention } from './retention.ts'
 import type { NamedSink } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
+import { diskTiles } from './tile-files.ts'
 import { tileOf } from './tile-path.ts'
 import { lastCheckpointOf, treeOf } from './tree-begin.ts'
 import { UnknownCallers } from './unknown-callers.ts'
@@ -53,7 +54,7 @@ export interface OpenRecorder extends Recorder {
   sinks(): readonly SinkStatus[]
   /** Feeds these sinks from now on: one that is the same object goes on, one of a known name goes on at its offset. */
   changeSinks(sinks: readonly NamedSink[]): Promise<void>
-  /** Signs a checkpoint now. */
+  /** Signs a checkpoint now; resolves when the tiles that belong to it are on the disk too, or could not be written. */
   checkpoint(): Promise<void>
   /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
   close(): Promise<void>
@@ -86,7 +87,11 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   const form = new OpaForm(options)
   const before = lastCheckpointOf(recovered)
   const signers = signersOf(options, before)
-  const tree = treeOf(options.dir, recovered, before, options.log)
+  const tree = treeOf(
+    { dir: options.dir, files: options.tileFiles ?? diskTiles(options.dir), log: options.log, retryMs: options.retryMs ?? 1000 },
+    recovered,
+    before,
+  )
   const ledger = new Ledger(
     { ...options, form, signers, segmentBytes: options.segmentBytes ?? segmentBytes },
     recovered,
@@ -138,12 +143,15 @@ function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, fe
     synced: durability === 'synced',
     clock,
     needed: () => Math.min((feeds.taken ?? Infinity) + 1, ledger.needed()),
+    settled: () => ledger.tilesSettled(),
     event: (event) => ledger.append(form.event(event, 'own')),
     checkpoint: () => ledger.checkpoint(),
     removed: () => ledger.madeRoom(),
     log,
   })
-  ledger.subscribe(() => retention.grown())
+  ledger.subscribe((_, segmentEnded) => {
+    if (segmentEnded) retention.grown()
+  })
   return retention
 }
 
@@ -240,8 +248,9 @@ class LedgerRecorder implements OpenRecorder {
     return this.#parts.feeds.change(sinks)
   }
 
-  checkpoint(): Promise<void> {
-    return this.#ledger.checkpoint()
+  async checkpoint(): Promise<void> {
+    await this.#ledger.checkpoint()
+    await this.#ledger.tilesSettled()
   }
 
   close(): Promise<void> {
