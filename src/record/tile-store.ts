@@ -27,9 +27,10 @@ export interface TileStoreOptions {
   readonly log: Log
   /** Between attempts while tiles cannot be written, ms. */
   readonly retryMs: number
+  /** Tiles that wait in memory (512); those beyond are made from the lines. */
+  readonly mostWaiting?: number
 }
 
-/** Tiles that wait in memory; those beyond are made from the lines. */
 const mostWaiting = 512
 /** Ms. */
 const longestClose = 1000
@@ -88,7 +89,7 @@ export class TileStore {
     this.#growing.set(level, tile)
     if (tile.missing + tile.hashes.length < tileWidth) return
     this.#growing.set(level, { level, index: tile.index + 1, missing: 0, hashes: [] })
-    if (tile.missing > 0 || this.#whole.size >= mostWaiting) this.#due = true
+    if (tile.missing > 0 || this.#whole.size >= (this.#options.mostWaiting ?? mostWaiting)) this.#due = true
     else this.#whole.set(pathOf(tile, tileWidth), tile)
     this.#asked += 1
     if (this.#retry === null) this.#run()
