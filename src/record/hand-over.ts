@@ -33,7 +33,9 @@ export function signersOf({ dir, ledgerId, key, previous = null }: RecorderOptio
   if (named === signer.verifierKey) return { signer, next: null, erase }
   if (before !== null && (named === null || named === before.verifierKey)) return { signer: before, next: signer, erase }
   if (named === null) return { signer, next: null, erase }
-  throw new Error(`the lines in ${dir} are signed by another key: the last checkpoint names ${named}, this start ${signer.verifierKey}: ${others}`)
+  throw new Error(
+    `the lines in ${dir} are signed by another key: the last checkpoint names ${named}, this start ${signer.verifierKey}: ${others}`,
+  )
 }
 
 const others =

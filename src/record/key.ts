@@ -107,7 +107,9 @@ function lostPublic(publicPath: string): Error {
 /** The verifier keys of `ledger.pub`, the oldest first; none when it is not there or holds nothing. */
 function publishedKeys(path: string): readonly string[] {
   if (!existsSync(path)) return []
-  const keys = readFileSync(path, 'utf8').split('\n').filter((line) => line.trim() !== '')
+  const keys = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line.trim() !== '')
   try {
     return keys.map((line) => readVerifierKey(line).text)
   } catch (error) {
@@ -124,7 +126,8 @@ export function rotateLedgerKey(path: string): void {
   if (!existsSync(path) && !existsSync(old)) throw new Error(`${path} is not there: give the key file of the ledger (record.ledger.key)`)
   const half = existsSync(path) && existsSync(old) && readFileSync(path).equals(readFileSync(old))
   if (half && realpathSync(path) === realpathSync(old)) throw new Error(`${old} leads to the same file as ${path}: remove it`)
-  if (existsSync(old) && !half) throw new Error(`${old} is there: start Countersign, so that it hands over, before the key is rotated again`)
+  if (existsSync(old) && !half)
+    throw new Error(`${old} is there: start Countersign, so that it hands over, before the key is rotated again`)
   readKey(path)
   const draft = draftKey(path)
   try {

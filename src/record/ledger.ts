@@ -232,11 +232,7 @@ export class Ledger {
     const { root, edge } = this.#tree
     const partials = this.#tree.partials()
     this.#group.clear()
-    const { text, note } = form.checkpoint(
-      { seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) },
-      signer,
-      next,
-    )
+    const { text, note } = form.checkpoint({ seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) }, signer, next)
     const { hash } = this.#group.put(text)
     this.#tree.wrote(hash)
     this.#stated = { seq: seq + 1, partials, note, handsOver: next !== null }

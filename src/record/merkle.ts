@@ -167,10 +167,11 @@ function climb(at: number, last: number, path: readonly Buffer[], take: (sibling
     const left = at % 2 === 1 || at === last
     take(sibling, left)
     // a last node without a sibling is the same one on the level above
-    while (left && at % 2 === 0 && at !== 0) {
-      at = Math.floor(at / 2)
-      last = Math.floor(last / 2)
-    }
+    if (left)
+      while (at % 2 === 0 && at !== 0) {
+        at = Math.floor(at / 2)
+        last = Math.floor(last / 2)
+      }
     at = Math.floor(at / 2)
     last = Math.floor(last / 2)
   }

@@ -92,16 +92,20 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
     recovered,
     before,
   )
-  const ledger = new Ledger(
-    { ...options, form, signers, segmentBytes: options.segmentBytes ?? segmentBytes },
-    recovered,
-    tree,
-  )
+  const ledger = new Ledger({ ...options, form, signers, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered, tree)
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await startFeeds(ledger, form, options)
     const retention = retentionOf(options, ledger, form, feeds)
-    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (signers.next ?? signers.signer).verifierKey, unlock })
+    return new LedgerRecorder({
+      options,
+      ledger,
+      form,
+      feeds,
+      retention,
+      verifierKey: (signers.next ?? signers.signer).verifierKey,
+      unlock,
+    })
   } catch (error) {
     await ledger.close()
     throw error

@@ -97,9 +97,7 @@ export class TileStore {
 
   /** What belongs to the size of the tree now. */
   partials(): Partials {
-    return [...this.#growing.values()]
-      .map((tile) => ({ tile, width: tile.missing + tile.hashes.length }))
-      .filter(({ width }) => width > 0)
+    return [...this.#growing.values()].map((tile) => ({ tile, width: tile.missing + tile.hashes.length })).filter(({ width }) => width > 0)
   }
 
   /** Lays partial tiles, and once all tiles of their size are there the note that they belong to; the partial tiles of the one before go then. */

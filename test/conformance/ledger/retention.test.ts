@@ -74,7 +74,8 @@ describe('lines that stay', () => {
     const shared = Math.floor((firstOf(rig) - 1) / 256)
     expect(shared).toBeGreaterThan(0)
     const there = (level: number | 'entries', index: number): boolean =>
-      existsSync(join(rig.dir, tilePath({ level, index, width: 256 }))) || existsSync(join(rig.dir, `${tilePath({ level, index, width: 256 })}.p`))
+      existsSync(join(rig.dir, tilePath({ level, index, width: 256 }))) ||
+      existsSync(join(rig.dir, `${tilePath({ level, index, width: 256 })}.p`))
     expect([there(0, shared), there('entries', shared), there('entries', shared - 1)]).toEqual([true, true, false])
   })
 })

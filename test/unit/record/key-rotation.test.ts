@@ -83,7 +83,9 @@ describe('a start on lines that are not its own', () => {
     await (await rig.open()).close()
     const lines = rig.text()
     const key = generateKeyPairSync('ed25519').privateKey
-    await expect(rig.open({ key })).rejects.toThrow(/are signed by another key: .* put the key file .* and the ledger\.pub of this ledger back/)
+    await expect(rig.open({ key })).rejects.toThrow(
+      /are signed by another key: .* put the key file .* and the ledger\.pub of this ledger back/,
+    )
     await expect(rig.open({ ledgerId: 'ledger.acme.example/two' })).rejects.toThrow('are signed by another key')
     const strange = { key: generateKeyPairSync('ed25519').privateKey, done: () => undefined }
     await expect(rig.open({ key, previous: strange })).rejects.toThrow('are signed by another key')
@@ -163,7 +165,10 @@ describe('the key that hands over', () => {
       seen.push(`${call} ${existsSync(old) ? 'there' : 'gone'}`)
       if (fails(call, seen.length)) throw Object.assign(new Error('EIO'), { code: 'EIO' })
     }
-    return { seen, io: { ...io, write: (...given) => (note('write'), io.write(...given)), syncNow: (fd) => (note('sync'), io.syncNow(fd)) } }
+    return {
+      seen,
+      io: { ...io, write: (...given) => (note('write'), io.write(...given)), syncNow: (fd) => (note('sync'), io.syncNow(fd)) },
+    }
   }
 
   test.each(['written', 'synced'] as const)('is erased once its checkpoint is synced, and not before (%s)', async (durability) => {
