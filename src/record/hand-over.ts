@@ -85,10 +85,12 @@ export class HandOver {
   }
 }
 
-/** Syncs the last segment and the folder: what was written last survives the loss of power. Throws as the file system does. */
-export function syncEnd(dir: string, io: LedgerIo): void {
-  const last = listSegments(dir).at(-1)
-  for (const path of last === undefined ? [dir] : [last.path, dir]) {
+/**
+ * Syncs the folder and every segment, for the checkpoint that handed over may not be in the last: all that was written survives the loss of
+ * power. Done once for each change of key; syncing a file that is on the disk costs little. Throws as the file system does.
+ */
+export function syncLedger(dir: string, io: LedgerIo): void {
+  for (const path of [...listSegments(dir).map((row) => row.path), dir]) {
     const fd = io.open(path, 'r')
     try {
       io.syncNow(fd)

@@ -4,7 +4,7 @@ import { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
-import { HandOver, syncEnd } from './hand-over.ts'
+import { HandOver, syncLedger } from './hand-over.ts'
 import { diskIo } from './ledger-io.ts'
 import { causeOf, closedRefusal, resumption, turnedAway, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
@@ -48,7 +48,7 @@ export class Ledger {
     this.#options = options
     this.#tree = tree
     const io = options.io ?? diskIo
-    this.#keys = new HandOver(options.signers, () => syncEnd(dir, io), options.log)
+    this.#keys = new HandOver(options.signers, () => syncLedger(dir, io), options.log)
     this.#quota = new Quota(dir, quota, recovered.used - recovered.dropped, clock)
     this.#open = new OpenCalls(recovered.open)
     this.#file = new ChainFile({ dir, io, synced: durability === 'synced', segmentBytes, clock }, recovered)
