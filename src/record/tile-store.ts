@@ -32,6 +32,8 @@ export interface TileStoreOptions {
 }
 
 const mostWaiting = 512
+/** Tiles that are written side by side. */
+const abreast = 16
 /** Ms. */
 const longestClose = 1000
 /** Failures after which an attempt is given up. */
@@ -166,19 +168,22 @@ export class TileStore {
     for (const one of waiting) if (one.upTo <= upTo) one.resolve()
   }
 
-  /** One that cannot be written does not hold up those after it. */
+  /** Some side by side, or a busy loop would fall behind. One that cannot be written does not hold up the others. */
   async #writeWhole(): Promise<void> {
-    const failures: unknown[] = []
-    for (const [path, tile] of this.#whole) {
-      try {
-        await this.#options.files.write(path, bytesOf(tile, tileWidth))
-        this.#whole.delete(path)
-      } catch (error) {
-        failures.push(error)
-        if (failures.length === mostFailures) break
-      }
+    const failed = new Map<string, unknown>()
+    const next = (): [string, GrowingTile][] => [...this.#whole].filter(([path]) => !failed.has(path)).slice(0, abreast)
+    for (let batch = next(); batch.length > 0 && failed.size < mostFailures; batch = next()) {
+      await Promise.all(
+        batch.map(([path, tile]) =>
+          this.#options.files.write(path, bytesOf(tile, tileWidth)).then(
+            () => this.#whole.delete(path),
+            (error: unknown) => failed.set(path, error),
+          ),
+        ),
+      )
     }
-    if (failures.length > 0) throw failures[0]
+    const [error] = failed.values()
+    if (failed.size > 0) throw error
   }
 
   async #writeNote(laying: { readonly partials: Partials; readonly note: string }): Promise<void> {
