@@ -5,7 +5,7 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { LedgerWriter, signedNote, writerKey } from '../test/support/ledger-writer.ts'
+import { LedgerWriter, sha256, signedNote, writerKey } from '../test/support/ledger-writer.ts'
 
 interface Vector {
   readonly name: string
@@ -64,8 +64,20 @@ function whole(): Vector[] {
     { name: 'rotated-new-key', shows: 'the same kind, and the new key alone is trusted', writer: late },
     { name: 'pruned', shows: 'the oldest segment was removed, as the ledger says', writer: pruned, from: 1 },
     { name: 'archived', shows: 'the oldest segment is elsewhere', writer: archived, from: 1, begins: archived.segments[1]?.first ?? 0 },
+    { name: 'doubled', shows: 'members that are there twice: the last counts', writer: doubled() },
     { name: 'kept', shows: 'holds the checkpoint that was kept elsewhere', writer: kept, kept: kept.note },
   ]
+}
+
+/** A line that is only in its place by the last of its doubled members, at each depth. */
+function doubled(): LedgerWriter {
+  const writer = written()
+  const prev = sha256(writer.lines.at(-1) ?? '').toString('hex')
+  const own = `"seq":1,"kind":"outcome","seq":${writer.size + 1},"prev":"sha256:${prev}","kind":"event","event":"x","by":"countersign","detail":{}`
+  const first = '"custom":{"countersign":{"seq":1,"prev":"none","kind":"decision"}}'
+  writer.put(`{"decision_id":1,${first},"timestamp":"2026-09-01T00:00:00Z","decision_id":"e_doubled","custom":{"countersign":{${own}}}}`)
+  writer.checkpoint()
+  return writer
 }
 
 const changed = (seq: number, change: (line: string) => string) => (lines: string[], first: number) =>

@@ -1,8 +1,8 @@
 /** What a ledger is opened with, and what it says when it cannot go on. */
 
 import { Refusal } from '../refusal.ts'
-import type { NoteSigner } from './checkpoint.ts'
 import type { Part } from './chain.ts'
+import type { Signers } from './hand-over.ts'
 import type { LedgerIo } from './ledger-io.ts'
 import type { OpaForm } from './opa.ts'
 
@@ -19,7 +19,7 @@ export interface LedgerOptions {
   /** Bytes. */
   readonly quota: number
   readonly segmentBytes: number
-  readonly signer: NoteSigner
+  readonly signers: Signers
   readonly form: OpaForm
   /** Epoch ms. */
   readonly clock: () => number
@@ -33,10 +33,6 @@ export interface LedgerOptions {
   readonly checkpointMs?: number
   /** Between checkpoints while none are, ms (1 min). */
   readonly heartbeatMs?: number
-  /** Signs the first checkpoint together with `signer`, and from then on alone. */
-  readonly next?: NoteSigner | null
-  /** Called once `next` has taken over, in the ledger for good. */
-  readonly handedOver?: (() => void) | undefined
   /** Between attempts while the ledger cannot be written. */
   readonly retryMs?: number
 }
@@ -77,4 +73,15 @@ export interface Trouble {
 export function resumption(trouble: Trouble, form: OpaForm): Waiting {
   const part = form.event({ kind: 'ledger.resumed', by: 'countersign', detail: { ...trouble } }, 'own')
   return { part, checkpoint: false, sticky: false, resolve: null, reject: null, seq: 0 }
+}
+
+/** Tells whoever waits for lines of a group that failed; gives those that are kept, and counts the others. */
+export function turnedAway(batch: readonly Waiting[], cause: string, trouble: Trouble): Waiting[] {
+  const kept: Waiting[] = []
+  for (const { part, checkpoint, sticky, reject } of batch) {
+    if (sticky) kept.push({ part, checkpoint, sticky, resolve: null, reject: null, seq: 0 })
+    else if (reject !== null && part !== null) trouble.refused += 1
+    reject?.(new Refusal('record.failed', { detail: cause }))
+  }
+  return kept
 }

@@ -1,35 +1,28 @@
 /** The tree of a ledger that is being written: it holds what was acknowledged, and nothing that may still be taken back. */
 
 import { leafHash, TreeEdge, type NodeId } from './merkle.ts'
-import { TileWriter, type Partials } from './tile-writer.ts'
+import { tileWidth } from './tile-path.ts'
+import { TileStore, type GrowingTile, type Partials, type TileStoreOptions } from './tile-store.ts'
 
 /** Where a tree goes on. */
 export interface TreeBegin {
   readonly size: number
   readonly edge: readonly Buffer[]
-  /** Entries of the last tile that is not whole, oldest first. */
-  readonly entries: readonly Buffer[]
-  /** Nodes of the higher tiles that are not whole, by level and index. */
-  readonly nodes: readonly (readonly [NodeId, Buffer])[]
+  /** The tiles that are not whole. */
+  readonly growing: readonly GrowingTile[]
 }
 
 export class LedgerTree {
   readonly #edge: TreeEdge
-  readonly #tiles: TileWriter
+  readonly #tiles: TileStore
   /** Hashes (hex) of lines that were written and not acknowledged. */
   #fresh: string[] = []
   readonly #whole: (node: NodeId, hash: Buffer) => void
 
-  constructor(dir: string, begin: TreeBegin, failed: (error: unknown) => void) {
-    this.#edge = new TreeEdge(begin.size, begin.edge)
-    this.#tiles = new TileWriter(dir, failed)
+  constructor(options: TileStoreOptions, { size, edge, growing }: TreeBegin) {
+    this.#edge = new TreeEdge(size, edge)
+    this.#tiles = new TileStore(options, growing)
     this.#whole = (node, hash) => this.#tiles.node(node, hash)
-    for (const [node, hash] of begin.nodes) this.#tiles.node(node, hash)
-    const first = begin.size - begin.entries.length
-    for (const [at, entry] of begin.entries.entries()) {
-      this.#tiles.entry(entry)
-      this.#tiles.node({ level: 0, index: first + at }, leafHash(entry))
-    }
   }
 
   get size(): number {
@@ -44,6 +37,12 @@ export class LedgerTree {
     return this.#edge.edge
   }
 
+  /** Number of the first line that tiles are still made from. */
+  get needed(): number {
+    const { size } = this.#edge
+    return Math.min(this.#tiles.needed, size - (size % tileWidth) + 1)
+  }
+
   /** A line was written. */
   wrote(hash: string): void {
     this.#fresh.push(hash)
@@ -54,7 +53,7 @@ export class LedgerTree {
     const count = Math.min(upTo - this.#edge.size, this.#fresh.length)
     for (let at = 0; at < count; at++) {
       const entry = Buffer.from(this.#fresh[at] ?? '', 'hex')
-      this.#tiles.entry(entry)
+      this.#tiles.entry(this.#edge.size, entry)
       this.#edge.append(leafHash(entry), this.#whole)
     }
     if (count === this.#fresh.length) this.#fresh.length = 0
@@ -72,5 +71,14 @@ export class LedgerTree {
 
   lay(partials: Partials, note: string): void {
     this.#tiles.lay(partials, note)
+  }
+
+  /** Resolves when the tiles of what was laid by now are there, or could not be written. */
+  settled(): Promise<void> {
+    return this.#tiles.settled()
+  }
+
+  close(): Promise<void> {
+    return this.#tiles.close()
   }
 }

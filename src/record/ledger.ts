@@ -4,23 +4,26 @@ import { Refusal } from '../refusal.ts'
 import type { Part } from './chain.ts'
 import { LineGroup } from './chain.ts'
 import { ChainFile } from './chain-file.ts'
-import type { NoteSigner } from './checkpoint.ts'
-import { causeOf, closedRefusal, resumption, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
+import { HandOver, syncLedger } from './hand-over.ts'
+import { causeOf, closedRefusal, resumption, turnedAway, type LedgerOptions, type Trouble, type Waiting } from './ledger-options.ts'
 import type { LedgerTree } from './ledger-tree.ts'
 import { OpenCalls } from './open-calls.ts'
 import { Quota } from './quota.ts'
 import { patientIo } from './patient-io.ts'
 import type { Head, Recovered } from './recover.ts'
-import { tileWidth } from './tile-path.ts'
-import type { Partials } from './tile-writer.ts'
+import type { Partials } from './tile-store.ts'
+
+type Listener = (seq: number, segmentEnded: boolean) => void
 
 export class Ledger {
   readonly #options: LedgerOptions
   readonly #file: ChainFile
   readonly #quota: Quota
   readonly #open: OpenCalls
-  readonly #listeners = new Set<(seq: number) => void>()
+  readonly #listeners = new Set<Listener>()
   readonly #checkpoints: NodeJS.Timeout
+  /** A segment has ended since the listeners were told. */
+  #rotated = false
   #retry: NodeJS.Timeout | null = null
   /** What one flush writes; filled anew by each. */
   readonly #group = new LineGroup()
@@ -29,9 +32,7 @@ export class Ledger {
   #closing = false
   #closed = false
   readonly #tree: LedgerTree
-  #signer: NoteSigner
-  /** Takes over with the next checkpoint. */
-  #next: NoteSigner | null
+  readonly #keys: HandOver
   /** The newest checkpoint, until the group that it went in front of is acknowledged. */
   #stated: { readonly seq: number; readonly partials: Partials; readonly note: string; readonly handsOver: boolean } | null = null
   /** Lines were written since the last checkpoint. */
@@ -46,12 +47,11 @@ export class Ledger {
     const { dir, durability, quota, segmentBytes, clock, checkpointMs = 10_000, heartbeatMs = 60_000, syncMs } = options
     this.#options = options
     this.#tree = tree
-    this.#signer = options.signer
-    this.#next = options.next ?? null
+    const io = patientIo(options.io, syncMs)
+    this.#keys = new HandOver(options.signers, () => syncLedger(dir, io), options.log)
     this.#quota = new Quota(dir, quota, recovered.used - recovered.dropped, clock)
     this.#open = new OpenCalls(recovered.open)
-    const disk = { dir, io: patientIo(options.io, syncMs), synced: durability === 'synced' }
-    this.#file = new ChainFile({ ...disk, segmentBytes, clock }, recovered)
+    this.#file = new ChainFile({ dir, io, synced: durability === 'synced', segmentBytes, clock }, recovered)
     this.#checkpoints = setInterval(() => this.#look(heartbeatMs / checkpointMs), checkpointMs).unref()
   }
 
@@ -73,10 +73,9 @@ export class Ledger {
     return { seq, hash }
   }
 
-  /** Number of the first line that a restart needs: of the oldest open call, or where the lowest tile that is not whole begins. */
+  /** Number of the first line that is needed still: of the oldest open call, or where the first tile begins that is not on the disk whole. */
   needed(): number {
-    const { seq } = this.#file.acknowledged
-    return Math.min(this.#open.oldest ?? seq, seq - (seq % tileWidth) + 1)
+    return Math.min(this.#open.oldest ?? this.#file.acknowledged.seq, this.#tree.needed)
   }
 
   /** Segments were removed: what was turned away for want of room may fit now. */
@@ -89,8 +88,8 @@ export class Ledger {
     return this.#trouble === null && this.#quota.admits('unknown', bytes, this.#open.size)
   }
 
-  /** Calls `listener` with the number of the last acknowledged line after each group; gives what ends that. */
-  subscribe(listener: (seq: number) => void): () => void {
+  /** Calls `listener` with the number of the last acknowledged line after each group, and whether a segment ended; gives what ends that. */
+  subscribe(listener: Listener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
@@ -112,7 +111,12 @@ export class Ledger {
     return this.#wait(null, true, false)
   }
 
-  /** Writes what is queued and a last checkpoint; lines that come later are refused. Never rejects. */
+  /** Resolves when the tiles of every checkpoint by now are on the disk, or could not be written: they are tried again. */
+  tilesSettled(): Promise<void> {
+    return this.#tree.settled()
+  }
+
+  /** Writes what is queued, a last checkpoint and its tiles; lines that come later are refused. Never rejects. */
   async close(): Promise<void> {
     if (this.#closing) return
     this.#closing = true
@@ -131,6 +135,7 @@ export class Ledger {
     } catch (error) {
       this.#options.log.error({ cause: causeOf(error) }, 'the last segment could not be closed')
     }
+    await this.#tree.close()
   }
 
   #wait(part: Part | null, checkpoint: boolean, sticky: boolean): Promise<void> {
@@ -159,6 +164,7 @@ export class Ledger {
       if (this.#file.rotationDue) {
         this.#writeCheckpoint()
         this.#file.rotate()
+        this.#rotated = true
         this.#count()
       }
       // a segment describes itself: it begins with a checkpoint
@@ -221,15 +227,11 @@ export class Ledger {
   #writeCheckpoint(): void {
     const { seq, hash: prev } = this.#file.written
     const { durability, form } = this.#options
-    const next = this.#next
+    const { signer, next } = this.#keys
     const { root, edge } = this.#tree
     const partials = this.#tree.partials()
     this.#group.clear()
-    const { text, note } = form.checkpoint(
-      { seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) },
-      this.#signer,
-      next,
-    )
+    const { text, note } = form.checkpoint({ seq: seq + 1, prev, durability, root, edge, ...this.#open.statement(seq + 1) }, signer, next)
     const { hash } = this.#group.put(text)
     this.#tree.wrote(hash)
     this.#stated = { seq: seq + 1, partials, note, handsOver: next !== null }
@@ -246,10 +248,7 @@ export class Ledger {
     if (stated === null || stated.seq > seq) return
     this.#stated = null
     this.#tree.lay(stated.partials, stated.note)
-    if (!stated.handsOver || this.#next === null) return
-    this.#signer = this.#next
-    this.#next = null
-    this.#options.handedOver?.()
+    this.#keys.acknowledged(stated.handsOver)
   }
 
   #settle(batch: readonly Waiting[]): void {
@@ -261,8 +260,10 @@ export class Ledger {
       resolve?.()
     }
     const { seq } = this.#file.acknowledged
-    for (const listener of this.#listeners) listener(seq)
     this.#count()
+    const rotated = this.#rotated
+    this.#rotated = false
+    for (const listener of this.#listeners) listener(seq, rotated)
   }
 
   /** Nobody is told that a line of this group exists; the outcomes in it are kept. */
@@ -277,13 +278,7 @@ export class Ledger {
       this.#trouble = { since: this.#options.form.stamp(), cause, refused: 0 }
       this.#options.log.error({ cause }, 'the ledger cannot be written: calls are refused')
     }
-    const kept: Waiting[] = []
-    for (const { part, checkpoint, sticky, reject } of batch) {
-      if (sticky) kept.push({ part, checkpoint, sticky, resolve: null, reject: null, seq: 0 })
-      else if (reject !== null && part !== null) this.#trouble.refused += 1
-      reject?.(new Refusal('record.failed', { detail: cause }))
-    }
-    this.#queue = [...kept, ...this.#queue]
+    this.#queue = [...turnedAway(batch, cause, this.#trouble), ...this.#queue]
   }
 
   /** Without traffic too, the ledger finds out by itself that it can be written again. */

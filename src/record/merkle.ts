@@ -106,71 +106,33 @@ export class TreeEdge {
 export function inclusionProof(index: number, size: number, hashOf: HashOf): Buffer[] {
   checkSize(size)
   if (!Number.isSafeInteger(index) || index < 0 || index >= size) throw new RangeError(`no leaf ${index} in a tree of ${size}`)
-  const path: Buffer[] = []
-  let begin = 0
-  let end = size
-  while (end - begin > 1) {
-    const middle = begin + split(end - begin)
-    if (index < middle) {
-      path.push(rangeHash(middle, end, hashOf))
-      end = middle
-    } else {
-      path.push(rangeHash(begin, middle, hashOf))
-      begin = middle
-    }
-  }
-  return path.reverse()
+  return descend(index, size, (begin, end) => end - begin === 1, hashOf).path
 }
 
 /** Does the path lead from the leaf to the root? (RFC 9162 §2.1.3.2) */
 export function includes(leaf: Buffer, index: number, size: number, path: readonly Buffer[], root: Buffer): boolean {
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size) || index < 0 || index >= size) return false
-  let at = index
-  let last = size - 1
   let found = leaf
-  for (const sibling of path) {
-    if (last === 0 || sibling.length !== 32) return false
-    if (at % 2 === 1 || at === last) {
-      found = nodeHash(sibling, found)
-      while (at % 2 === 0 && at !== 0) {
-        at = Math.floor(at / 2)
-        last = Math.floor(last / 2)
-      }
-    } else found = nodeHash(found, sibling)
-    at = Math.floor(at / 2)
-    last = Math.floor(last / 2)
-  }
-  return last === 0 && found.equals(root)
+  const atRoot = climb(index, size - 1, path, (sibling, left) => {
+    found = left ? nodeHash(sibling, found) : nodeHash(found, sibling)
+  })
+  return atRoot && found.equals(root)
 }
 
 /** The proof that the tree of `before` leaves is the beginning of that of `size` (RFC 6962 §2.1.2). */
 export function consistencyProof(before: number, size: number, hashOf: HashOf): Buffer[] {
   checkSize(size)
   if (!Number.isSafeInteger(before) || before < 1 || before > size) throw new RangeError(`no tree of ${before} leaves in one of ${size}`)
-  const path: Buffer[] = []
-  let begin = 0
-  let end = size
-  let own = true
-  while (before - begin !== end - begin) {
-    const middle = begin + split(end - begin)
-    if (before <= middle) {
-      path.push(rangeHash(middle, end, hashOf))
-      end = middle
-    } else {
-      path.push(rangeHash(begin, middle, hashOf))
-      begin = middle
-      own = false
-    }
-  }
-  return [...(own ? [] : [rangeHash(begin, end, hashOf)]), ...path.reverse()]
+  const { begin, end, path } = descend(before - 1, size, (_, last) => last === before, hashOf)
+  // whoever has the root of the first tree needs no other where that is a node of the second
+  return begin === 0 ? path : [rangeHash(begin, end, hashOf), ...path]
 }
 
 /** Is the tree of `size` leaves under `root` a continuation of that of `before` under `rootBefore`? (RFC 9162 §2.1.4.2) */
 export function continues(before: number, rootBefore: Buffer, size: number, root: Buffer, path: readonly Buffer[]): boolean {
   if (!Number.isSafeInteger(before) || !Number.isSafeInteger(size) || before < 1 || before > size) return false
   if (before === size) return path.length === 0 && rootBefore.equals(root)
-  const steps = isPowerOfTwo(before) ? [rootBefore, ...path] : [...path]
-  const first = steps.shift()
+  const [first, ...steps] = isPowerOfTwo(before) ? [rootBefore, ...path] : path
   if (first === undefined) return false
   let at = before - 1
   let last = size - 1
@@ -180,20 +142,58 @@ export function continues(before: number, rootBefore: Buffer, size: number, root
   }
   let old = first
   let found = first
-  for (const step of steps) {
-    if (last === 0 || step.length !== 32) return false
-    if (at % 2 === 1 || at === last) {
-      old = nodeHash(step, old)
-      found = nodeHash(step, found)
+  const atRoot = climb(at, last, steps, (sibling, left) => {
+    if (left) old = nodeHash(sibling, old)
+    found = left ? nodeHash(sibling, found) : nodeHash(found, sibling)
+  })
+  return atRoot && old.equals(rootBefore) && found.equals(root)
+}
+
+/** The hash over 2^n hashes of one level that stand one after the other; throws an Error when they are not so many. */
+export function subtreeHash(hashes: Buffer): Buffer {
+  if (hashes.length === 32) return hashes
+  const half = hashes.length / 2
+  if (!Number.isInteger(Math.log2(hashes.length / 32))) throw new Error('these hashes are not those of a whole subtree')
+  return nodeHash(subtreeHash(hashes.subarray(0, half)), subtreeHash(hashes.subarray(half)))
+}
+
+/**
+ * Goes up from node `at` of a level whose last node is `last`, and takes the hashes of a path: `take` is told of each sibling, and whether it
+ * stands to the left. False when the path does not end at the root.
+ */
+function climb(at: number, last: number, path: readonly Buffer[], take: (sibling: Buffer, left: boolean) => void): boolean {
+  for (const sibling of path) {
+    if (last === 0 || sibling.length !== 32) return false
+    const left = at % 2 === 1 || at === last
+    take(sibling, left)
+    // a last node without a sibling is the same one on the level above
+    if (left)
       while (at % 2 === 0 && at !== 0) {
         at = Math.floor(at / 2)
         last = Math.floor(last / 2)
       }
-    } else found = nodeHash(found, step)
     at = Math.floor(at / 2)
     last = Math.floor(last / 2)
   }
-  return last === 0 && old.equals(rootBefore) && found.equals(root)
+  return last === 0
+}
+
+/** Goes down to leaf `index` until `there`; gives the range that it ends at, and the hashes beside the way, the nearest first. */
+function descend(index: number, size: number, there: (begin: number, end: number) => boolean, hashOf: HashOf) {
+  const path: Buffer[] = []
+  let begin = 0
+  let end = size
+  while (!there(begin, end)) {
+    const middle = begin + split(end - begin)
+    if (index < middle) {
+      path.push(rangeHash(middle, end, hashOf))
+      end = middle
+    } else {
+      path.push(rangeHash(begin, middle, hashOf))
+      begin = middle
+    }
+  }
+  return { begin, end, path: path.reverse() }
 }
 
 /** The root of the leaves from `begin` to before `end`, of which `begin` is where a subtree of that size would begin. */

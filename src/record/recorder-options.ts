@@ -10,6 +10,7 @@ import type { Log } from './ledger-options.ts'
 import type { Pseudonym } from './pseudonym.ts'
 import type { Keep } from './retention.ts'
 import type { NamedSink } from './sink.ts'
+import type { TileFiles } from './tile-files.ts'
 import type { UnknownRate } from './unknown-callers.ts'
 
 export interface RecorderOptions {
@@ -24,7 +25,7 @@ export interface RecorderOptions {
   readonly segmentBytes?: number
   /** Ed25519, private. */
   readonly key: KeyObject
-  /** The key before it, from which it takes over; `done` is told once that stands in the ledger. */
+  /** The key before it, from which it takes over; `done` is told once that stands in the ledger, and on the disk for good. */
   readonly previous?: { readonly key: KeyObject; readonly done: () => void } | null
   /** Epoch ms. */
   readonly clock: () => number
@@ -58,6 +59,7 @@ export interface RecorderOptions {
   readonly retryMs?: number
   readonly io?: LedgerIo
   readonly syncMs?: number
+  readonly tileFiles?: TileFiles
   /** Monotonic ms. */
   readonly now?: () => number
 }

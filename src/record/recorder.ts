@@ -6,12 +6,11 @@ import { join } from 'node:path'
 import type { Call } from '../listen/call.ts'
 import type { Engine } from '../decide/engine.ts'
 import type { Part } from './chain.ts'
-import { noteSigner } from './checkpoint.ts'
-import type { CheckpointLine } from './checkpoint-line.ts'
 import type { EntryRig } from './entry.ts'
 import { CallEntry } from './entry.ts'
 import type { Gap, SinkStatus } from './feed.ts'
 import { Feeds } from './feeds.ts'
+import { signersOf } from './hand-over.ts'
 import { Ledger } from './ledger.ts'
 import { lockFolder } from './lock.ts'
 import { maskDetail } from './mask.ts'
@@ -24,6 +23,7 @@ import { Retention } from './retention.ts'
 import type { NamedSink } from './sink.ts'
 import type { TailLine } from './tail.ts'
 import { tail } from './tail.ts'
+import { diskTiles } from './tile-files.ts'
 import { tileOf } from './tile-path.ts'
 import { lastCheckpointOf, treeOf } from './tree-begin.ts'
 import { UnknownCallers } from './unknown-callers.ts'
@@ -54,7 +54,7 @@ export interface OpenRecorder extends Recorder {
   sinks(): readonly SinkStatus[]
   /** Feeds these sinks from now on: one that is the same object goes on, one of a known name goes on at its offset. */
   changeSinks(sinks: readonly NamedSink[]): Promise<void>
-  /** Signs a checkpoint now. */
+  /** Signs a checkpoint now; resolves when the tiles that belong to it are on the disk too, or could not be written. */
   checkpoint(): Promise<void>
   /** Sums, last checkpoint, sinks. Calls must have ended. Never rejects. */
   close(): Promise<void>
@@ -86,36 +86,30 @@ async function openLocked(options: RecorderOptions, unlock: () => void): Promise
   const recovered = recover(options.dir)
   const form = new OpaForm(options)
   const before = lastCheckpointOf(recovered)
-  const { signer, next, handedOver } = signersOf(options, before)
-  const tree = treeOf(options.dir, recovered, before, options.log)
-  const ledger = new Ledger(
-    { ...options, form, signer, next, handedOver, segmentBytes: options.segmentBytes ?? segmentBytes },
+  const signers = signersOf(options, before)
+  const tree = treeOf(
+    { dir: options.dir, files: options.tileFiles ?? diskTiles(options.dir), log: options.log, retryMs: options.retryMs ?? 1000 },
     recovered,
-    tree,
+    before,
   )
+  const ledger = new Ledger({ ...options, form, signers, segmentBytes: options.segmentBytes ?? segmentBytes }, recovered, tree)
   try {
     await begin(ledger, form, recovered, options)
     const feeds = await startFeeds(ledger, form, options)
     const retention = retentionOf(options, ledger, form, feeds)
-    return new LedgerRecorder({ options, ledger, form, feeds, retention, verifierKey: (next ?? signer).verifierKey, unlock })
+    return new LedgerRecorder({
+      options,
+      ledger,
+      form,
+      feeds,
+      retention,
+      verifierKey: (signers.next ?? signers.signer).verifierKey,
+      unlock,
+    })
   } catch (error) {
     await ledger.close()
     throw error
   }
-}
-
-/**
- * Who signs: the key of the ledger, or while it is handed over the one before it, together with it. A ledger whose last checkpoint names
- * the new key already was handed over before a crash.
- */
-function signersOf({ ledgerId, key, previous = null }: RecorderOptions, before: CheckpointLine | null) {
-  const signer = noteSigner(ledgerId, key)
-  if (previous === null) return { signer, next: null, handedOver: undefined }
-  const done = before !== null && [before.key.text, before.next?.text].includes(signer.verifierKey)
-  if (done) previous.done()
-  return done
-    ? { signer, next: null, handedOver: undefined }
-    : { signer: noteSigner(ledgerId, previous.key), next: signer, handedOver: previous.done }
 }
 
 /** What a crash left open is closed before anything else is written. */
@@ -153,12 +147,15 @@ function retentionOf(options: RecorderOptions, ledger: Ledger, form: OpaForm, fe
     synced: durability === 'synced',
     clock,
     needed: () => Math.min((feeds.taken ?? Infinity) + 1, ledger.needed()),
+    settled: () => ledger.tilesSettled(),
     event: (event) => ledger.append(form.event(event, 'own')),
     checkpoint: () => ledger.checkpoint(),
     removed: () => ledger.madeRoom(),
     log,
   })
-  ledger.subscribe(() => retention.grown())
+  ledger.subscribe((_, segmentEnded) => {
+    if (segmentEnded) retention.grown()
+  })
   return retention
 }
 
@@ -255,8 +252,9 @@ class LedgerRecorder implements OpenRecorder {
     return this.#parts.feeds.change(sinks)
   }
 
-  checkpoint(): Promise<void> {
-    return this.#ledger.checkpoint()
+  async checkpoint(): Promise<void> {
+    await this.#ledger.checkpoint()
+    await this.#ledger.tilesSettled()
   }
 
   close(): Promise<void> {

@@ -7,7 +7,8 @@ import type { Log } from './ledger-options.ts'
 import type { LedgerEvent } from './record.ts'
 import { listSegments, type SegmentRow } from './segment.ts'
 import { readStored } from './stored-line.ts'
-import { tilePath, tileWidth } from './tile-path.ts'
+import { tileBytes } from './tile-files.ts'
+import { tilePath, tileWidth, type TileId } from './tile-path.ts'
 
 /** How long lines are kept; what is null or absent keeps them for ever. */
 export interface Keep {
@@ -26,6 +27,8 @@ export interface RetentionOptions {
   readonly clock: () => number
   /** Number of the first line that is needed still: by an open call, by a sink, or for the tree. */
   readonly needed: () => number
+  /** Resolves when the tiles that lines wait for are written, or cannot be. */
+  readonly settled: () => Promise<void>
   readonly event: (event: LedgerEvent) => Promise<void>
   /** Signs what stands in the ledger. */
   readonly checkpoint: () => Promise<void>
@@ -35,6 +38,9 @@ export interface RetentionOptions {
   /** Between looks, ms (1 h). */
   readonly every?: number
 }
+
+/** Ms that an end waits for tiles. */
+const longestClose = 1000
 
 interface Going {
   readonly segments: readonly SegmentRow[]
@@ -47,8 +53,10 @@ export class Retention {
   readonly #options: RetentionOptions
   readonly #timer: NodeJS.Timeout | null
   #running: Promise<void> | null = null
-  /** How many there were at the last look. */
-  #segments = 0
+  /** A segment has ended during the present look. */
+  #more = false
+  /** Resolved: tiles are no longer waited for. */
+  readonly #impatient = Promise.withResolvers<void>()
 
   constructor(options: RetentionOptions) {
     this.#options = options
@@ -56,22 +64,18 @@ export class Retention {
     const wanted = typeof age === 'number' || typeof size === 'number'
     this.#timer = wanted ? setInterval(() => void this.look(), options.every ?? 3_600_000) : null
     this.#timer?.unref()
-    // not at once: sinks are opened after the ledger, and what they have not taken stays
-    this.#segments = listSegments(options.dir).length
   }
 
-  /** A segment may have ended: cheap when none did. */
+  /** A segment has ended. */
   grown(): void {
-    if (this.#timer === null || this.#running !== null) return
-    const { length } = listSegments(this.#options.dir)
-    if (length === this.#segments) return
-    this.#segments = length
+    if (this.#timer === null) return
+    this.#more = this.#running !== null
     void this.look()
   }
 
   /** Removes what may go now. Never rejects. */
   look(): Promise<void> {
-    this.#running ??= this.#look().finally(() => {
+    this.#running ??= this.#looks().finally(() => {
       this.#running = null
     })
     return this.#running
@@ -79,12 +83,22 @@ export class Retention {
 
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
+    const tooLong = setTimeout(() => this.#impatient.resolve(), longestClose)
     await this.#running
+    clearTimeout(tooLong)
+  }
+
+  async #looks(): Promise<void> {
+    do {
+      this.#more = false
+      await this.#look()
+    } while (this.#more)
   }
 
   async #look(): Promise<void> {
     const { log, event } = this.#options
     try {
+      await Promise.race([this.#options.settled(), this.#impatient.promise])
       const going = this.#going()
       if (going === null) return
       const { segments, first, cause } = going
@@ -122,16 +136,31 @@ export class Retention {
     return cause === null || first === undefined ? null : { segments: rows.slice(0, at), first, cause }
   }
 
-  /** Oldest first: whenever it ends, what remains is one piece. The lowest tiles of lines that are gone go with them. */
+  /** Oldest first: whenever it ends, what remains is one piece. Entries of lines that are gone go with them, and leaves that nothing needs. */
   #remove(segments: readonly SegmentRow[], first: number): void {
     const { dir, synced, removed } = this.#options
     for (const { path } of segments) rmSync(path)
     const begin = Math.floor(((segments[0]?.first ?? 1) - 1) / tileWidth)
-    for (let index = begin; (index + 1) * tileWidth < first; index++)
-      for (const level of [0, 'entries'] as const) rmSync(join(dir, tilePath({ level, index, width: tileWidth })), { force: true })
+    const end = Math.floor((first - 1) / tileWidth)
+    for (let index = begin; index < end; index++) rmSync(pathOf(dir, 'entries', index), { force: true })
+    // the tile above is made from these while it is not there: without it, lines that stay could not be proven by tiles
+    for (let above = Math.floor(begin / tileWidth); above * tileWidth < end; above++) {
+      if (!liesWhole(pathOf(dir, 1, above))) continue
+      for (let index = above * tileWidth; index < Math.min(end, (above + 1) * tileWidth); index++)
+        rmSync(pathOf(dir, 0, index), { force: true })
+    }
     if (synced) syncFolder(dir)
     removed()
   }
+}
+
+function pathOf(dir: string, level: TileId['level'], index: number): string {
+  return join(dir, tilePath({ level, index, width: tileWidth }))
+}
+
+/** Is a whole tile of hashes there? */
+function liesWhole(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.size === tileBytes({ level: 0, index: 0, width: tileWidth })
 }
 
 function syncFolder(dir: string): void {

@@ -5,7 +5,7 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node
 import { join } from 'node:path'
 import { linesNow } from './lines.ts'
 import type { HashOf } from './merkle.ts'
-import { edgeNodes, leafHash, nodeHash, rootOf } from './merkle.ts'
+import { edgeNodes, leafHash, rootOf, subtreeHash } from './merkle.ts'
 import type { SegmentRow } from './segment.ts'
 import { listSegments } from './segment.ts'
 import { tilePath, tileWidth } from './tile-path.ts'
@@ -57,7 +57,7 @@ export class TileTree {
     const first = index * span
     const tile = this.tile(tileLevel, Math.floor(first / tileWidth))
     const at = first % tileWidth
-    return foldHashes(tile.subarray(at * hashBytes, (at + span) * hashBytes))
+    return subtreeHash(tile.subarray(at * hashBytes, (at + span) * hashBytes))
   }
 
   /** The hashes of a tile as far as the tree of this size has them. Throws an Error when they are not to be had. */
@@ -90,7 +90,7 @@ export class TileTree {
     if (!this.#checked || tile.length < tileWidth * hashBytes || this.#width(level + 1, above) === 0) return true
     // what is computed from this tile is held against the one above in its turn
     if (this.#computing.has(wholeTile(level + 1, above))) return true
-    return foldHashes(tile).equals(this.hashOf({ level: (level + 1) * 8, index }))
+    return subtreeHash(tile).equals(this.hashOf({ level: (level + 1) * 8, index }))
   }
 
   #computed(level: number, index: number): Buffer {
@@ -108,7 +108,7 @@ export class TileTree {
     const first = index * tileWidth
     this.#computing.add(name)
     for (let at = 0; at < this.#width(level, index); at++)
-      hashes.push(level === 0 ? leafHash(this.#entries.entry(first + at)) : foldHashes(this.tile(level - 1, first + at)))
+      hashes.push(level === 0 ? leafHash(this.#entries.entry(first + at)) : subtreeHash(this.tile(level - 1, first + at)))
     this.#computing.delete(name)
     return Buffer.concat(hashes)
   }
@@ -148,16 +148,8 @@ export function entriesOf(path: string): Buffer {
   return Buffer.concat(digests)
 }
 
-/** The hash over 2^n hashes that stand one after the other. */
-function foldHashes(hashes: Buffer): Buffer {
-  if (hashes.length === hashBytes) return hashes
-  const half = hashes.length / 2
-  if (!Number.isInteger(Math.log2(hashes.length / hashBytes))) throw new Error('a tile is not whole')
-  return nodeHash(foldHashes(hashes.subarray(0, half)), foldHashes(hashes.subarray(half)))
-}
-
 /** The first `width` hashes of a tile from the file that has them; null when none does. */
-function readTile(dir: string, level: number, index: number, width: number): Buffer | null {
+export function readTile(dir: string, level: number, index: number, width: number): Buffer | null {
   const whole = join(dir, wholeTile(level, index))
   const partial = `${whole}.p`
   const widths = existsSync(partial) ? readdirSync(partial).map(Number) : []

@@ -7,8 +7,8 @@ export const rotateKey: Command = {
 
 Makes the next key that signs the ledger, in place of KEYFILE (record.ledger.key). The present one waits beside it as
 KEYFILE.previous. The next start of Countersign hands over: one checkpoint is signed by both, the new key is added to
-ledger.pub, and the old private key is erased. Old lines verify under either key. Whoever keeps the public key elsewhere
-fetches it again: GET /ledger.pub on the health port.
+ledger.pub, and the old private key is erased once that is on the disk. Old lines verify under either key. Whoever keeps
+the public key elsewhere fetches it again: GET /ledger.pub on the health port.
 
 exit status: 0 made, 64 wrong usage`,
   async run({ args, stderr }) {

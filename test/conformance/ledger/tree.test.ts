@@ -213,7 +213,7 @@ describe('retention', () => {
     expect(pruned.at(-1)?.custom.countersign['detail']).toMatchObject({ cause: 'size', first: Number(names[0]?.slice(0, 12)) })
     const report = await verifyLedger(rig.dir, recorder.publicKey())
     expect(report).toMatchObject({ ok: true, firstBad: null, first: Number(names[0]?.slice(0, 12)) })
-    expect(existsSync(join(rig.dir, tilePath({ level: 0, index: 0, width: 256 })))).toBe(false)
+    expect(existsSync(join(rig.dir, tilePath({ level: 'entries', index: 0, width: 256 })))).toBe(false)
     const again = await opened(rig, { keep: { size: 40_000 } })
     await events(again, 1)
     await again.close()
