@@ -8,6 +8,8 @@ export interface Round {
   readonly workload: string
   readonly round: number
   readonly requestsPerSecond: number
+  /** Of answers, 10^6 bytes, heads included. */
+  readonly megabytesPerSecond: number
   /** Of the proxy and everything it started, µs per answer; null for the upstream itself. */
   readonly cpuPerRequest: number | null
   /** Milliseconds. */
@@ -31,6 +33,7 @@ export interface Row {
   readonly target: TargetName
   readonly workload: string
   readonly requestsPerSecond: Spread
+  readonly megabytesPerSecond: Spread
   /** To each other target, of the same round: req/s of this one by req/s of that one. */
   readonly ratios: Readonly<Partial<Record<TargetName, Spread>>>
   /** The same of CPU per request: this one by that one. */
@@ -83,6 +86,7 @@ function rowOf(target: TargetName, workload: string, own: readonly Round[], memo
     target,
     workload,
     requestsPerSecond: spread(mine.map((round) => round.requestsPerSecond)),
+    megabytesPerSecond: spread(mine.map((round) => round.megabytesPerSecond)),
     ratios: paired(mine, own, (round) => round.requestsPerSecond),
     cpuRatios: paired(mine, own, (round) => round.cpuPerRequest),
     cpuPerRequest: cpu.length === 0 ? null : spread(cpu),
@@ -106,7 +110,7 @@ function paired(mine: readonly Round[], all: readonly Round[], figure: (round: R
   return ratios
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = (sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)
   return { median: middle / 2, least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN }
