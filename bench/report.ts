@@ -1,5 +1,9 @@
 /** Turns rounds into figures, and figures into a table. */
 
+import type { DelayRow } from './delays.ts'
+import type { HeardRound } from './events.ts'
+import type { Goal } from './goals.ts'
+import type { PacedRound } from './open-loop.ts'
 import type { TargetName } from './targets.ts'
 
 /** One target in one round of one workload. */
@@ -52,7 +56,12 @@ export interface Report {
   readonly rows: readonly Row[]
   readonly noise: { readonly noisyRounds: number; readonly rounds: number; readonly foreign: Spread }
   readonly errors: number
+  /** At fixed rates, and of streams. */
+  readonly delays: readonly DelayRow[]
+  readonly goals: readonly Goal[]
   readonly rounds: readonly Round[]
+  readonly paced: readonly PacedRound[]
+  readonly heard: readonly HeardRound[]
 }
 
 /** A round in which others had more of the proxy's core than this says little about req/s. */
@@ -117,7 +126,7 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /** The report for people. */
-export function table(report: Report): string {
+export function table(report: Pick<Report, 'rows' | 'noise' | 'errors'>): string {
   const lines: string[] = []
   for (const workload of new Set(report.rows.map((row) => row.workload))) {
     const cells = [['', 'req/s', 'least-most', 'of bare', 'least-most', 'CPU µs/req', 'of bare', 'p50 ms', 'p99 ms', 'PSS MiB']]
@@ -147,7 +156,7 @@ function cellsOf({ target, requestsPerSecond, ratios, cpuRatios, cpuPerRequest, 
   ]
 }
 
-function remarks({ noise, errors, rows }: Report): string[] {
+function remarks({ noise, errors, rows }: Pick<Report, 'rows' | 'noise' | 'errors'>): string[] {
   const said: string[] = []
   for (const row of rows) {
     if (row.target !== 'countersign') continue

@@ -13,6 +13,10 @@ import { memory } from './cpu.ts'
 import { asking, checked, workloads } from './load.ts'
 import { peers } from './peers.ts'
 import type { Setting } from './programs.ts'
+import { delayRows, delayTable } from './delays.ts'
+import { measureEvents, startEvents } from './events.ts'
+import { goalsOf, goalTable } from './goals.ts'
+import { measurePaced } from './open-loop.ts'
 import { summarise, table, type Report } from './report.ts'
 import { measure, type Measured, type RoundsOptions } from './rounds.ts'
 import type { Bench } from './started.ts'
@@ -28,8 +32,12 @@ const { values } = parseArgs({
     connections: { type: 'string', default: '32' },
     /** Targets beside Countersign, comma-separated; all by default. */
     only: { type: 'string' },
-    /** Workloads by name, comma-separated, or the beginnings of their names; all by default, the first two and streams when quick. */
+    /** Workloads by name, comma-separated, or the beginnings of their names; all by default, fewer when quick. `none`: no closed loop. */
     loads: { type: 'string' },
+    /** Leaves out the fixed rates. */
+    'no-paced': { type: 'boolean', default: false },
+    /** Leaves out the streams of tokens. */
+    'no-events': { type: 'boolean', default: false },
     /** Options of node for Countersign, such as --cpu-prof. */
     node: { type: 'string', multiple: true, default: [] },
     /** Priority, as nice(1) takes it: with a negative one, which root may give, a busy machine disturbs less. */
@@ -48,6 +56,10 @@ const options: RoundsOptions = {
   warmUp: values.quick ? 15_000 : 60_000,
   longestWarmUp: values.quick ? 3 : 30,
 }
+const pacedOptions = values.quick ? { rounds: 2, seconds: 2, warmUp: 2 } : { rounds: 5, seconds: 5, warmUp: 8 }
+const eventsOptions = values.quick ? { rounds: 2, streams: 8 } : { rounds: 5, streams: 40 }
+/** The delays of these are worth their time. */
+const timed: readonly TargetName[] = ['direct', 'countersign', 'nginx', 'envoy', 'bare undici', 'envoy + opa', 'agentgateway']
 const asked = (values.loads ?? (values.quick ? 'GET,POST,10 MB' : '')).split(',')
 const chosen = workloads.filter(({ name }) => asked.some((start) => name.startsWith(start)))
 
@@ -79,10 +91,12 @@ try {
 
 async function run(): Promise<void> {
   const who = await callers()
-  const tokens = await who.tokens(Math.max(...chosen.map((workload) => workload.tokens)))
-  const upstream = await startUpstream(bench, 9)
+  const tokens = await who.tokens(Math.max(1, ...chosen.map((workload) => workload.tokens)))
+  const events = await startEvents(bench)
+  running.push(events)
+  const upstream = await startUpstream(bench, events.port)
   running.push(upstream)
-  const settings = { durability: 'written', tasks: Math.max(...chosen.map(({ tasks }) => tasks)), node: values.node } as const
+  const settings = { durability: 'written', tasks: Math.max(1, ...chosen.map(({ tasks }) => tasks)), node: values.node } as const
   const first = await startCountersign(bench, upstream.port, who, { ...settings, name: 'countersign' })
   running.push(...first.processes)
   const own = [first]
@@ -113,7 +127,13 @@ async function run(): Promise<void> {
   await checkCounts(first, before, measured)
   const pss = ({ processes }: Target): number => processes.reduce((sum, { pid }) => sum + memory(pid), 0) / 1024 ** 2
   const sizes = new Map(targets.map((target) => [target.name, target.processes.length === 0 ? null : pss(target)]))
-  tell({ machine: machine(), settings: settingsOf(), ...summarise(measured.rounds, sizes), rounds: measured.rounds })
+  const delayed = targets.filter(({ name }) => timed.includes(name) && !(values.quick && name === 'nginx'))
+  const paced = values['no-paced'] ? [] : await measurePaced(bench, delayed, { tokens, first, options: pacedOptions })
+  const heard = values['no-events'] ? [] : await measureEvents(bench, delayed, { tokens, first, options: eventsOptions })
+  const delays = delayRows(paced, heard)
+  const goals = goalsOf({ rounds: measured.rounds, paced, delays })
+  const closed = summarise(measured.rounds, sizes)
+  tell({ machine: machine(), settings: settingsOf(), ...closed, delays, goals, rounds: measured.rounds, paced, heard })
 }
 
 function wanted(name: TargetName): boolean {
@@ -167,7 +187,7 @@ function tell(report: Report): void {
   const file = values.out ?? join(import.meta.dirname, 'results', `${values.quick ? 'quick' : 'full'}.json`)
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(report, rounded, 2)}\n`)
-  console.log(table(report))
+  console.log([table(report), delayTable(report.delays), '', goalTable(report.goals)].join('\n'))
 }
 
 /** Five digits say more than is known. */
