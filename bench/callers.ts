@@ -1,28 +1,45 @@
-/** Who asks: tokens of one agent, and the tasks that it opened. */
+/** Who asks: tokens of one agent, and the tasks that it opens. */
 
-import { developmentIssuer, type DevelopmentIssuer } from '../src/demo/issuer.ts'
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose'
 
 export const agent = 'spiffe://acme.example/ns/bench/sa/agent'
 export const audience = 'spiffe://acme.example/countersign'
+const issuer = 'https://issuer.acme.example'
 /** What every task of the bench is for. */
-export const tools = ['items.read', 'items.write', 'items.open']
+const tools = ['items.read', 'items.write', 'items.open']
 /** Longer than any run, s. */
 const lifetime = 6 * 3600
 
 export interface Callers {
-  readonly issuer: DevelopmentIssuer
+  /** The keys as a SPIFFE bundle document. */
+  readonly bundle: string
+  /** The same as a plain JWK Set. */
+  readonly jwks: string
   /** As many different tokens as are asked for, the same ones every time. */
   tokens(count: number): Promise<readonly string[]>
 }
 
+/** Fresh keys. The tokens are JWT-SVIDs with what other proxies look at besides: an issuer and a scope. */
 export async function callers(): Promise<Callers> {
-  const issuer = await developmentIssuer('acme.example')
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const jwk = await exportJWK(publicKey)
+  const kid = await calculateJwkThumbprint(jwk)
   const minted: string[] = []
+  const mint = (): Promise<string> =>
+    new SignJWT({ scope: 'items.read items.write' })
+      .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
+      .setIssuer(issuer)
+      .setSubject(agent)
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime(`${lifetime}s`)
+      .setJti(String(minted.length))
+      .sign(privateKey)
   return {
-    issuer,
+    bundle: JSON.stringify({ keys: [{ ...jwk, kid, use: 'jwt-svid' }], spiffe_sequence: 1, spiffe_refresh_hint: 300 }),
+    jwks: JSON.stringify({ keys: [{ ...jwk, kid, alg: 'ES256' }] }),
     tokens: async (count) => {
-      // another second of life each: otherwise what was signed is the same
-      while (minted.length < count) minted.push(await issuer.mint(agent, audience, lifetime + minted.length))
+      while (minted.length < count) minted.push(await mint())
       return minted.slice(0, count)
     },
   }

@@ -21,7 +21,7 @@ export async function startEnvoyOpa(setting: Setting, name: EnvoyOpa): Promise<T
   if (binary === null || program('envoy') === null) return null
   const folder = folderOf(bench.folder, name)
   mkdirSync(folder)
-  writeFileSync(join(folder, 'jwks.json'), callers.issuer.jwks)
+  writeFileSync(join(folder, 'jwks.json'), callers.jwks)
   writeFileSync(join(folder, 'facts.json'), JSON.stringify(inputs))
   const judging = name === 'envoy + opa'
   const policy = judging ? join(root, 'rego/countersign') : join(root, 'bench/peers/noop.rego')
@@ -42,8 +42,8 @@ export async function startEnvoyOpa(setting: Setting, name: EnvoyOpa): Promise<T
   return { name, processes: [envoy, opa], port, judges: true }
 }
 
-/** As long as one of Countersign's own leases, which is a signed token. */
-const credential = 'k'.repeat(640)
+/** What peers with a static key put in place of the token: as long as one of Countersign's own leases, which is a signed token. */
+export const credential = 'k'.repeat(640)
 
 /** The decision log of the OPA that judges. */
 export function logOf(folder: string): string {

@@ -1,8 +1,8 @@
 /** What Countersign is measured beside. Each gives null when what it takes is not installed. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startEnvoyOpa } from './opa.ts'
+import { credential, startEnvoyOpa } from './opa.ts'
 import { program, runEnvoy, type Setting } from './programs.ts'
 import { freePort, start } from './started.ts'
 import { fill, root, type Target, type TargetName } from './targets.ts'
@@ -55,12 +55,10 @@ async function startAgentgateway({ bench, upstream, callers }: Setting): Promise
   const binary = program('agentgateway')
   if (binary === null) return null
   const [port, admin, stats, ready] = [await freePort(), await freePort(), await freePort(), await freePort()]
-  const jwks = JSON.stringify(callers.issuer.jwks)
-  const conf = fill(bench, 'agentgateway.yaml', { PORT: port, UPSTREAM: upstream, ADMIN: admin, STATS: stats, READY: ready, JWKS: jwks })
-  const started = await start(bench, 'agentgateway', bench.proxyCore, port, [binary, '-f', conf], {
-    CPU_LIMIT: '1',
-    TOKIO_WORKER_THREADS: '1',
-  })
+  writeFileSync(join(bench.folder, 'agentgateway-jwks.json'), callers.jwks)
+  const places = { PORT: port, UPSTREAM: upstream, ADMIN: admin, STATS: stats, READY: ready, KEY: credential }
+  const conf = fill(bench, 'agentgateway.yaml', places)
+  const started = await start(bench, 'agentgateway', bench.proxyCore, port, [binary, '-f', conf], { WORKER_THREADS: '1', CPU_LIMIT: '1' })
   return { name: 'agentgateway', processes: [started], port, judges: true }
 }
 
@@ -71,7 +69,7 @@ async function startIronProxy({ bench, upstream, callers }: Setting): Promise<Ta
   const [token = ''] = await callers.tokens(1)
   const conf = fill(bench, 'iron-proxy.yaml', { PORT: port, TLS: tls, METRICS: metrics, TOKEN: token })
   const started = await start(bench, 'iron-proxy', bench.proxyCore, port, [binary, '-config', conf], {
-    BENCH_KEY: 'bench-key',
+    BENCH_KEY: credential,
     GOGC: '800',
   })
   return { name: 'iron-proxy', processes: [started], port, judges: false, host: `127.0.0.1:${upstream}` }

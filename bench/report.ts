@@ -165,6 +165,7 @@ function remarks({ noise, errors, rows }: Pick<Report, 'rows' | 'noise' | 'error
   }
   if (errors > 0) said.push(`${errors} errors under load: these figures are not to be trusted`)
   const { noisyRounds, rounds, foreign } = noise
+  if (rounds === 0) return said
   if (noisyRounds * 4 > rounds) {
     said.push(
       `the machine was too noisy: in ${noisyRounds} of ${rounds} rounds others had more than ${tolerable * 100} % of the proxy's core ` +

@@ -67,7 +67,7 @@ export async function startCountersign(bench: Bench, upstream: number, who: Call
   const folder = join(bench.folder, name.replace(' ', '-'))
   mkdirSync(folder)
   const [port, healthPort, admin] = [await freePort(), await freePort(), await freePort()]
-  writeFileSync(join(folder, 'bundle.json'), who.issuer.bundle)
+  writeFileSync(join(folder, 'bundle.json'), who.bundle)
   const places = { PORT: port, HEALTH: healthPort, ADMIN: admin, UPSTREAM: upstream, DURABILITY: durability }
   const conf = fill({ ...bench, folder }, 'countersign.yaml', places)
   const command = [process.execPath, ...node, join(root, 'src/main.ts'), 'start', '--config', conf]
