@@ -54,6 +54,18 @@ export async function startOnPath(
   return { port: 0, ...(await launch(bench, name, core, command, env, () => accepts({ path }))) }
 }
 
+/** The same, until something else says that it is there; that is asked every few milliseconds. */
+export async function begin(
+  bench: Bench,
+  name: string,
+  core: number,
+  port: number,
+  command: readonly string[],
+  ready: () => Promise<boolean>,
+): Promise<Started> {
+  return { port, ...(await launch(bench, name, core, command, {}, ready)) }
+}
+
 /** A busy machine starts a process slowly, ms. */
 const patience = 90_000
 
@@ -85,7 +97,7 @@ async function launch(
 }
 
 async function until(ready: () => Promise<boolean>, name: string): Promise<void> {
-  for (const began = Date.now(); Date.now() - began < patience; await wait(20)) if (await ready()) return
+  for (const began = Date.now(); Date.now() - began < patience; await wait(5)) if (await ready()) return
   throw new Error(`${name} does not listen after ${patience / 1000} s`)
 }
 

@@ -48,6 +48,8 @@ export interface CountersignOptions {
   readonly tasks: number
   /** Options of node, such as --cpu-prof. */
   readonly node: readonly string[]
+  /** More agents and routes, as lines of the configuration; absent: none. */
+  readonly more?: { readonly agents: string; readonly routes: string }
 }
 
 const here = import.meta.dirname
@@ -63,18 +65,34 @@ export async function startUpstream(bench: Bench, events: number): Promise<Start
 
 /** A process of its own with a fresh state and ledger, one agent, and explicit tasks opened by it. */
 export async function startCountersign(bench: Bench, upstream: number, who: Callers, options: CountersignOptions): Promise<Countersign> {
-  const { name, durability, node } = options
+  const made = await makeCountersign(bench, upstream, who, options)
+  const started = await start(bench, `${options.name}-log`, bench.proxyCore, made.port, made.command)
+  const [token = ''] = await who.tokens(1)
+  const tasks = await openTasks(made.port, token, options.tasks)
+  return { name: options.name, processes: [started], ...made, tasks, judges: true }
+}
+
+/** A Countersign that has not been started: the same command again finds its state and its ledger. */
+export interface Made {
+  readonly command: readonly string[]
+  readonly port: number
+  readonly healthPort: number
+  readonly folder: string
+}
+
+export async function makeCountersign(
+  bench: Bench,
+  upstream: number,
+  who: Callers,
+  { name, durability, node, more = { agents: '', routes: '' } }: Omit<CountersignOptions, 'tasks'>,
+): Promise<Made> {
   const folder = join(bench.folder, name.replace(' ', '-'))
   mkdirSync(folder)
   const [port, healthPort, admin] = [await freePort(), await freePort(), await freePort()]
   writeFileSync(join(folder, 'bundle.json'), who.bundle)
-  const places = { PORT: port, HEALTH: healthPort, ADMIN: admin, UPSTREAM: upstream, DURABILITY: durability }
-  const conf = fill({ ...bench, folder }, 'countersign.yaml', places)
-  const command = [process.execPath, ...node, join(root, 'src/main.ts'), 'start', '--config', conf]
-  const started = await start(bench, `${name}-log`, bench.proxyCore, port, command)
-  const [token = ''] = await who.tokens(1)
-  const tasks = await openTasks(port, token, options.tasks)
-  return { name, processes: [started], port, healthPort, folder, tasks, judges: true }
+  const own = { PORT: port, HEALTH: healthPort, ADMIN: admin, UPSTREAM: upstream, DURABILITY: durability }
+  const conf = fill({ ...bench, folder }, 'countersign.yaml', { ...own, AGENTS: more.agents, ROUTES: more.routes })
+  return { command: [process.execPath, ...node, join(root, 'src/main.ts'), 'start', '--config', conf], port, healthPort, folder }
 }
 
 /** Writes a peer's configuration with its places filled in; gives the file. */
