@@ -34,15 +34,17 @@ export async function check(bench: Bench, target: Target, workload: Workload, by
   const [one = {}] = seen
   if (one['method'] !== workload.method) wrong('the upstream saw another method')
   if ((one['body'] ?? '') !== (workload.body ?? '')) wrong('the upstream saw another body')
-  if (target.judges) await checkJudging(target, workload, by, one, wrong)
+  const [token = ''] = by.tokens
+  const credential = one['authorization'] ?? ''
+  if (target.lends && (!credential.startsWith('Bearer ') || credential.includes(token))) {
+    wrong('the upstream did not get a credential in place of the token')
+  }
+  if (target.judges) await checkJudging(target, workload, by, wrong)
   return { answer, seen: one }
 }
 
-/** What judges takes the caller's token away, puts a credential in its place, and refuses strangers and what is outside. */
-async function checkJudging(target: Target, workload: Workload, by: Asking, seen: Fields, wrong: (what: string) => never): Promise<void> {
-  const [token = ''] = by.tokens
-  const credential = seen['authorization'] ?? ''
-  if (!credential.startsWith('Bearer ') || credential.includes(token)) wrong('the upstream did not get a credential in place of the token')
+/** What judges refuses strangers and what is outside. */
+async function checkJudging(target: Target, workload: Workload, by: Asking, wrong: (what: string) => never): Promise<void> {
   const anonymous = await ask(target.port, '/api/items/1', workload, {})
   if (anonymous.status !== 401) wrong(`a call without an identity was answered ${anonymous.status}`)
   const outside = await ask(target.port, '/api/others/1', workload, headersOf(target, by))

@@ -18,6 +18,8 @@ const count = Number(values.connections)
 /** Calls a second of those who mean it, and for how long. */
 const [rate, seconds] = [500, 5]
 const head = 'GET /api/items/1 HTTP/1.1\r\nX-Slow: '
+/** Letters of it that were said. */
+let spoken = 0
 
 await alone('idle', async (rig) => {
   const countersign = await startCountersign(rig.bench, rig.upstream, rig.who, {
@@ -78,8 +80,6 @@ function opening(port: number): Promise<Socket> {
     })
   })
 }
-
-let spoken = 0
 
 /** One more letter from each that still listens. */
 function speak(sockets: readonly Socket[]): void {

@@ -39,7 +39,7 @@ export async function startEnvoyOpa(setting: Setting, name: EnvoyOpa): Promise<T
   const conf = fill({ ...bench, folder }, 'envoy-opa.yaml', { PORT: port, UPSTREAM: upstream })
   const envoy = await runEnvoy(bench, name, port, conf)
   if (envoy === null) return null
-  return { name, processes: [envoy, opa], port, judges: true }
+  return { name, processes: [envoy, opa], port, judges: true, lends: true }
 }
 
 /** What peers with a static key put in place of the token: as long as one of Countersign's own leases, which is a signed token. */

@@ -10,7 +10,7 @@ import { fill, root, type Target, type TargetName } from './targets.ts'
 type Open = (setting: Setting) => Promise<Target | null>
 
 export const peers: Readonly<Partial<Record<TargetName, Open>>> = {
-  direct: async ({ upstream }) => ({ name: 'direct', processes: [], port: upstream, judges: false }),
+  direct: async ({ upstream }) => ({ name: 'direct', processes: [], port: upstream, judges: false, lends: false }),
   nginx: startNginx,
   envoy: startEnvoy,
   'bare undici': startBare,
@@ -25,21 +25,21 @@ async function startNginx({ bench, upstream }: Setting): Promise<Target> {
   const port = await freePort()
   const conf = fill(bench, 'nginx.conf', { PORT: port, UPSTREAM: upstream })
   const started = await start(bench, 'nginx', bench.proxyCore, port, ['nginx', '-c', conf])
-  return { name: 'nginx', processes: [started], port, judges: false }
+  return { name: 'nginx', processes: [started], port, judges: false, lends: false }
 }
 
 async function startEnvoy({ bench, upstream }: Setting): Promise<Target | null> {
   const port = await freePort()
   const conf = fill(bench, 'envoy.yaml', { PORT: port, UPSTREAM: upstream })
   const started = await runEnvoy(bench, 'envoy', port, conf)
-  return started && { name: 'envoy', processes: [started], port, judges: false }
+  return started && { name: 'envoy', processes: [started], port, judges: false, lends: false }
 }
 
 async function startBare({ bench, upstream }: Setting): Promise<Target> {
   const port = await freePort()
   const command = [process.execPath, join(root, 'bench/peers/bare.ts'), String(upstream), String(port)]
   const started = await start(bench, 'bare', bench.proxyCore, port, command)
-  return { name: 'bare undici', processes: [started], port, judges: false }
+  return { name: 'bare undici', processes: [started], port, judges: false, lends: false }
 }
 
 async function startHttpProxy({ bench, upstream }: Setting): Promise<Target | null> {
@@ -48,7 +48,7 @@ async function startHttpProxy({ bench, upstream }: Setting): Promise<Target | nu
   const port = await freePort()
   const command = [process.execPath, join(root, 'bench/peers/http-proxy.mjs'), String(upstream), String(port), packages]
   const started = await start(bench, 'http-proxy', bench.proxyCore, port, command)
-  return { name: 'http-proxy', processes: [started], port, judges: false }
+  return { name: 'http-proxy', processes: [started], port, judges: false, lends: false }
 }
 
 async function startAgentgateway({ bench, upstream, callers }: Setting): Promise<Target | null> {
@@ -59,7 +59,7 @@ async function startAgentgateway({ bench, upstream, callers }: Setting): Promise
   const places = { PORT: port, UPSTREAM: upstream, ADMIN: admin, STATS: stats, READY: ready, KEY: credential }
   const conf = fill(bench, 'agentgateway.yaml', places)
   const started = await start(bench, 'agentgateway', bench.proxyCore, port, [binary, '-f', conf], { WORKER_THREADS: '1', CPU_LIMIT: '1' })
-  return { name: 'agentgateway', processes: [started], port, judges: true }
+  return { name: 'agentgateway', processes: [started], port, judges: true, lends: true }
 }
 
 async function startIronProxy({ bench, upstream, callers }: Setting): Promise<Target | null> {
@@ -72,5 +72,5 @@ async function startIronProxy({ bench, upstream, callers }: Setting): Promise<Ta
     BENCH_KEY: credential,
     GOGC: '800',
   })
-  return { name: 'iron-proxy', processes: [started], port, judges: false, host: `127.0.0.1:${upstream}` }
+  return { name: 'iron-proxy', processes: [started], port, judges: false, lends: true, host: `127.0.0.1:${upstream}` }
 }

@@ -30,6 +30,8 @@ export interface Target {
   readonly port: number
   /** Refuses what is outside the task, and calls without an identity. */
   readonly judges: boolean
+  /** Puts a credential in place of the caller's token. */
+  readonly lends: boolean
   /** Host that it has to be asked for; absent: its own. */
   readonly host?: string
 }
@@ -69,7 +71,7 @@ export async function startCountersign(bench: Bench, upstream: number, who: Call
   const started = await start(bench, `${options.name}-log`, bench.proxyCore, made.port, made.command)
   const [token = ''] = await who.tokens(1)
   const tasks = await openTasks(made.port, token, options.tasks)
-  return { name: options.name, processes: [started], ...made, tasks, judges: true }
+  return { name: options.name, processes: [started], ...made, tasks, judges: true, lends: true }
 }
 
 /** A Countersign that has not been started: the same command again finds its state and its ledger. */
