@@ -28,16 +28,6 @@ const here = import.meta.dirname
 const docs = resolve(here, '../docs')
 const file = join(here, 'results.json')
 
-if (values.take) take()
-if (!existsSync(file)) {
-  console.error('there is no bench/results.json: run `npm run bench`, then `npm run bench:picture -- --take`')
-  process.exit(66)
-}
-const published: Published = JSON.parse(readFileSync(file, 'utf8'))
-writeFileSync(join(docs, 'performance.svg'), picture(published))
-fillPage(join(docs, 'performance.md'), published)
-console.log('written: docs/performance.svg, docs/performance.md')
-
 function take(): void {
   const run: Report = JSON.parse(readFileSync(join(here, 'results', `${values.from}.json`), 'utf8'))
   const { machine, settings, rows, noise, errors, delays } = run
@@ -151,3 +141,13 @@ function fillPage(page: string, given: Published): void {
   if (filled === text && !text.includes(figures)) throw new Error(`${page} has no place for figures`)
   writeFileSync(page, filled)
 }
+
+if (values.take) take()
+if (!existsSync(file)) {
+  console.error('there is no bench/results.json: run `npm run bench`, then `npm run bench:picture -- --take`')
+  process.exit(66)
+}
+const published: Published = JSON.parse(readFileSync(file, 'utf8'))
+writeFileSync(join(docs, 'performance.svg'), picture(published))
+fillPage(join(docs, 'performance.md'), published)
+console.log('written: docs/performance.svg, docs/performance.md')

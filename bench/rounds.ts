@@ -66,10 +66,12 @@ export async function measure(
   )
   for (const [at, ofOne] of lanes.entries()) {
     // the code is the same from one workload to the next, what is kept is not
-    const enough = at === 0 ? warmUp : warmUp / 4
-    for (const lane of ofOne)
+    const before = at === 0 ? warmUp : warmUp / 4
+    for (const lane of ofOne) {
+      const enough = before * Math.min(1, 16_384 / lane.workload.answer)
       for (let answers = 0, spent = 0; answers < enough && spent < longestWarmUp; spent += seconds)
         answers += (await once(lane, -1)).answers
+    }
   }
   const found: Round[] = []
   for (let round = 0; round < rounds; round++) {
