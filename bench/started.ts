@@ -66,6 +66,15 @@ export async function begin(
   return { port, ...(await launch(bench, name, core, command, {}, ready)) }
 }
 
+/** What was started and has not ended: none outlives a run that is interrupted. */
+const living = new Set<ChildProcess>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of living) child.kill('SIGTERM')
+    process.exit(130)
+  })
+}
+
 /** A busy machine starts a process slowly, ms. */
 const patience = 90_000
 
@@ -82,6 +91,8 @@ async function launch(
   const [file = '', ...words] = pinned(bench, core, command)
   const child = spawn(file, words, { stdio: ['ignore', log, log], env: { ...bench.env, ...env }, cwd: bench.folder })
   closeSync(log)
+  living.add(child)
+  child.once('exit', () => living.delete(child))
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code) =>
