@@ -18,6 +18,11 @@ export function memory(pid: number): number {
   return sum
 }
 
+/** Bytes of one process in memory, what it shares counted whole. */
+export function resident(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(text(`/proc/${pid}/status`))?.[1] ?? 0) * 1024
+}
+
 /** Nanoseconds that a core was busy so far with anything at all, in steps of a clock tick. */
 export function coreTime(core: number): number {
   const row = text('/proc/stat')

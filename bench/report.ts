@@ -1,5 +1,9 @@
 /** Turns rounds into figures, and figures into a table. */
 
+import type { DelayRow } from './delays.ts'
+import type { HeardRound } from './events.ts'
+import type { Goal } from './goals.ts'
+import type { PacedRound } from './open-loop.ts'
 import type { TargetName } from './targets.ts'
 
 /** One target in one round of one workload. */
@@ -8,6 +12,8 @@ export interface Round {
   readonly workload: string
   readonly round: number
   readonly requestsPerSecond: number
+  /** Of answers, 10^6 bytes, heads included. */
+  readonly megabytesPerSecond: number
   /** Of the proxy and everything it started, µs per answer; null for the upstream itself. */
   readonly cpuPerRequest: number | null
   /** Milliseconds. */
@@ -31,6 +37,7 @@ export interface Row {
   readonly target: TargetName
   readonly workload: string
   readonly requestsPerSecond: Spread
+  readonly megabytesPerSecond: Spread
   /** To each other target, of the same round: req/s of this one by req/s of that one. */
   readonly ratios: Readonly<Partial<Record<TargetName, Spread>>>
   /** The same of CPU per request: this one by that one. */
@@ -49,7 +56,12 @@ export interface Report {
   readonly rows: readonly Row[]
   readonly noise: { readonly noisyRounds: number; readonly rounds: number; readonly foreign: Spread }
   readonly errors: number
+  /** At fixed rates, and of streams. */
+  readonly delays: readonly DelayRow[]
+  readonly goals: readonly Goal[]
   readonly rounds: readonly Round[]
+  readonly paced: readonly PacedRound[]
+  readonly heard: readonly HeardRound[]
 }
 
 /** A round in which others had more of the proxy's core than this says little about req/s. */
@@ -83,6 +95,7 @@ function rowOf(target: TargetName, workload: string, own: readonly Round[], memo
     target,
     workload,
     requestsPerSecond: spread(mine.map((round) => round.requestsPerSecond)),
+    megabytesPerSecond: spread(mine.map((round) => round.megabytesPerSecond)),
     ratios: paired(mine, own, (round) => round.requestsPerSecond),
     cpuRatios: paired(mine, own, (round) => round.cpuPerRequest),
     cpuPerRequest: cpu.length === 0 ? null : spread(cpu),
@@ -106,14 +119,14 @@ function paired(mine: readonly Round[], all: readonly Round[], figure: (round: R
   return ratios
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = (sorted[(sorted.length - 1) >> 1] ?? Number.NaN) + (sorted[sorted.length >> 1] ?? Number.NaN)
   return { median: middle / 2, least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN }
 }
 
 /** The report for people. */
-export function table(report: Report): string {
+export function table(report: Pick<Report, 'rows' | 'noise' | 'errors'>): string {
   const lines: string[] = []
   for (const workload of new Set(report.rows.map((row) => row.workload))) {
     const cells = [['', 'req/s', 'least-most', 'of bare', 'least-most', 'CPU µs/req', 'of bare', 'p50 ms', 'p99 ms', 'PSS MiB']]
@@ -143,7 +156,7 @@ function cellsOf({ target, requestsPerSecond, ratios, cpuRatios, cpuPerRequest, 
   ]
 }
 
-function remarks({ noise, errors, rows }: Report): string[] {
+function remarks({ noise, errors, rows }: Pick<Report, 'rows' | 'noise' | 'errors'>): string[] {
   const said: string[] = []
   for (const row of rows) {
     if (row.target !== 'countersign') continue
@@ -152,6 +165,7 @@ function remarks({ noise, errors, rows }: Report): string[] {
   }
   if (errors > 0) said.push(`${errors} errors under load: these figures are not to be trusted`)
   const { noisyRounds, rounds, foreign } = noise
+  if (rounds === 0) return said
   if (noisyRounds * 4 > rounds) {
     said.push(
       `the machine was too noisy: in ${noisyRounds} of ${rounds} rounds others had more than ${tolerable * 100} % of the proxy's core ` +

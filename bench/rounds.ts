@@ -1,10 +1,10 @@
 /** Warms every target up, then measures them in turn, round by round. */
 
 import { coreTime, cpuTime } from './cpu.ts'
-import { load, type Workload } from './load.ts'
+import { asking, load, writeScript, type Workload } from './load.ts'
 import type { Round } from './report.ts'
 import type { Bench } from './started.ts'
-import type { Target, TargetName } from './targets.ts'
+import type { Countersign, Target, TargetName } from './targets.ts'
 
 export interface RoundsOptions {
   readonly rounds: number
@@ -17,57 +17,89 @@ export interface RoundsOptions {
   readonly longestWarmUp: number
 }
 
-export interface Measured {
-  readonly rounds: readonly Round[]
-  /** Answers that each target gave in all, warm-up included, and in how many loads. */
-  readonly asked: ReadonlyMap<TargetName, { answers: number; loads: number }>
+/** Answers that a target gave in all, warm-up included: well, refused, and in how many loads. */
+export interface Asked {
+  well: number
+  refused: number
+  loads: number
 }
 
-/** Takes each workload with the script that makes it. */
+export interface Measured {
+  readonly rounds: readonly Round[]
+  readonly asked: ReadonlyMap<TargetName, Asked>
+}
+
+/** One target under one load. */
+interface Lane {
+  readonly target: Target
+  readonly workload: Workload
+  readonly script: string
+  readonly connections: number
+}
+
+/** All workloads are gone through in each round, so that ratios between workloads are of one round too. */
 export async function measure(
   bench: Bench,
   targets: readonly Target[],
-  scripts: ReadonlyMap<Workload, string>,
-  options: RoundsOptions,
+  chosen: readonly Workload[],
+  given: { readonly tokens: readonly string[]; readonly first: Countersign; readonly options: RoundsOptions },
 ): Promise<Measured> {
-  const { rounds, seconds, connections, warmUp, longestWarmUp } = options
-  const found: Round[] = []
-  const asked = new Map(targets.map(({ name }) => [name, { answers: 0, loads: 0 }]))
-  const once = async (target: Target, workload: Workload, round: number): Promise<{ round: Round; answers: number }> => {
-    const given = await measureOnce(bench, target, { port: target.port, seconds, connections, script: scripts.get(workload) ?? '' })
-    const sum = asked.get(target.name)
+  const { rounds, seconds, connections, warmUp, longestWarmUp } = given.options
+  const asked = new Map(targets.map(({ name }) => [name, { well: 0, refused: 0, loads: 0 }]))
+  const once = async (lane: Lane, round: number, longer = seconds): Promise<{ round: Round; answers: number }> => {
+    const found = await measureOnce(bench, lane, longer)
+    const sum = asked.get(lane.target.name)
     if (sum !== undefined) {
-      sum.answers += given.answers
+      sum.well += found.answers - found.refused
+      sum.refused += found.refused
       sum.loads += 1
     }
-    return { answers: given.answers, round: { ...given.round, workload: workload.name, round } }
+    return { answers: found.answers, round: { ...found.round, round } }
   }
-  for (const workload of scripts.keys()) {
-    for (const target of targets) {
-      for (let answers = 0, spent = 0; answers < warmUp && spent < longestWarmUp; spent += seconds)
-        answers += (await once(target, workload, -1)).answers
+  const lanes = chosen.map((workload) =>
+    targets
+      .filter(({ name }) => workload.of === undefined || workload.of.includes(name))
+      .map((target): Lane => {
+        const script = writeScript(bench, workload, target, asking(given.tokens, target, given.first))
+        return { target, workload, script, connections: workload.connections ?? connections }
+      }),
+  )
+  for (const [at, ofOne] of lanes.entries()) {
+    // the code is the same from one workload to the next, what is kept is not
+    const before = at === 0 ? warmUp : warmUp / 4
+    for (const lane of ofOne) {
+      const enough = before * Math.min(1, 16_384 / lane.workload.answer)
+      for (let answers = 0, spent = 0; answers < enough && spent < longestWarmUp; spent += seconds)
+        answers += (await once(lane, -1)).answers
     }
-    for (let round = 0; round < rounds; round++) {
-      // another order each round: what one target leaves behind (caches, dirty pages) is not always another's to bear
-      for (const target of rotated(targets, round)) found.push((await once(target, workload, round)).round)
-    }
+  }
+  const found: Round[] = []
+  for (let round = 0; round < rounds; round++) {
+    // another order each round: what one target leaves behind (caches, dirty pages) is not always another's to bear
+    for (const ofOne of lanes) for (const lane of rotated(ofOne, round)) found.push((await once(lane, round)).round)
   }
   return { rounds: found, asked }
 }
 
-async function measureOnce(bench: Bench, target: Target, options: Parameters<typeof load>[1]) {
-  const pid = target.process?.pid
-  const [ownBefore, coreBefore, began] = [pid === undefined ? 0 : cpuTime(pid), coreTime(bench.proxyCore), performance.now()]
-  const seen = await load(bench, options)
+async function measureOnce(bench: Bench, { target, workload, script, connections }: Lane, seconds: number) {
+  const cpu = (): number => target.processes.reduce((sum, { pid }) => sum + cpuTime(pid), 0)
+  const [ownBefore, coreBefore, began] = [cpu(), coreTime(bench.proxyCore), performance.now()]
+  const seen = await load(bench, target.port, { seconds, connections, script })
   const took = (performance.now() - began) * 1e6
-  const own = (pid === undefined ? 0 : cpuTime(pid)) - ownBefore
-  if (seen.bytesEach < 1024) throw new Error(`${target.name}: answers of ${seen.bytesEach} bytes under load`)
+  const own = cpu() - ownBefore
+  const well = seen.requests - seen.refused
+  expectRefusals(target, workload, seen, connections)
+  if (seen.bytes < well * workload.answer * 0.99)
+    throw new Error(`${target.name}, ${workload.name}: ${seen.bytes} bytes in ${well} answers`)
   return {
     answers: seen.requests,
+    refused: seen.refused,
     round: {
       target: target.name,
+      workload: workload.name,
       requestsPerSecond: seen.requests / seen.seconds,
-      cpuPerRequest: pid === undefined ? null : own / 1000 / seen.requests,
+      megabytesPerSecond: seen.bytes / seen.seconds / 1e6,
+      cpuPerRequest: target.processes.length === 0 ? null : own / 1000 / seen.requests,
       p50: seen.p50,
       p99: seen.p99,
       own: own / took,
@@ -75,6 +107,19 @@ async function measureOnce(bench: Bench, target: Target, options: Parameters<typ
       errors: seen.errors,
     },
   }
+}
+
+/** Who judges refuses just what is to be refused; a request may be under way on each connection at the end. */
+function expectRefusals(
+  target: Target,
+  { name, refusedOf }: Workload,
+  seen: { requests: number; refused: number },
+  connections: number,
+): void {
+  const expected = target.judges && refusedOf > 0 ? seen.requests / refusedOf : 0
+  const slack = expected === 0 ? 0 : connections + 1
+  if (Math.abs(seen.refused - expected) > slack)
+    throw new Error(`${target.name}, ${name}: ${seen.refused} of ${seen.requests} calls were refused`)
 }
 
 function rotated<Item>(items: readonly Item[], by: number): Item[] {

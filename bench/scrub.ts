@@ -18,6 +18,7 @@ import { bodies } from './bodies.ts'
 import { compare, endReads, median, type Compared, type Way } from './large-reads.ts'
 import type { Large } from './peers/large.ts'
 import type { Bench } from './started.ts'
+import { callers } from './callers.ts'
 import { startCountersign } from './targets.ts'
 
 const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '25' } } })
@@ -95,17 +96,20 @@ async function forwarded(upstream: Large): Promise<Streamed[]> {
 async function whole(upstream: Large): Promise<Streamed[]> {
   const folders = [0, 1].map(() => mkdtempSync(join(tmpdir(), 'countersign-scrub-')))
   const benches = folders.map((folder): Bench => ({ folder, proxyCore: 0, loadCore: 1, nice: 0, env: { PATH: process.env['PATH'] } }))
-  const sidecars = await Promise.all(benches.map((bench) => startCountersign(bench, upstream.http, [])))
+  const who = await callers()
+  const settings = { name: 'countersign', durability: 'written', tasks: 1, node: [] } as const
+  const sidecars = await Promise.all(benches.map((bench) => startCountersign(bench, upstream.http, who, settings)))
+  const [token = ''] = await who.tokens(1)
   // a task that repeats one call is stopped
   let calls = 0
-  const [first, second] = sidecars.map(({ process: { pid }, port, svid, task }, side): Way => {
-    const headers = { authorization: `Bearer ${svid}`, 'countersign-task': task }
-    return { pid, port, headers, path: () => `${side === 0 ? '/open' : '/api'}/items/${calls++}` }
+  const [first, second] = sidecars.map(({ processes, port, tasks }, side): Way => {
+    const headers = { authorization: `Bearer ${token}`, 'countersign-task': tasks[0] ?? '' }
+    return { pid: processes[0]?.pid ?? 0, port, headers, path: () => `${side === 0 ? '/open' : '/api'}/items/${calls++}` }
   }) as [Way, Way]
   try {
     return [{ through: 'sidecar over HTTP', secret: Number.NaN, body: 'json', ...(await compare(first, second, rounds)) }]
   } finally {
-    for (const sidecar of sidecars) await sidecar.process.stop()
+    for (const sidecar of sidecars) for (const one of sidecar.processes) await one.stop()
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -1,8 +1,8 @@
 /** Starts what is measured, each on its core, and ends it again. */
 
 import { spawn, type ChildProcess } from 'node:child_process'
-import { openSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { connect, createServer, type NetConnectOpts } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 
 /** Where everything of one run lies and runs. */
@@ -30,28 +30,91 @@ export interface Started {
   stop(): Promise<void>
 }
 
-/** Starts a command pinned to a core; resolves when its port answers, rejects with the end of its output when it does not. */
-export async function start(bench: Bench, name: string, core: number, port: number, command: readonly string[]): Promise<Started> {
-  const log = openSync(`${bench.folder}/${name}.log`, 'a')
+/** Starts a command pinned to a core; resolves when its port answers, rejects with where its output is when it does not. */
+export async function start(
+  bench: Bench,
+  name: string,
+  core: number,
+  port: number,
+  command: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Started> {
+  return { port, ...(await launch(bench, name, core, command, env, () => accepts({ host: '127.0.0.1', port }))) }
+}
+
+/** The same of a command that listens on a path of the file system. */
+export async function startOnPath(
+  bench: Bench,
+  name: string,
+  core: number,
+  path: string,
+  command: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Started> {
+  return { port: 0, ...(await launch(bench, name, core, command, env, () => accepts({ path }))) }
+}
+
+/** The same, until something else says that it is there; that is asked every few milliseconds. */
+export async function begin(
+  bench: Bench,
+  name: string,
+  core: number,
+  port: number,
+  command: readonly string[],
+  ready: () => Promise<boolean>,
+): Promise<Started> {
+  return { port, ...(await launch(bench, name, core, command, {}, ready)) }
+}
+
+/** What was started and has not ended: none outlives a run that is interrupted. */
+const living = new Set<ChildProcess>()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of living) child.kill('SIGTERM')
+    process.exit(130)
+  })
+}
+
+/** A busy machine starts a process slowly, ms. */
+const patience = 90_000
+
+async function launch(
+  bench: Bench,
+  name: string,
+  core: number,
+  command: readonly string[],
+  env: NodeJS.ProcessEnv,
+  ready: () => Promise<boolean>,
+): Promise<Omit<Started, 'port'>> {
+  const output = `${bench.folder}/${name.replaceAll(' ', '-')}.log`
+  const log = openSync(output, 'a')
   const [file = '', ...words] = pinned(bench, core, command)
-  const child = spawn(file, words, { stdio: ['ignore', log, log], env: bench.env, cwd: bench.folder })
+  const child = spawn(file, words, { stdio: ['ignore', log, log], env: { ...bench.env, ...env }, cwd: bench.folder })
+  closeSync(log)
+  living.add(child)
+  child.once('exit', () => living.delete(child))
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`${name} ended with ${code}: see ${bench.folder}/${name}.log`)))
+    child.once('exit', (code) =>
+      reject(new Error(`${name} ended with ${code}; its last words:\n${readFileSync(output, 'utf8').slice(-2000)}`)),
+    )
   })
   failed.catch(() => {})
-  await Promise.race([answers(port), failed])
-  return { pid: child.pid ?? 0, port, stop: () => stop(child) }
+  await Promise.race([until(ready, name), failed]).catch(async (error: unknown) => {
+    await stop(child)
+    throw error
+  })
+  return { pid: child.pid ?? 0, stop: () => stop(child) }
 }
 
-async function answers(port: number): Promise<void> {
-  for (const began = Date.now(); Date.now() - began < 20_000; await wait(20)) if (await accepts(port)) return
-  throw new Error(`nothing listens on port ${port}`)
+async function until(ready: () => Promise<boolean>, name: string): Promise<void> {
+  for (const began = Date.now(); Date.now() - began < patience; await wait(5)) if (await ready()) return
+  throw new Error(`${name} does not listen after ${patience / 1000} s`)
 }
 
-function accepts(port: number): Promise<boolean> {
+function accepts(place: NetConnectOpts): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = connect(place)
     socket.once('connect', () => {
       socket.destroy()
       resolve(true)

