@@ -104,9 +104,9 @@ describe('the members of an object', () => {
 
   test('are read with those of one of them as they are of each for itself', () => {
     const value = fc.oneof(fc.json({ maxDepth: 3 }), fc.constantFrom('{}', '{"a":1} x', ' { "b" : [ ] } ', '{', '"{"', '{"a":1,}', '}'))
-    const members = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'input'), value), { maxLength: 4 })
+    const listed = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'input'), value), { maxLength: 4 })
     fc.assert(
-      fc.property(members, (list) => {
+      fc.property(listed, (list) => {
         const text = `{${list.map(([name, of]) => `"${name}":${of}`).join(',')}}`
         const found = rawMembersWith(text, 'input')
         const members = rawMembers(text)

@@ -193,8 +193,8 @@ describe('judging a line by its end', () => {
     `{"decision_id":"c_01JD00000000000000000000A7","timestamp":"${timestamp}",${middle}"custom":{"countersign":${JSON.stringify(said)}}}`
   const wanted = (filter: Filter, texts: readonly string[]): boolean => {
     const both = texts.map((text) => parseLine(text)).flatMap((line) => (line === null ? [] : [factsOf(line)]))
-    const facts = both.length < 2 ? both[0] : both.reduce((first, last) => joined(first, last))
-    return both.length === texts.length && facts !== undefined && fits(filter, facts)
+    const all = both.length < 2 ? both[0] : both.reduce((first, last) => joined(first, last))
+    return both.length === texts.length && all !== undefined && fits(filter, all)
   }
 
   test('wants what the filter wants of the whole line and nothing else, however it is spelled, and of a line that is damaged nothing', () => {
@@ -225,9 +225,9 @@ describe('judging a line by its end', () => {
           const text = `${stored(said, at, before).slice(0, -1)}${after}}`
           const each = stream[Symbol.iterator]()
           const bytes = Buffer.from(plain ? text : spelled(text, () => Number(each.next().value)))
-          const is = wanted(filter, [bytes.toString()])
-          if (is) count++
-          expect(new Judge(filter).wants(bytes)).toBe(is)
+          const does = wanted(filter, [bytes.toString()])
+          if (does) count++
+          expect(new Judge(filter).wants(bytes)).toBe(does)
         },
       ),
       { numRuns: 3000 },
@@ -244,9 +244,9 @@ describe('judging a line by its end', () => {
         const lines = linesOf(filter, true)
         const given = texts.flatMap((text, at) => lines.push(at + 1, Buffer.from(text)).map(({ bytes }) => bytes.toString()))
         // a decision that fits is given with whatever comes of it, before anybody knows
-        const is = wanted(filter, texts.slice(0, 1)) || wanted(filter, texts)
-        if (is) count++
-        expect(given).toEqual(is ? texts : [])
+        const does = wanted(filter, texts.slice(0, 1)) || wanted(filter, texts)
+        if (does) count++
+        expect(given).toEqual(does ? texts : [])
       }),
       { numRuns: 2000 },
     )
