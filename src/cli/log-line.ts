@@ -11,10 +11,13 @@ export interface LogLine extends ParsedLine {
   readonly facts: Facts
 }
 
+/** What JSON has when a text in it may not be safe: something beyond plain ASCII, as it is or as an escape. */
+const odd = /[^ -~]|\\[^"\\/]/
+
 /** Reads a stored line; null when it is not one of ours. */
 export function readLogLine(text: string): LogLine | null {
   // of keys, `safe` is asked where they are printed
-  const line = parseLine(text, (_key, value) => (typeof value === 'string' ? safe(value) : value))
+  const line = parseLine(text, odd.test(text) ? (_key, value) => (typeof value === 'string' ? safe(value) : value) : undefined)
   return line === null ? null : { ...line, kind: textOf(line.own['kind']), facts: factsOf(line) }
 }
 

@@ -71,9 +71,14 @@ export async function* fromStream(
   missed: () => void,
 ): AsyncGenerator<Read> {
   const picking = linesOf(filter, calls)
-  for await (const bytes of cut(chunks)) {
-    if (bytes[0] === brace) yield* picking.push(0, bytes)
-    else if (bytes.length > 0) missed()
+  for await (const lines of cut(chunks)) {
+    for (const bytes of lines) {
+      if (bytes[0] !== brace) {
+        if (bytes.length > 0) missed()
+        continue
+      }
+      for (const line of picking.push(0, bytes)) yield line
+    }
   }
 }
 
@@ -93,8 +98,8 @@ export function openFile(path: string): AsyncIterable<Uint8Array | string> | 'fo
   return createReadStream(path, { highWaterMark: 1024 * 1024 })
 }
 
-/** Cuts a stream into lines; a last one without its newline counts. Throws UsageFault for what has no lines. */
-async function* cut(chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<Buffer> {
+/** Cuts a stream into lines, as many at once as a chunk ends; a last one without its newline counts. Throws UsageFault for what has no lines. */
+async function* cut(chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<readonly Buffer[]> {
   const splitter = new LineSplitter(0)
   let rest: Buffer[] = []
   for await (const given of chunks) {
@@ -102,13 +107,13 @@ async function* cut(chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<
     const end = chunk.lastIndexOf(10)
     rest = end < 0 ? [...rest, chunk] : [chunk.subarray(end + 1)]
     try {
-      for (const { bytes } of splitter.push(chunk)) yield bytes
+      yield Array.from(splitter.push(chunk), ({ bytes }) => bytes)
     } catch (error) {
       throw error instanceof RangeError ? new UsageFault(`this is no ledger: ${error.message}`) : error
     }
   }
   const last = Buffer.concat(rest)
-  if (last.length > 0) yield last
+  if (last.length > 0) yield [last]
 }
 
 function gapOf(text: string): Gap {

@@ -54,6 +54,11 @@ export function parseLine(text: string, reviver?: (key: string, value: unknown) 
 
 /** What filters ask of one line. */
 export function factsOf({ event, own }: ParsedLine): Facts {
+  return { ...shortFacts(own), times: [typeof event.timestamp === 'string' ? Date.parse(event.timestamp) : Number.NaN] }
+}
+
+/** The same but for its time, by what it says under `custom.countersign`. */
+export function shortFacts(own: ParsedLine['own']): Facts {
   const detail = objectOf(own['detail'])
   const [kind, name, code] = [textOf(own['kind']), textOf(own['event']), textOf(own['code'])]
   const by = textOf(own['by'])
@@ -66,7 +71,7 @@ export function factsOf({ event, own }: ParsedLine): Facts {
     tool: textOf(own['tool']) || textOf(detail['tool']),
     rules: [...textsOf(own['rules']), ...textsOf(objectOf(own['answer'])['rules'])],
     code,
-    times: [typeof event.timestamp === 'string' ? Date.parse(event.timestamp) : Number.NaN],
+    times: [],
   }
 }
 

@@ -78,6 +78,14 @@ export function fits(filter: Filter, facts: Facts): boolean {
   return filter.lists.size === 0 || !filter.not
 }
 
+/** Whether a decision that does not fit may do so with its outcome, which changes no task, route nor tool that is known. */
+export function mayFitYet({ lists, not }: Filter, facts: Facts): boolean {
+  if (not) return true
+  return settled.every((name) => facts[name] === '' || (lists.get(name)?.some((word) => like(word, facts[name])) ?? true))
+}
+
+const settled = ['task', 'route', 'tool'] as const
+
 /** Whether any of these times is within those of the filter. */
 export function inTime({ since, until }: Pick<Filter, 'since' | 'until'>, times: readonly number[]): boolean {
   if (since === null && until === null) return true

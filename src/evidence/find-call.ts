@@ -22,24 +22,26 @@ export async function findCall(dir: string, id: string, watch?: LedgerWatch, sig
   const needle = Buffer.from(id)
   const events: ParsedLine[] = []
   let first: ParsedLine | null = null
-  const lines = tailBytes(dir, {
+  const reading = tailBytes(dir, {
     fromSeq: firstSince(dir, timeOfId(id)),
     follow: false,
     chunkBytes: 256 * 1024,
     ...(watch === undefined ? {} : { watch }),
     ...(signal === undefined ? {} : { signal }),
   })
-  for await (const { bytes } of lines) {
-    if (!bytes.includes(needle)) continue
-    const own = idOf(bytes) === id
-    const line = parseLine(bytes.toString())
-    if (line === null) continue
-    if (own && isOutcome(bytes)) return first === null ? null : { first, outcome: line, events }
-    if (own) first = line
-    // another call may name this one wherever an agent writes
-    else if (line.own['kind'] === 'event' && textOf(objectOf(line.own['detail'])['call']) === id && events.length < mostEvents)
-      events.push(line)
-    if (own && line.own['kind'] !== 'decision') return { first: line, outcome: null, events }
+  for await (const lines of reading) {
+    for (const { bytes } of lines) {
+      if (!bytes.includes(needle)) continue
+      const own = idOf(bytes) === id
+      const line = parseLine(bytes.toString())
+      if (line === null) continue
+      if (own && isOutcome(bytes)) return first === null ? null : { first, outcome: line, events }
+      if (own) first = line
+      // another call may name this one wherever an agent writes
+      else if (line.own['kind'] === 'event' && textOf(objectOf(line.own['detail'])['call']) === id && events.length < mostEvents)
+        events.push(line)
+      if (own && line.own['kind'] !== 'decision') return { first: line, outcome: null, events }
+    }
   }
   return first === null ? null : { first, outcome: null, events }
 }

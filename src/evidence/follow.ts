@@ -6,7 +6,7 @@ import { tailBytes, type LedgerWatch } from '../record/tail.ts'
 import { linesOf, type PickedLine } from './call-lines.ts'
 import type { Filter } from './filter.ts'
 import { newestEntries, newestLines, type NumberedLine } from './newest.ts'
-import { timeOf } from './prefilter.ts'
+import { timeOf } from './line-head.ts'
 
 /** Where reading begins. */
 export type Start =
@@ -111,19 +111,23 @@ async function* live(dir: string, from: number, options: FollowOptions): AsyncGe
   let next = from
   let told = ('last' in start && start.last <= mostLast) || ('from' in start && start.resumed === true)
   const back = calls && told ? primed : 0
-  for await (const { seq, bytes } of tailBytes(dir, {
+  const reading = tailBytes(dir, {
     ...options,
     fromSeq: Math.max(0, from - back),
     chunkBytes: options.follow ? 65_536 : 1024 * 1024,
-  })) {
-    if (seq < from) {
-      picking.push(seq, bytes, true)
-      continue
+  })
+  for await (const lines of reading) {
+    for (const { seq, bytes } of lines) {
+      if (seq < from) {
+        picking.push(seq, bytes, true)
+        continue
+      }
+      if (told && seq > next) yield { gap: { from: next, to: seq - 1 } }
+      told = true
+      next = seq + 1
+      for (const line of picking.push(seq, bytes)) yield line
+      progress?.(seq)
+      if (options.signal?.aborted === true) return
     }
-    if (told && seq > next) yield { gap: { from: next, to: seq - 1 } }
-    told = true
-    next = seq + 1
-    for (const line of picking.push(seq, bytes)) yield line
-    progress?.(seq)
   }
 }

@@ -3,9 +3,9 @@
 import { backwards, type BackwardsLine, type BackwardsOptions } from '../record/backwards.ts'
 import { isShown } from './call-lines.ts'
 import { factsOf, joined, parseLine, type Facts, type ParsedLine } from './facts.ts'
-import { fits, type Filter } from './filter.ts'
-import { idOf, isOutcome } from './line-head.ts'
-import { Prefilter, timeOf } from './prefilter.ts'
+import { fits, mayFitYet, type Filter } from './filter.ts'
+import { Judge, nearFacts } from './judge.ts'
+import { idOf, isOutcome, timeOf } from './line-head.ts'
 
 /** What stands for itself in a ledger: a call with both its lines, a refusal, an event. */
 export interface Entry {
@@ -63,12 +63,8 @@ export async function newestEntries(dir: string, search: Search): Promise<Found<
 
 /** Searches for stored lines, each for itself. */
 export async function newestLines(dir: string, search: Search): Promise<Found<NumberedLine>> {
-  const prefilter = new Prefilter(search.filter)
-  return walk(dir, search, 0, ({ seq, bytes }) => {
-    if (prefilter.rejects(bytes)) return null
-    const line = parseLine(bytes.toString())
-    return line !== null && fits(search.filter, factsOf(line)) ? { seq, bytes: Buffer.from(bytes) } : null
-  })
+  const judge = new Judge(search.filter)
+  return walk(dir, search, 0, ({ seq, bytes }) => (judge.wants(bytes) ? { seq, bytes: Buffer.from(bytes) } : null))
 }
 
 async function walk<T>(dir: string, search: Search, ahead: number, take: (line: BackwardsLine) => T | null): Promise<Found<T>> {
@@ -102,19 +98,19 @@ function isLongBefore(since: number | null, { bytes }: BackwardsLine): boolean {
 /** Joins outcomes with their decisions, which come later when one reads backwards. */
 class Pairs {
   readonly #search: Search
-  readonly #prefilter: Prefilter
-  readonly #ends = new Map<string, NumberedLine & { readonly mask: number }>()
+  readonly #judge: Judge
+  readonly #ends = new Map<string, NumberedLine>()
 
   constructor(search: Search) {
     this.#search = search
-    this.#prefilter = new Prefilter(search.filter)
+    this.#judge = new Judge(search.filter)
   }
 
   take({ seq, bytes }: BackwardsLine): Entry | null {
     const id = idOf(bytes)
     if (id !== null && isOutcome(bytes)) {
       // a copy: a piece would hold the whole chunk that was read
-      this.#ends.set(id, { seq, bytes: Buffer.from(bytes), mask: this.#prefilter.mask(bytes) })
+      this.#ends.set(id, { seq, bytes: Buffer.from(bytes) })
       const oldest = this.#ends.size > mostEnds ? this.#ends.keys().next().value : undefined
       if (oldest !== undefined) this.#ends.delete(oldest)
       return null
@@ -122,9 +118,16 @@ class Pairs {
     const end = id === null ? undefined : this.#ends.get(id)
     if (id !== null && end !== undefined) this.#ends.delete(id)
     if (seq >= (this.#search.before ?? Number.POSITIVE_INFINITY)) return null
-    const mask = this.#prefilter.mask(bytes) | (end?.mask ?? 0)
-    if (mask !== this.#prefilter.all || (end === undefined && this.#prefilter.outOfTime(bytes))) return null
-    return this.#judged({ seq, bytes }, end ?? null)
+    return this.#mayWant(bytes, end?.bytes ?? null) ? this.#judged({ seq, bytes }, end ?? null) : null
+  }
+
+  #mayWant(bytes: Buffer, end: Buffer | null): boolean {
+    const near = nearFacts(bytes)
+    if (near === null) return false
+    if (end === null) return this.#judge.mayWant(near) && !this.#judge.outOfTime(bytes)
+    if (!mayFitYet(this.#search.filter, near)) return false
+    const nearEnd = nearFacts(end)
+    return this.#judge.mayWant(nearEnd === null ? near : joined(near, nearEnd))
   }
 
   #judged({ seq, bytes }: NumberedLine, end: NumberedLine | null): Entry | null {

@@ -12,6 +12,7 @@ export interface OwnLine {
 
 const head = /^\{"decision_id":"([^"\\]{1,64})","timestamp":"([^"\\]{1,40})"/
 const member = ',"custom":{"countersign":{'
+const memberBytes = Buffer.from(member)
 
 /**
  * Reads one line; null when it is none of a ledger. Lines as the ledger writes them end with the member, so its last occurrence is
@@ -20,13 +21,25 @@ const member = ',"custom":{"countersign":{'
 export function readOwn(text: string): OwnLine | null {
   const found = head.exec(text)
   const at = text.lastIndexOf(member)
-  if (found !== null && at > 0) {
-    const own = valueAt(valueAt(parsed(`{${text.slice(at + 1)}`), 'custom'), 'countersign')
-    if (isRecord(own)) return lineOf(found[1] ?? '', found[2] ?? '', own)
-  }
+  const near = found === null || at < 0 ? null : ownIn(parsed(`{${text.slice(at + 1)}`))
+  if (found !== null && near !== null) return lineOf(found[1] ?? '', found[2] ?? '', near)
   const whole = parsed(text)
-  const own = valueAt(valueAt(whole, 'custom'), 'countersign')
-  return isRecord(own) ? lineOf(textAt(whole, 'decision_id'), textAt(whole, 'timestamp'), own) : null
+  const own = ownIn(whole)
+  return own === null ? null : lineOf(textAt(whole, 'decision_id'), textAt(whole, 'timestamp'), own)
+}
+
+/**
+ * The member alone, read off the end of a line; null where it is not found like this, and the line has to be read whole. A line that is
+ * JSON has nothing else in that place: what its end spells stands outside of texts, and in no object but the outermost.
+ */
+export function ownAtEnd(bytes: Buffer): JsonRecord | null {
+  const at = bytes.lastIndexOf(memberBytes)
+  return at < 0 ? null : ownIn(parsed(`{${bytes.toString('utf8', at + 1)}`))
+}
+
+function ownIn(line: unknown): JsonRecord | null {
+  const own = valueAt(valueAt(line, 'custom'), 'countersign')
+  return isRecord(own) ? own : null
 }
 
 function lineOf(id: string, timestamp: string, own: JsonRecord): OwnLine | null {

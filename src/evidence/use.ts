@@ -1,7 +1,7 @@
 /** What agents did, by what a record says: the ground of an access review. */
 
 import { textAt, textsAt, valueAt, type JsonRecord } from '../author/json-path.ts'
-import { rawMembers } from '../author/raw-members.ts'
+import { rawMembersWith, type RawMembers } from '../author/raw-members.ts'
 import { AgentUse } from './agent-use.ts'
 import { readOwn, type OwnLine } from './own-line.ts'
 
@@ -160,16 +160,16 @@ class Gathering {
   }
 }
 
-/** The members of the input that a review reads; null where the record hides them. The rest of a line is not even parsed. */
+/** The members of the input that a review reads; null where the record hides them. The rest of it is not even parsed. */
 function askedIn(text: string): JsonRecord | null {
-  const line = rawMembers(text)
-  const input = rawMembers(line?.get('input') ?? '')
-  if (line === null || input === null) return null
-  const parsed = (members: ReadonlyMap<string, string>, name: string): unknown => JSON.parse(members.get(name) ?? 'null')
+  const read = rawMembersWith(text, 'input')
+  if (read === null || read.inner === null) return null
+  const value = (members: RawMembers, name: string): unknown => JSON.parse(members.get(name) ?? 'null')
+  const { members, inner } = read
   try {
-    const places = { erased: parsed(line, 'erased'), masked: parsed(line, 'masked') }
+    const places = { erased: value(members, 'erased'), masked: value(members, 'masked') }
     if ([...textsAt(places, 'erased'), ...textsAt(places, 'masked')].some((place) => known.test(place))) return null
-    return { tool: parsed(input, 'tool'), task: parsed(input, 'task'), delegation: parsed(input, 'delegation') }
+    return { tool: value(inner, 'tool'), task: value(inner, 'task'), delegation: value(inner, 'delegation') }
   } catch {
     return null
   }

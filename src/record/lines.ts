@@ -86,14 +86,14 @@ export class LineReader {
     return this.#splitter.unfinished
   }
 
-  /** The whole lines up to the present end of the file. */
-  async *read(): AsyncGenerator<RawLine> {
+  /** The whole lines up to the present end of the file, as many at once as a chunk ends. They must be taken before the next are asked for. */
+  async *read(): AsyncGenerator<Iterable<RawLine>> {
     for (;;) {
       const chunk = Buffer.allocUnsafe(this.#chunk)
       const { bytesRead } = await readAt(this.#fd, chunk, 0, this.#chunk, this.#position)
       if (bytesRead === 0) return
       this.#position += bytesRead
-      yield* this.#splitter.push(chunk.subarray(0, bytesRead))
+      yield this.#splitter.push(chunk.subarray(0, bytesRead))
     }
   }
 }

@@ -49,11 +49,16 @@ export interface TailBytes {
 
 /** Gives stored lines in order. Ends at the last one unless it follows; an abort ends it quietly. */
 export async function* tail(dir: string, options: TailOptions): AsyncGenerator<TailLine, void> {
-  for await (const { seq, bytes } of tailBytes(dir, options)) yield { seq, line: bytes.toString() }
+  for await (const lines of tailBytes(dir, options)) {
+    for (const { seq, bytes } of lines) {
+      yield { seq, line: bytes.toString() }
+      if (stopped(options)) return
+    }
+  }
 }
 
-/** The same, for whoever wants few of the lines as text. */
-export async function* tailBytes(dir: string, options: TailOptions): AsyncGenerator<TailBytes, void> {
+/** The same, as many at once as are read at once: for whoever wants few of them as text. */
+export async function* tailBytes(dir: string, options: TailOptions): AsyncGenerator<readonly TailBytes[], void> {
   let next = Math.max(1, options.fromSeq)
   let cursor: Cursor | null = null
   let fruitless = 0
@@ -62,11 +67,13 @@ export async function* tailBytes(dir: string, options: TailOptions): AsyncGenera
       fruitless += 1
       cursor ??= openCursor(segmentHolding(dir, next), options)
       if (cursor !== null) {
-        for await (const line of linesUpTo(cursor, options)) {
-          if (line.seq < next) continue
-          next = line.seq + 1
+        for await (const read of linesUpTo(cursor, options)) {
+          const lines = read.filter(({ seq }) => seq >= next)
+          const last = lines.at(-1)
+          if (last === undefined) continue
+          next = last.seq + 1
           fruitless = 0
-          yield line
+          yield lines
           if (stopped(options)) return
         }
         // with a writer that tells, a look at the folder is only worth it when lines are known to be elsewhere
@@ -91,17 +98,21 @@ export async function* tailBytes(dir: string, options: TailOptions): AsyncGenera
 }
 
 /** The lines not read yet, up to the last that is acknowledged. */
-async function* linesUpTo(cursor: Cursor, { watch, chunkBytes }: TailOptions): AsyncGenerator<TailBytes, void> {
+async function* linesUpTo(cursor: Cursor, { watch, chunkBytes }: TailOptions): AsyncGenerator<readonly TailBytes[], void> {
   const most = watch?.position().seq ?? Number.POSITIVE_INFINITY
-  for await (const { bytes, offset } of cursor.reader.read()) {
-    if (cursor.seq > most) {
-      // written, not acknowledged: it may still be taken back, so it is read again later
-      cursor.reader = new LineReader(cursor.fd, offset, chunkBytes)
-      return
+  for await (const read of cursor.reader.read()) {
+    const lines: TailBytes[] = []
+    for (const { bytes, offset } of read) {
+      if (cursor.seq > most) {
+        // written, not acknowledged: it may still be taken back, so it is read again later
+        cursor.reader = new LineReader(cursor.fd, offset, chunkBytes)
+        yield lines
+        return
+      }
+      lines.push({ seq: cursor.seq, bytes })
+      cursor.seq += 1
     }
-    const seq = cursor.seq
-    cursor.seq += 1
-    yield { seq, bytes }
+    yield lines
   }
 }
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { bodyPlace, findCall, judgedCalls, lineCount, readLedgerLine, readWhole } from '../../../src/author/ledger-inputs.ts'
-import { rawMembers } from '../../../src/author/raw-members.ts'
+import { rawMembers, rawMembersWith } from '../../../src/author/raw-members.ts'
 import { inputWith, linesOfTexts, storedLine } from '../../support/author-rig.ts'
 
 describe('a stored line', () => {
@@ -100,6 +100,21 @@ describe('the members of an object', () => {
   test('of a text whose brackets or quotes do not fit are none', () => {
     for (const text of ['', '{', '{"a"', '{"a":1', '{"a":"x}', '{"a":[1}', '{"a":1}}', '{"a":1} x', '{"a":1,}', '{a:1}', '[1]', '{"a":]}'])
       expect(rawMembers(text), text).toBeNull()
+  })
+
+  test('are read with those of one of them as they are of each for itself', () => {
+    const value = fc.oneof(fc.json({ maxDepth: 3 }), fc.constantFrom('{}', '{"a":1} x', ' { "b" : [ ] } ', '{', '"{"', '{"a":1,}', '}'))
+    const listed = fc.array(fc.tuple(fc.constantFrom('a', 'b', 'input'), value), { maxLength: 4 })
+    fc.assert(
+      fc.property(listed, (list) => {
+        const text = `{${list.map(([name, of]) => `"${name}":${of}`).join(',')}}`
+        const found = rawMembersWith(text, 'input')
+        const members = rawMembers(text)
+        // what stands behind the object that was asked for makes the whole none
+        if (found === null) expect(() => JSON.parse(text)).toThrow(SyntaxError)
+        else expect(found).toEqual({ members, inner: rawMembers(members?.get('input') ?? '') })
+      }),
+    )
   })
 })
 

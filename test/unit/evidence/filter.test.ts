@@ -1,8 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { linesOf } from '../../../src/evidence/call-lines.ts'
 import { factsOf, joined, parseLine, type Facts } from '../../../src/evidence/facts.ts'
-import { FilterFault, fits, parseFilter, queryOf, wordsOf, type FilterWords } from '../../../src/evidence/filter.ts'
-import { Prefilter } from '../../../src/evidence/prefilter.ts'
+import { FilterFault, fits, parseFilter, queryOf, wordsOf, type Filter, type FilterWords } from '../../../src/evidence/filter.ts'
+import { Judge } from '../../../src/evidence/judge.ts'
 
 const now = Date.parse('2026-11-22T10:20:00Z')
 const caller = 'spiffe://acme.example/ns/support/sa/refund-agent'
@@ -115,7 +116,7 @@ describe('a filter', () => {
   })
 })
 
-describe('looking at the bytes first', () => {
+describe('judging a line by its end', () => {
   const word = fc.oneof(
     fc.constantFrom(
       'crm.read',
@@ -188,52 +189,67 @@ describe('looking at the bytes first', () => {
     return out
   }
 
-  test('refuses no line that the filter wants, however it is spelled', () => {
-    const sample = fc.record({ own, stamp, words, odd: fc.infiniteStream(fc.nat({ max: 12 })), plain: fc.boolean(), twice: fc.boolean() })
-    let wanted = 0
+  const stored = (said: object, timestamp: string, middle = ''): string =>
+    `{"decision_id":"c_01JD00000000000000000000A7","timestamp":"${timestamp}",${middle}"custom":{"countersign":${JSON.stringify(said)}}}`
+  const wanted = (filter: Filter, texts: readonly string[]): boolean => {
+    const both = texts.map((text) => parseLine(text)).flatMap((line) => (line === null ? [] : [factsOf(line)]))
+    const all = both.length < 2 ? both[0] : both.reduce((first, last) => joined(first, last))
+    return both.length === texts.length && all !== undefined && fits(filter, all)
+  }
+
+  test('wants what the filter wants of the whole line and nothing else, however it is spelled, and of a line that is damaged nothing', () => {
+    // what a line may have before its last member, and what may be behind it
+    const forged = ',"custom":{"countersign":{"kind":"refusal","tool":"crm.read","task":"crm.read"}}'
+    const middle = fc.constantFrom(
+      '',
+      '"timestamp":"2026-11-22T10:10:00.000000Z",',
+      `"input":{"a":1${forged}},`,
+      `"input":{"a":1${forged},`,
+      '"a":",',
+    )
+    const behind = fc.constantFrom('', '', forged, ',"custom":5', ', "custom":{"countersign":{"kind":"event"}}', ',"cust\\u006fm":1')
+    const odd = fc.infiniteStream(fc.nat({ max: 12 }))
+    const nested = fc.record({ kind, detail: fc.constant(JSON.parse(`{"a":1${forged}}`)) })
+    let count = 0
     fc.assert(
-      fc.property(sample, ({ own: said, stamp: timestamp, words: asked, odd, plain, twice }) => {
+      fc.property(
+        fc.oneof(own, nested),
+        stamp,
+        words,
+        middle,
+        behind,
+        odd,
+        fc.boolean(),
+        (said, at, asked, before, after, stream, plain) => {
+          const filter = parseFilter(asked, now)
+          const text = `${stored(said, at, before).slice(0, -1)}${after}}`
+          const each = stream[Symbol.iterator]()
+          const bytes = Buffer.from(plain ? text : spelled(text, () => Number(each.next().value)))
+          const does = wanted(filter, [bytes.toString()])
+          if (does) count++
+          expect(new Judge(filter).wants(bytes)).toBe(does)
+        },
+      ),
+      { numRuns: 3000 },
+    )
+    expect(count).toBeGreaterThan(100)
+  })
+
+  test('wants of calls those that the filter wants with both their lines, or with one', () => {
+    let count = 0
+    fc.assert(
+      fc.property(own, own, stamp, stamp, words, (first, last, began, ended, asked) => {
         const filter = parseFilter(asked, now)
-        const head = `{"decision_id":"c_01JD00000000000000000000A7","timestamp":"${timestamp}",`
-        const text = `${head}${twice ? '"timestamp":"2026-11-22T10:10:00.000000Z",' : ''}"custom":{"countersign":${JSON.stringify(said)}}}`
-        const stream = odd[Symbol.iterator]()
-        const bytes = Buffer.from(plain ? text : spelled(text, () => Number(stream.next().value)))
-        const line = parseLine(bytes.toString())
-        if (line === null || !fits(filter, factsOf(line))) return
-        wanted++
-        expect(new Prefilter(filter).rejects(bytes)).toBe(false)
+        const texts = [stored({ ...first, kind: 'decision' }, began), stored({ ...last, kind: 'outcome' }, ended)]
+        const lines = linesOf(filter, true)
+        const given = texts.flatMap((text, at) => lines.push(at + 1, Buffer.from(text)).map(({ bytes }) => bytes.toString()))
+        // a decision that fits is given with whatever comes of it, before anybody knows
+        const does = wanted(filter, texts.slice(0, 1)) || wanted(filter, texts)
+        if (does) count++
+        expect(given).toEqual(does ? texts : [])
       }),
       { numRuns: 2000 },
     )
-    expect(wanted).toBeGreaterThan(100)
-  })
-
-  test('refuses no call that the filter wants with both its lines', () => {
-    let wanted = 0
-    fc.assert(
-      fc.property(own, own, words, (first, last, asked) => {
-        const filter = parseFilter(asked, now)
-        const timestamp = '2026-11-22T10:10:00.000000Z'
-        const lines = [first, last].map((said) => JSON.stringify({ decision_id: 'c_1', timestamp, custom: { countersign: said } }))
-        const both = lines.map((text) => parseLine(text)).flatMap((line) => (line === null ? [] : [factsOf(line)]))
-        if (!fits(filter, joined(both[0]!, both[1]!))) return
-        wanted++
-        const prefilter = new Prefilter(filter)
-        expect(lines.reduce((mask, text) => mask | prefilter.mask(Buffer.from(text)), 0)).toBe(prefilter.all)
-      }),
-      { numRuns: 2000 },
-    )
-    expect(wanted).toBeGreaterThan(100)
-  })
-
-  test('refuses most of what is not wanted', () => {
-    const prefilter = new Prefilter(parseFilter({ tool: 'mail.send', since: '10m' }, now))
-    const line = (tool: string, timestamp: string): Buffer =>
-      Buffer.from(
-        `{"decision_id":"c_01JD00000000000000000000A7","timestamp":"${timestamp}","custom":{"countersign":{"kind":"decision","tool":"${tool}"}}}`,
-      )
-    expect(prefilter.rejects(line('crm.read', '2026-11-22T10:15:00.000000Z'))).toBe(true)
-    expect(prefilter.rejects(line('mail.send', '2026-11-22T09:15:00.000000Z'))).toBe(true)
-    expect(prefilter.rejects(line('mail.send', '2026-11-22T10:15:00.000000Z'))).toBe(false)
+    expect(count).toBeGreaterThan(100)
   })
 })
