@@ -183,10 +183,12 @@ async function* linesUpTo({ path, first }: SegmentRow, last: number): AsyncGener
   }
   try {
     let seq = first
-    for await (const { bytes } of new LineReader(fd).read()) {
-      if (seq > last) return
-      yield { seq, bytes }
-      seq += 1
+    for await (const read of new LineReader(fd).read()) {
+      for (const { bytes } of read) {
+        if (seq > last) return
+        yield { seq, bytes }
+        seq += 1
+      }
     }
   } catch {
     // what cannot be read is lost to the tiles; `evidence verify` says so of the lines
