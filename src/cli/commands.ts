@@ -72,6 +72,7 @@ export const commands: readonly ListedCommand[] = [
     summary: 'verify a ledger with nothing but its public key',
     load: async () => (await import('./evidence.ts')).evidence,
   },
+  { name: 'backup', summary: 'copy state and ledger of a running Countersign', load: async () => (await import('./backup.ts')).backup },
   {
     name: 'frameworks',
     summary: 'what OWASP, NIST, MITRE and others ask for, and what of it was at work',

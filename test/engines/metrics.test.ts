@@ -29,7 +29,10 @@ describe.skipIf(promtool === null)(title, () => {
   test('takes the rules, and finds that they set off what they should and nothing else', () => {
     const cwd = resolve(import.meta.dirname, '../../deploy/prometheus')
     const run = (...args: readonly string[]) => spawnSync(promtool ?? '', args, { cwd, encoding: 'utf8' })
-    for (const args of [['check', 'rules', 'rules.yaml'], ['test', 'rules', 'rules_test.yaml']]) {
+    for (const args of [
+      ['check', 'rules', 'rules.yaml'],
+      ['test', 'rules', 'rules_test.yaml'],
+    ]) {
       const { status, stdout, stderr } = run(...args)
       expect([status, stdout], `${stdout}${stderr}`).toEqual([0, expect.stringContaining('SUCCESS')])
     }

@@ -116,7 +116,10 @@ describe('the other files for whoever runs it', () => {
     const files = globSync(['deploy/prometheus/*.yaml', 'deploy/logs/*.yaml'], { cwd: root })
     expect(files.length).toBeGreaterThanOrEqual(7)
     for (const file of files)
-      expect(parseAllDocuments(read(file), { uniqueKeys: true }).flatMap(({ errors, warnings }) => [...errors, ...warnings]), file).toEqual([])
+      expect(
+        parseAllDocuments(read(file), { uniqueKeys: true }).flatMap(({ errors, warnings }) => [...errors, ...warnings]),
+        file,
+      ).toEqual([])
     const { podMetricsEndpoints } = parse(read('deploy/prometheus/podmonitor.yaml')).spec
     expect(podMetricsEndpoints).toEqual([expect.objectContaining({ port: 'health', path: '/metrics' })])
     expect(read('deploy/kubernetes/sidecar.yaml')).toContain('name: health, containerPort: 7423')
