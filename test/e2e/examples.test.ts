@@ -31,7 +31,11 @@ test('openai-agent lets the model read an order; the model gets the real key, th
   expect(model.seen.map(({ authorization }) => authorization)).toEqual(['Bearer sk-real-7c1d', 'Bearer sk-real-7c1d'])
   expect(upstream.seen.map(({ url }) => url)).toEqual(['/orders/1042'])
   const entries = example.entries()
-  expect(entries.filter(({ kind }) => kind === 'decision').map(({ tool }) => tool)).toEqual(['openai.chat', 'crm.order.read', 'openai.chat'])
+  expect(entries.filter(({ kind }) => kind === 'decision').map(({ tool }) => tool)).toEqual([
+    'openai.chat',
+    'crm.order.read',
+    'openai.chat',
+  ])
   expect(new Set(entries.filter(({ kind }) => kind === 'decision').map(({ task }) => task)).size).toBe(1)
 })
 
@@ -43,7 +47,7 @@ test('github-app-agent opens an issue with a token of the App that is revoked wi
     used.push((headers.authorization ?? '').replace(/^\S+ /, ''))
     response.writeHead(201, { 'content-type': 'application/json' }).end('{"number":7}')
   })
-  const options = { name: 'github-app-agent', to: { github: upstream.url }, files: { 'github-app.pem': appKey.toString() } }
+  const options = { name: 'github-app-agent', to: { github: upstream.url }, files: { 'github-app.pem': appKey } }
   await using example = await Example.start({ ...options, provider: { api: server.url } })
   const { code, stdout, stderr } = await example.run(process.execPath, ['agent.ts', 'acme/web', 'It is down'])
   expect([code, stdout], stderr).toEqual([0, 'issue 7\n'])

@@ -8,7 +8,8 @@ import { TestUpstream } from '../support/running.ts'
 const own = join(resolve(import.meta.dirname, '../..'), '.engines/langgraph')
 const env = { PYTHONPATH: [own, process.env['PYTHONPATH'] ?? ''].filter(Boolean).join(delimiter), PYTHONDONTWRITEBYTECODE: '1' }
 const asked = spawnSync('python3', ['-c', 'import langgraph.graph, langchain_openai'], { env: { ...process.env, ...env } })
-const title = asked.status === 0 ? 'LangGraph' : 'LangGraph (left out: it is neither in .engines/langgraph nor among the packages of python3)'
+const title =
+  asked.status === 0 ? 'LangGraph' : 'LangGraph (left out: it is neither in .engines/langgraph nor among the packages of python3)'
 if (asked.status !== 0) console.log('test/engines/langgraph.test.ts is left out: there is no LangGraph')
 
 describe.skipIf(asked.status !== 0)(title, () => {

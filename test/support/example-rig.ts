@@ -82,7 +82,11 @@ export class Example implements AsyncDisposable {
     const text = readdirSync(ledger)
       .filter((name) => name.endsWith('.ndjson'))
       .map((name) => readFileSync(join(ledger, name), 'utf8'))
-    return text.join('').trim().split('\n').map((line) => JSON.parse(line).custom.countersign)
+    return text
+      .join('')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).custom.countersign)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
