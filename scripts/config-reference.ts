@@ -7,7 +7,7 @@ export function configReference(schema: object): string {
   const top = schema as Schema
   const parts = [
     '# Configuration reference',
-    'Made from the schema by `npm run schema`; a test keeps it fresh. Durations are text such as `30s`, sizes such as `10MiB`; `${NAME}` in a plain value is taken from the environment; secrets are only ever `{ file: … }` or `{ env: … }`. Settings that begin with `unsafe` weaken protection and are printed at start. Relative paths start at the folder of the configuration.',
+    'Made from the schema by `npm run schema`; a test keeps it fresh. Durations are text such as `30s`, sizes such as `10MiB`; `${NAME}` in a plain value is taken from the environment; secrets are only ever `{ file: … }` or `{ env: … }`. Settings that begin with `unsafe` weaken protection and are printed at start. Relative paths start at the folder of the configuration. `include: [agents.yaml, routes/]` at the top takes more files, or folders of them, into it: [teams.md](teams.md).',
   ]
   for (const [name, section] of Object.entries(properties(top))) {
     if (Object.keys(properties(section)).length === 0) continue

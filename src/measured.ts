@@ -1,10 +1,13 @@
 /** What the metrics read of a running sidecar, at each look. */
+import { resolve } from 'node:path'
 import type { CallMeasure } from './admin/call-metrics.ts'
 import type { MetricsOptions } from './admin/metrics.ts'
+import type { Loaded } from './config/load.ts'
 import { standingSecrets } from './config/standing.ts'
 import type { Foundation } from './foundation.ts'
 import type { Lapse } from './lapses.ts'
 import type { EntrySummary } from './record/entry.ts'
+import { listSegments } from './record/segment.ts'
 import { codes } from './refusal.ts'
 import { expiryOf } from './trust.ts'
 import type { Wiring } from './wire.ts'
@@ -21,6 +24,7 @@ export function measured({ foundation, wiring, lapses, ...rest }: Running): Metr
   return {
     ...rest,
     ledgerSize: () => recorder.position().seq,
+    ledgerRoom: () => roomOf(wiring().loaded),
     sinks: () => recorder.sinks(),
     policy: () => policy.status(),
     kills: () => state.kills.kills(),
@@ -32,6 +36,16 @@ export function measured({ foundation, wiring, lapses, ...rest }: Running): Metr
     agents: () => wiring().agents.agents,
     svid: () => expiryOf(wiring().trust.own),
     sources: () => wiring().trust.sources.map((source) => ({ type: source.type, ready: source.ready() })),
+  }
+}
+
+/** What the segments take, as the folder says it: whoever moves some away makes room. */
+function roomOf({ config: { record }, folder }: Loaded): { readonly used: number; readonly quota: number } | null {
+  try {
+    const segments = listSegments(resolve(folder, record.ledger.path))
+    return { used: segments.reduce((sum, { size }) => sum + size, 0), quota: record.ledger.quota }
+  } catch {
+    return null
   }
 }
 

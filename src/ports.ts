@@ -11,6 +11,7 @@ import { makeHealth } from './admin/health.ts'
 import { approvalNoun } from './admin/approvals.ts'
 import { decisionPart } from './admin/decision-page.ts'
 import type { Desk } from './admin/desk.ts'
+import { backupNoun } from './admin/backup.ts'
 import { evidenceFile, evidenceNoun } from './admin/evidence.ts'
 import { killPart } from './admin/kill-page.ts'
 import { localKey } from './admin/local-key.ts'
@@ -100,6 +101,12 @@ function nounsOf(told: Told, desk: Desk): Readonly<Record<string, Noun>> {
     approvals: approvalNoun(desk),
     agents: agentNoun(registrations, clock),
     evidence: evidenceNoun(evidenceOf(told)),
+    backup: backupNoun({
+      take: async ({ by, reason, method }) => {
+        await recorder.event({ kind: 'state.copied', by: `person:${by}`, detail: { reason, method } })
+        return state.copy()
+      },
+    }),
     kills: killNoun({ kills, book: state.kills, known: (stop) => isKnown(stop, told) }),
     signals: signalNoun({ signals, book: state.signals }),
     tasks: taskNoun({ state, tasks, tokens, clock, agents: () => told.wiring.agents }),

@@ -34,6 +34,8 @@ export interface MetricsOptions {
   readonly inFlight: () => number
   readonly ready: () => boolean
   readonly ledgerSize: () => number
+  /** Bytes of the segments of the ledger, and the most they may take; null when nobody can look. */
+  readonly ledgerRoom: () => { readonly used: number; readonly quota: number } | null
   readonly sinks: () => readonly SinkStatus[]
   readonly policy: () => PolicyStatus
   /** Kills in force. */
@@ -136,7 +138,7 @@ function policyCounters(registers: Registry[]) {
 }
 
 function gauges(options: MetricsOptions, registers: Registry[]): void {
-  const { version, policy, svid, agents, sources, approvals, standing, inFlight, ready, watched, ledgerSize } = options
+  const { version, policy, svid, agents, sources, approvals, standing, inFlight, ready, watched, ledgerSize, ledgerRoom } = options
   const live = (name: string, help: string, read: () => number): Gauge => numberGauge(registers, name, help, read)
   const rows = <Label extends string>(name: string, help: string, labels: readonly Label[], read: Rows<Label>): Gauge<Label> =>
     rowsGauge(registers, name, help, labels, read)
@@ -168,6 +170,8 @@ function gauges(options: MetricsOptions, registers: Registry[]): void {
   live('countersign_ready', '1 when calls can be served.', () => (ready() ? 1 : 0))
   live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (watched() ? 1 : 0))
   live('countersign_log_chain_height', 'Lines in the ledger.', ledgerSize)
+  live('countersign_ledger_bytes', 'Bytes that the segments of the ledger take.', () => ledgerRoom()?.used ?? Number.NaN)
+  live('countersign_ledger_quota_bytes', 'Most that they may take.', () => ledgerRoom()?.quota ?? Number.NaN)
   live('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss())
 }
 

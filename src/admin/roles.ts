@@ -43,6 +43,7 @@ const table = {
   'agents.suspend': ['operator', 'POST', 'agents/*/suspend'],
   'agents.resume': ['admin', 'POST', 'agents/*/resume'],
   'agents.retire': ['admin', 'POST', 'agents/*/retire'],
+  'state.backup': ['admin', 'POST', 'backup'],
   'callers.clear-sensitivity': ['admin', 'POST', 'callers/*/clear-sensitivity'],
 } as const satisfies Readonly<Record<string, readonly [Role, string, string]>>
 

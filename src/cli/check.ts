@@ -1,34 +1,43 @@
-import { ConfigFault, formatFindings, type Finding } from '../config/findings.ts'
+import { ConfigFault, type Finding } from '../config/findings.ts'
 import { loadConfig } from '../config/load.ts'
+import { formatOf } from './finding-formats.ts'
 import { exit, parseWords, UsageFault, type Command } from './command.ts'
 
 /** `countersign check FILE`: every problem of a configuration at once, each with its place and what to do. */
 export const check: Command = {
-  usage: `usage: countersign check [-o text|json] [--effective] FILE
+  usage: `usage: countersign check [--format text|json|sarif|github] [--strict] [--effective] FILE
 
-Prints each finding as file:line:column CODE message. The codes are explained in docs/config.md.
+Prints each finding as file:line:column CODE message. The codes are explained in docs/config.md. Files that the configuration includes
+are checked with it, and named where they are meant.
 
-  -o text|json   how findings are printed (default: text)
+  --format NAME  text (default); json; sarif: SARIF 2.1.0 for code scanning; github: annotations of a GitHub Actions job. Also -o
+  --strict       a warning makes it unusable too
   --effective    print the effective configuration, defaults filled in, as JSON
 
 exit status: 0 usable, 1 not usable, 64 wrong usage`,
-  async run({ args, env, stdout, stderr }) {
+  async run({ args, env, stdout, stderr, version }) {
     const { values, positionals } = parseWords(args, {
-      output: { type: 'string', short: 'o', default: 'text' },
+      format: { type: 'string', short: 'o' },
+      output: { type: 'string' },
+      strict: { type: 'boolean' },
       effective: { type: 'boolean' },
     })
     const [file, ...rest] = positionals
     if (file === undefined || rest.length > 0) throw new UsageFault('check takes one file')
-    if (values.output !== 'text' && values.output !== 'json') throw new UsageFault('-o takes text or json')
+    const format = formatOf(values.format ?? values.output ?? 'text')
     const print = (findings: readonly Finding[]): void => {
-      if (values.output === 'json') stdout.write(`${JSON.stringify({ file, findings }, null, 2)}\n`)
-      else if (findings.length > 0) stdout.write(`${formatFindings(file, findings)}\n`)
+      stdout.write(format({ file, findings, version }))
     }
     try {
       const loaded = loadConfig(file, env)
       const findings = [...loaded.findings, ...loaded.placeholders]
       if (values.effective) stdout.write(`${JSON.stringify(loaded.config, null, 2)}\n`)
       else print(findings)
+      const weak = findings.filter(({ severity }) => severity === 'warning').length
+      if (values.strict === true && weak > 0) {
+        stderr.write(`${count(weak, 'warning')}\n`)
+        return exit.findings
+      }
       stderr.write(findings.length === 0 ? `${file} is good\n` : `${file} can be used; ${count(findings.length, 'remark')}\n`)
       return exit.ok
     } catch (error) {

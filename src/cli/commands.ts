@@ -15,6 +15,11 @@ export const commands: readonly ListedCommand[] = [
     summary: 'run the proxy; without --config, a demonstration on one machine',
     load: async () => (await import('./start.ts')).start,
   },
+  {
+    name: 'init',
+    summary: 'write a configuration, a policy and variables for what is on this machine',
+    load: async () => (await import('./init.ts')).init,
+  },
   { name: 'check', summary: 'check a configuration file, all problems at once', load: async () => (await import('./check.ts')).check },
   {
     name: 'doctor',
@@ -67,6 +72,7 @@ export const commands: readonly ListedCommand[] = [
     summary: 'verify a ledger with nothing but its public key',
     load: async () => (await import('./evidence.ts')).evidence,
   },
+  { name: 'backup', summary: 'copy state and ledger of a running Countersign', load: async () => (await import('./backup.ts')).backup },
   {
     name: 'frameworks',
     summary: 'what OWASP, NIST, MITRE and others ask for, and what of it was at work',

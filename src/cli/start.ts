@@ -70,7 +70,7 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
     file,
     env,
     seen,
-    agentsFrom: loaded.agentsFrom,
+    watched: loaded.watched,
     swap: (next) => sidecar.reload(next),
     done: (result) => {
       sidecar.reloaded(result.ok)

@@ -44,7 +44,7 @@ export const findingCodes = {
 
 export type FindingCode = keyof typeof findingCodes
 
-/** A folder that was read, and its `stampOfFolder` before that. */
+/** A file or folder that was read, and its `stampOfPath` before that. */
 export interface Watched {
   readonly path: string
   readonly stamp: string
@@ -61,14 +61,14 @@ export function formatFindings(file: string, findings: readonly Finding[]): stri
 export class ConfigFault extends Error {
   readonly file: string
   readonly findings: readonly Finding[]
-  /** The folder of agents that was read too, as far as the configuration says; a change in it may mend what is wrong. */
-  readonly agentsFrom: Watched | null
+  /** What was read besides, as far as the configuration says; a change in it may mend what is wrong. */
+  readonly watched: readonly Watched[]
 
-  constructor(file: string, findings: readonly Finding[], agentsFrom: Watched | null = null) {
+  constructor(file: string, findings: readonly Finding[], watched: readonly Watched[] = []) {
     super(formatFindings(file, findings))
     this.name = 'ConfigFault'
     this.file = file
     this.findings = findings
-    this.agentsFrom = agentsFrom
+    this.watched = watched
   }
 }

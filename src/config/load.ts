@@ -3,10 +3,11 @@ import { basename, dirname, isAbsolute, join } from 'node:path'
 import { agree } from './agree.ts'
 import { digestOf, readAgents, sha256, type AgentFiles, type Declared } from './agents-from.ts'
 import { ConfigFault, type Finding, type Watched } from './findings.ts'
+import { compose, readIncludes } from './includes.ts'
 import { describeIssue } from './issues.ts'
 import { placeholders } from './placeholders.ts'
 import { configSchema, type Config } from './schema.ts'
-import { stampOfFolder } from './stamp.ts'
+import { stampOfPath } from './stamp.ts'
 import { readYaml, type Env, type Place } from './yaml-text.ts'
 
 /** A configuration with where it came from and what `check` has to say about it (warnings and notes only). */
@@ -21,8 +22,8 @@ export interface Loaded {
   readonly findings: readonly Finding[]
   /** Owners that nobody filled in: warnings for whoever reads `check` or the log of a start. */
   readonly placeholders: readonly Finding[]
-  /** The folder of `task.agents_from`, as it is found from here; null without one. */
-  readonly agentsFrom: Watched | null
+  /** What was read besides the file: included files and folders, the folder of `task.agents_from`. */
+  readonly watched: readonly Watched[]
 }
 
 /** Reads and checks a configuration file. Throws `ConfigFault` with every problem at once. */
@@ -41,13 +42,21 @@ export function loadConfig(file: string, env: Env): Loaded {
 
 /** Checks configuration text; `file` names it in findings and anchors relative paths. Throws `ConfigFault`. */
 export function parseConfig(text: string, file: string, env: Env): Loaded {
-  const { value, place, findings, valid } = readYaml(text, env)
-  if (!valid) throw new ConfigFault(file, findings)
+  const main = { ...readYaml(text, env), file: null, text }
+  if (!main.valid) throw new ConfigFault(file, main.findings)
   const folder = dirname(file)
+  const names = includesOf(main.value)
+  const found: Finding[] = [...main.findings]
+  // before they are read: what changes meanwhile is read again
+  const watched = names.map((name) => watch(name, folder))
+  const { parts, findings: unread } = readIncludes(names, folder, env, main.place)
+  // what a file that cannot be read would have said is missing everywhere: that is no news
+  if (unread.length > 0) throw new ConfigFault(file, sorted([...found, ...unread]), watched)
+  const { value, place, findings: doubled, at } = compose([main, ...parts])
   const from = fromOf(value)
-  const watched = from === null ? null : watch(isAbsolute(from) ? from : join(folder, from))
+  if (from !== null) watched.push(watch(from, folder))
   const more: AgentFiles = from === null ? { agents: [], findings: [] } : readAgents(from, folder, env, place)
-  const found: Finding[] = [...findings, ...more.findings]
+  found.push(...doubled, ...more.findings)
   const parsed = configSchema.safeParse(value, { reportInput: true })
   if (!parsed.success) {
     found.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, place)))
@@ -58,16 +67,18 @@ export function parseConfig(text: string, file: string, env: Env): Loaded {
   const placed = placeAll(place, task.agents.length, more)
   found.push(...agree(config, placed))
   if (found.some((finding) => finding.severity === 'error')) throw new ConfigFault(file, sorted(found), watched)
-  const own = entriesOf(value).map((entry) => ({ file: basename(file), sha256: sha256(text), digest: digestOf(entry) }))
-  const declared = [...own, ...more.agents.map((one) => one.declared)]
+  const own = entriesOf(value).map((entry, index) => {
+    const { part } = at(['task', 'agents', index])
+    return { file: part.file ?? basename(file), sha256: sha256(part.text), digest: digestOf(entry) }
+  })
   return {
     config,
     file,
     folder,
-    declared,
+    declared: [...own, ...more.agents.map((one) => one.declared)],
     findings: sorted(found),
     placeholders: sorted(placeholders(config, placed)),
-    agentsFrom: watched,
+    watched,
   }
 }
 
@@ -77,8 +88,15 @@ function sorted(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((a, b) => (name(a) === name(b) ? a.line - b.line || a.column - b.column : name(a) < name(b) ? -1 : 1))
 }
 
-function watch(path: string): Watched {
-  return { path, stamp: stampOfFolder(path) }
+function watch(name: string, folder: string): Watched {
+  const path = isAbsolute(name) ? name : join(folder, name)
+  return { path, stamp: stampOfPath(path) }
+}
+
+/** `include` of a configuration that may be wrong elsewhere. */
+function includesOf(value: unknown): readonly string[] {
+  const names = memberOf(value, 'include')
+  return Array.isArray(names) ? names.filter((name) => typeof name === 'string' && name !== '') : []
 }
 
 /** `task.agents_from` of a configuration that may be wrong elsewhere. */

@@ -52,6 +52,11 @@ const credentialConfig = z.strictObject({
 /** The whole configuration: top-level keys are the stage names, plus `version` and `admin`. */
 export const configSchema = z.strictObject({
   version: z.literal(1),
+  include: z
+    .array(z.string().min(1))
+    .max(64)
+    .default([])
+    .describe('Files, and folders of files, that hold more of the configuration: maps are joined, lists put one behind the other.'),
   listen: listenConfig.prefault({}),
   admin: adminConfig.prefault({}),
   identify: identifyConfig,

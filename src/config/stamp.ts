@@ -23,6 +23,11 @@ export function stampOfFolder(folder: string): string {
   }
 }
 
+/** Tells one state of a file, or of a folder and the files in it, from another. */
+export function stampOfPath(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true ? stampOfFolder(path) : stampOf(path)
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }

@@ -3,6 +3,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { ApprovalTable } from './approval-table.ts'
 import { CallerTable } from './caller-table.ts'
 import { CountedTable } from './counted-table.ts'
+import { copyOf } from './copy.ts'
 import { openDatabase } from './database.ts'
 import { GrantTable } from './grant-table.ts'
 import type { OpenedChild, Redemption } from './grants.ts'
@@ -257,6 +258,12 @@ export class SqliteState implements State {
     if (dirty === 1) this.#writeDirty()
     else this.#transaction(() => this.#writeDirty())
     for (const table of this.#tables) table.clean()
+  }
+
+  /** The whole state at this moment, as the bytes of a file that `openSqlite` opens. */
+  copy(): Uint8Array {
+    this.flush()
+    return copyOf(this.#db)
   }
 
   /** Flushes and lets go of the file. Idempotent. */

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ask, freeAgent, routeTo, Running, TestUpstream } from '../support/running.ts'
 import { findEngine } from '../support/spiffe-peer.ts'
@@ -23,5 +24,17 @@ describe.skipIf(promtool === null)(title, () => {
     const { status, stdout, stderr } = spawnSync(promtool ?? '', ['check', 'metrics'], { input: text, encoding: 'utf8' })
     expect(`${stdout}${stderr}`).toBe('')
     expect(status).toBe(0)
+  })
+
+  test('takes the rules, and finds that they set off what they should and nothing else', () => {
+    const cwd = resolve(import.meta.dirname, '../../deploy/prometheus')
+    const run = (...args: readonly string[]) => spawnSync(promtool ?? '', args, { cwd, encoding: 'utf8' })
+    for (const args of [
+      ['check', 'rules', 'rules.yaml'],
+      ['test', 'rules', 'rules_test.yaml'],
+    ]) {
+      const { status, stdout, stderr } = run(...args)
+      expect([status, stdout], `${stdout}${stderr}`).toEqual([0, expect.stringContaining('SUCCESS')])
+    }
   })
 })

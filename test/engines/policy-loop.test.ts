@@ -80,7 +80,7 @@ it('an unpacked bundle is judged as the bundle is', () => {
   unpacked.close()
 })
 
-it.each(['support-drafting', 'code-agent', 'data-analyst', 'operations'])('the cases of the starter %s hold', (name) => {
+it.each(['first-agent', 'support-drafting', 'code-agent', 'data-analyst', 'operations'])('the cases of the starter %s hold', (name) => {
   const folder = join(scratch, name)
   cpSync(rego, folder, { recursive: true, filter: (path) => !path.endsWith('policy.tar.gz') })
   cpSync(join(rego, 'starters', name, 'policy'), folder, { recursive: true })

@@ -3,7 +3,6 @@ import { dirname, join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { rulesPage } from '../../scripts/rules-page.ts'
-import { makeMetrics } from '../../src/admin/metrics.ts'
 import { commands } from '../../src/cli/commands.ts'
 import { approveConfig } from '../../src/config/approve.ts'
 import { decideConfig } from '../../src/config/decide.ts'
@@ -13,6 +12,7 @@ import { readKillLines } from '../../src/kill/kill-lines.ts'
 import { codes } from '../../src/refusal.ts'
 import { Course } from '../../src/task/divergence.ts'
 import { faultsOf } from '../support/json-schema.ts'
+import { metricNames } from '../support/metric-names.ts'
 import { defaultPolicyBytes, openHost } from '../support/policy-rig.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -162,24 +162,7 @@ test('the open work on the page of policy is an input of the schema, and is refu
 })
 
 test('the page on operating names every metric and no other', async () => {
-  const metrics = makeMetrics({
-    version: '0',
-    inFlight: () => 0,
-    ready: () => true,
-    ledgerSize: () => 0,
-    sinks: () => [],
-    policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
-    kills: () => [],
-    leases: () => ({ out: 0, ending: 0, overdue: 0 }),
-    watched: () => true,
-    approvals: () => [],
-    standing: () => [],
-    pending: () => 0,
-    agents: () => [],
-    svid: () => null,
-    sources: () => [],
-  })
-  const made = Array.from((await metrics.text()).matchAll(/^# TYPE (\S+)/gm), (match) => match[1] ?? '')
+  const made = await metricNames()
   const written = Array.from(read('docs/operate.md').matchAll(/^\| `((?:countersign|process)_[a-z_]+)` \|/gm), (match) => match[1] ?? '')
   expect(written.toSorted()).toEqual(made.toSorted())
   const used = Array.from(read('docs/operate.md').matchAll(/\bcountersign_[a-z_]+/g), (match) => match[0])

@@ -10,6 +10,7 @@ function made(): ReturnType<typeof makeMetrics> {
     inFlight: () => 0,
     ready: () => true,
     ledgerSize: () => 41,
+    ledgerRoom: () => ({ used: 4096, quota: 65_536 }),
     policy: () => ({ policy: null, mark: null, confirmed: null, age: null, lapsed: 'none', fault: null }),
     kills: () => [],
     leases: () => ({ out: 0, ending: 0, overdue: 0 }),

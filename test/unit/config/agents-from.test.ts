@@ -96,7 +96,7 @@ describe('a folder of agents', () => {
       file,
       env: {},
       seen: stampOf(file),
-      agentsFrom: first.agentsFrom,
+      watched: first.watched,
       swap: async () => undefined,
       done: (result) =>
         read.push(result.ok ? result.loaded.config.task.agents.map(({ id }) => id.slice(other('').length)).join(' ') : 'bad'),
