@@ -4,6 +4,8 @@ import { join, posix, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { loadConfig, type Loaded } from '../../src/config/load.ts'
+import { parseSettings } from '../../src/inject/settings.ts'
+import { sidecarContainer, volumes } from '../../src/inject/sidecar.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const folder = join(root, 'deploy/kubernetes')
@@ -166,6 +168,21 @@ describe.each(layouts)('the layout $layout', ({ layout, container, grace }) => {
 })
 
 describe('the sidecar', () => {
+  const settings = parseSettings('{ version: 1, image: "countersign:0.1.0", spiffe: {} }', 'inject.yaml')
+
+  test('of the components is the one that `countersign inject` adds', () => {
+    const injected = sidecarContainer(settings)
+    const { env, volumeMounts, ...same } = injected
+    const [ofSpire] = bySpire.initContainers
+    expect({ ...sidecar, env: undefined, volumeMounts: undefined }).toEqual({ ...same, env: undefined, volumeMounts: undefined })
+    expect([...sidecar.env, ...ofSpire.env]).toEqual(env)
+    expect([...sidecar.volumeMounts, ...ofSpire.volumeMounts]).toEqual(volumeMounts)
+    const scratch = podOf('scratch-state/pod-template.yaml', 'Deployment', 'any')
+    const byName = (a: Named, b: Named): number => a.name.localeCompare(b.name)
+    expect([...added.volumes, ...bySpire.volumes, ...scratch.volumes].sort(byName)).toEqual([...volumes(settings)].sort(byName))
+    expect(added.terminationGracePeriodSeconds).toBe(settings.grace)
+  })
+
   test('is native: up before the agent, down after it, so that a Job ends', () => {
     expect(sidecar.restartPolicy).toBe('Always')
     expect(one('job/job.yaml', 'Job', 'report-agent').metadata.labels['countersign/inject']).toBe('enabled')
