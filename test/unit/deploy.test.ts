@@ -66,6 +66,11 @@ const layouts = [
     grace: added.terminationGracePeriodSeconds,
   },
   { layout: 'job', container: { ...sidecar, volumeMounts: mountsOf({ volumeMounts: [] }) }, grace: added.terminationGracePeriodSeconds },
+  {
+    layout: 'agent-plain',
+    container: { ...plain.containers[0], startupProbe: sidecar.startupProbe },
+    grace: plain.terminationGracePeriodSeconds,
+  },
   { layout: 'gateway', container: gateway, grace: gatewayPod.terminationGracePeriodSeconds },
 ]
 
