@@ -90,8 +90,8 @@ function addSidecar(draft: Draft, settings: InjectSettings): void {
     return
   }
   // whoever sizes containers may have changed what it gets
-  const { resources, ...identity } = wanted
-  const differing = Object.entries(identity).flatMap(([key, value]) => (covers(there[key], value) ? [] : [key]))
+  const identity = Object.entries(wanted).filter(([key]) => key !== 'resources')
+  const differing = identity.flatMap(([key, value]) => (covers(there[key], value) ? [] : [key]))
   if (there['command'] !== undefined) differing.push('command')
   if (differing.length === 0) return
   draft.reasons.push(

@@ -199,10 +199,9 @@ describe.skipIf(hindrance !== null)(title, () => {
       { from: 'gateway', to: 'upstream', port: upstreamPort },
       { from: 'agent', to: 'gateway', port: 7420 },
     ])
-    const stranger = node.run('agent', agentUser, [
-      ...['curl', '-q', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', join(folder, 'ca.pem')],
-      ...['--resolve', `${host}:7420:${node.address('gateway')}`, `https://${host}:7420/crm/orders/1`],
-    ])
+    const quietly = ['curl', '-q', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--cacert', join(folder, 'ca.pem')]
+    const named = ['--resolve', `${host}:7420:${node.address('gateway')}`, `https://${host}:7420/crm/orders/1`]
+    const stranger = node.run('agent', agentUser, [...quietly, ...named])
     expect(stranger.stdout).toBe('401')
   })
 })

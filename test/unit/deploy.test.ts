@@ -81,7 +81,7 @@ function mountsOf(own: { readonly volumeMounts: readonly Mount[] }): Mount[] {
 
 describe('every manifest', () => {
   const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
-    (path) => path.endsWith('.yaml') && !path.endsWith('countersign.yaml'),
+    (path) => path.endsWith('.yaml') && !/(countersign|inject)\.yaml$/.test(path),
   )
 
   test.each(paths)('%s is well-formed YAML, every object with its kind', (path) => {
@@ -284,6 +284,15 @@ describe('the gateway', () => {
     const { roleRef, subjects } = one('gateway/rbac.yaml', 'ClusterRoleBinding', 'countersign-gateway-token-review')
     expect(roleRef.name).toBe('system:auth-delegator')
     expect(subjects).toEqual([{ kind: 'ServiceAccount', name: gatewayPod.serviceAccountName, namespace: 'countersign' }])
+  })
+})
+
+test('the injector has settings that it takes', () => {
+  const { image, spiffe, token } = parseSettings(read('injector/inject.yaml'), 'inject.yaml')
+  expect({ image, spiffe, token }).toEqual({
+    image: sidecar.image,
+    spiffe: { driver: 'csi.spiffe.io', socket: 'spire-agent.sock' },
+    token: { audience: 'countersign' },
   })
 })
 
