@@ -32,7 +32,8 @@ export function planInjection(given: unknown, settings: InjectSettings): Plan {
   draft.reasons.push(...hindrances(pod, settings))
   const wishes = wishesOf(pod, settings, draft.reasons)
   addSidecar(draft, settings)
-  for (const volume of volumes(settings, wishes.config)) draft.ensure('/spec/volumes', pod.spec.volumes ?? null, volume, 'volume')
+  for (const volume of volumes(settings, wishes.config))
+    if (!bringsState(pod, volume.name)) draft.ensure('/spec/volumes', pod.spec.volumes ?? null, volume, 'volume')
   if ((pod.spec.terminationGracePeriodSeconds ?? 0) < settings.grace)
     draft.set('/spec/terminationGracePeriodSeconds', pod.spec.terminationGracePeriodSeconds ?? null, settings.grace)
   for (const [at, container] of pod.spec.containers.entries())
@@ -40,6 +41,12 @@ export function planInjection(given: unknown, settings: InjectSettings): Plan {
       point(draft, { container, path: `/spec/containers/${at}`, wishes, settings })
   const { reasons, operations, warnings } = draft
   return reasons.length > 0 ? { refused: true, reasons } : { refused: false, operations, warnings }
+}
+
+/** Whether the pod has a disk of its own for state and ledger: then they outlive it. */
+function bringsState({ spec }: Pod, name: string): boolean {
+  const there = name === names.state ? spec.volumes?.find((volume) => volume.name === name) : undefined
+  return there?.['persistentVolumeClaim'] !== undefined || there?.['ephemeral'] !== undefined
 }
 
 interface Named {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
+import { parseSettings } from '../../src/inject/settings.ts'
 import { injectDocuments } from '../../src/inject/documents.ts'
 import { faultsOf, kubectl, objectsOf, programOf, rendered, validates } from '../support/kubernetes.ts'
 import { answered, review, settings, type Loose } from '../support/reviews.ts'
@@ -72,6 +73,22 @@ describe.skipIf(kubectl === null)(left('the webhook', kubectl === null, 'there i
       expect(parse(injectDocuments(JSON.stringify(object), settings()).text)).toEqual(pod)
     },
   )
+
+  test('what the component of kustomize made is left as it is', () => {
+    const set = rendered('agent').find((each) => (each as Loose).kind === 'StatefulSet') as Loose
+    // what the controller makes of the template and its claim
+    const { metadata, spec } = set.spec.template
+    const claimed = { name: 'countersign-state', persistentVolumeClaim: { claimName: 'countersign-state-refund-agent-0' } }
+    const pod = { metadata, spec: { ...spec, volumes: [...spec.volumes, claimed] } }
+    const on = parseSettings('{ version: 1, image: "countersign:0.1.0", spiffe: {}, token: { audience: countersign } }', 'inject.yaml')
+    expect(
+      answered(
+        review('created', (_pod, request) => (request.object = pod)),
+        on,
+        true,
+      ),
+    ).toMatchObject({ allowed: true, operations: [] })
+  })
 
   test('a second time changes nothing, by the library that the API server applies patches with', () => {
     const pod = patchedByKubectl(review('meshed').request.object, answered(review('meshed')).operations)

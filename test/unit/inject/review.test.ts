@@ -151,6 +151,13 @@ describe.skipIf(unpatched)(byLibrary('a pod of the webhook'), () => {
     expect(volume).toEqual({ name: 'countersign-config', configMap: { name: 'refunds' } })
   })
 
+  test('keeps a claim that it brings for the state, and has that mounted into the sidecar', () => {
+    const claim = { name: 'countersign-state', persistentVolumeClaim: { claimName: 'refund-agent-state' } }
+    const { spec } = podOf(review('created', (pod) => pod.spec.volumes.push(claim)))
+    expect(spec.volumes.filter(({ name }: Loose) => name === 'countersign-state')).toEqual([claim])
+    expect(spec.initContainers[0].volumeMounts.map(({ name }: Loose) => name)).toContain('countersign-state')
+  })
+
   test('gets no socket and no token where the settings have none', () => {
     const plain = parseSettings('{ version: 1, image: "countersign:0.1.0", cluster_token: false }', 'inject.yaml')
     const { spec } = podOf(review('created'), plain)
