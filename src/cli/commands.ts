@@ -67,6 +67,12 @@ export const commands: readonly ListedCommand[] = [
     summary: 'a SPIFFE trust domain for one machine, and SVIDs on request',
     load: async () => (await import('./dev-identity.ts')).devIdentity,
   },
+  { name: 'inject', summary: 'put the sidecar into manifests of Kubernetes', load: async () => (await import('./inject.ts')).inject },
+  {
+    name: 'inject-webhook',
+    summary: 'an admission webhook that puts the sidecar into pods',
+    load: async () => (await import('./inject-webhook.ts')).injectWebhook,
+  },
   {
     name: 'evidence',
     summary: 'verify a ledger with nothing but its public key',

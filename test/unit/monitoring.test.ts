@@ -121,8 +121,8 @@ describe('the other files for whoever runs it', () => {
         file,
       ).toEqual([])
     const { podMetricsEndpoints } = parse(read('deploy/prometheus/podmonitor.yaml')).spec
-    expect(podMetricsEndpoints).toEqual([expect.objectContaining({ port: 'health', path: '/metrics' })])
-    expect(read('deploy/kubernetes/sidecar.yaml')).toContain('name: health, containerPort: 7423')
+    expect(podMetricsEndpoints).toEqual([expect.objectContaining({ port: 'cs-health', path: '/metrics' })])
+    expect(read('deploy/kubernetes/native-sidecar/pod-template.yaml')).toContain('name: cs-health, containerPort: 7423')
   })
 
   test('read out of a line what the page on its format has', () => {
