@@ -1,5 +1,6 @@
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LogWriter, readLogLine, type LogLine } from '../../../src/cli/log-line.ts'
+import { LogWriter, readLogLine, safe, type LogLine } from '../../../src/cli/log-line.ts'
 import { wideHeader } from '../../../src/cli/log-wide.ts'
 
 function line(own: Record<string, unknown>, event: Record<string, unknown> = {}): LogLine {
@@ -106,6 +107,17 @@ describe('what an agent wrote', () => {
       }
     },
   )
+
+  test('is made safe however it is spelled: as it is, or as escapes', () => {
+    const escaped = (text: string): string =>
+      `"${Array.from({ length: text.length }, (_, at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')}"`
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 6 })), fc.boolean(), (text, asIs) => {
+        const spelled = asIs ? JSON.stringify(text) : escaped(text)
+        expect(readLogLine(`{"input":{"a":[${spelled}]},"custom":{"countersign":{}}}`)?.event.input).toEqual({ a: [safe(text)] })
+      }),
+    )
+  })
 })
 
 test.each(['', 'x', '[]', '{}', 'null', '{"custom":{}}', '{"custom":{"countersign":1}}'])('%j is not a ledger line', (text) => {
