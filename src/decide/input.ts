@@ -84,7 +84,11 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
   if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, framed, record }
-  const whole = { frame, own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`) }
+  const whole = {
+    frame,
+    own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`),
+    document: { piece: bodyAt, member: 'parsed', without: body },
+  }
   return { engine: framedText(whole), framed: whole, record }
 }
 
