@@ -163,6 +163,11 @@ export class PolicyHost implements Engine {
     return this.#replaced
   }
 
+  /** How many answers were given again, without an evaluation. */
+  get given(): number {
+    return this.#memo.given
+  }
+
   answers(entrypoint: Entrypoint): boolean {
     return this.#entrypoints.has(entrypoint)
   }

@@ -60,10 +60,16 @@ export class Memo {
   #next: Evaluated | null = null
   #watching: Promise<void> = Promise.resolve()
   #credit: number = mostWatched.all
+  #given = 0
   #closed = false
 
   constructor(options: MemoOptions) {
     this.#options = options
+  }
+
+  /** How many inputs were answered from here. */
+  get given(): number {
+    return this.#given
   }
 
   /** What is known for this input; undefined when it has to be evaluated. Throws EngineFailure for an input that no engine takes. */
@@ -74,6 +80,7 @@ export class Memo {
     for (let at = 0; at < all.length; at++) {
       const one = all[at]
       if (one === undefined || !answers(one, framed)) continue
+      this.#given++
       if (at > 0) [all[0], all[at]] = [one, all[0] ?? one]
       known.credit = Math.min(mostWatched.frame, known.credit + earned.frame.given)
       this.#credit = Math.min(mostWatched.all, this.#credit + earned.all.given)
