@@ -1,8 +1,10 @@
 /** Inputs of policy in their parts, in pairs that have all but some pieces in common, and policies that are judged by them. */
 
 import * as fc from 'fast-check'
-import type { Frame, Framed } from '../../src/decide/frame.ts'
+import { framedText, type Frame, type Framed } from '../../src/decide/frame.ts'
+import { encodeInput } from '../../src/decide/input-text.ts'
 import { PolicyInstance, type Mould } from '../../src/decide/instance.ts'
+import { answers, rememberedOf } from '../../src/decide/memo/answers.ts'
 import { hook } from '../../src/decide/memo/hooked.ts'
 import { withSettings, type Settings } from '../../src/decide/settings.ts'
 import type { Bundle } from '../../src/decide/bundle/bundle.ts'
@@ -113,8 +115,18 @@ const approvals = fc.record({
   revision: fc.constant('r'),
 })
 
+/** An input with some of its pieces changed, and others that differ from it in some. */
+export function pairs(inputs: readonly Framed[]): fc.Arbitrary<{ readonly one: Framed; readonly others: readonly Framed[] }> {
+  return fc.constantFrom(...inputs).chain((framed) =>
+    fc.tuple(changes(framed, 5), fc.array(changes(framed, 3), { minLength: 12, maxLength: 12 })).map(([first, more]) => {
+      const one = changedPieces(framed, first)
+      return { one, others: more.map((other) => changedPieces(one, other)) }
+    }),
+  )
+}
+
 /** Changes of some pieces of an input. */
-export function changes({ frame }: Framed, most: number): fc.Arbitrary<readonly (readonly [number, unknown])[]> {
+function changes({ frame }: Framed, most: number): fc.Arbitrary<readonly (readonly [number, unknown])[]> {
   const one = fc.nat(frame.places.length - 1).chain((at) => {
     const usual = pieceFor((frame.places[at] ?? []).join('.'))
     return fc.tuple(fc.constant(at), fc.oneof({ weight: 6, arbitrary: usual }, odd))
@@ -140,6 +152,22 @@ function merged(one: unknown, other: unknown): unknown {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/**
+ * What an evaluation of one input lets be said of others: how many of them are answered. Throws for one that an evaluation answers
+ * otherwise.
+ */
+export function held(plain: PolicyInstance, watched: PolicyInstance, one: Framed, others: readonly Framed[]): number {
+  const entrypoint = plain.entrypoints.get('countersign/decision') ?? -1
+  const evaluated = (framed: Framed): string => plain.evaluate(entrypoint, encodeInput(framedText(framed)))
+  const { answer, seen } = watched.evaluateWatched(entrypoint, one, encodeInput(framedText(one)))
+  if (answer !== evaluated(one)) throw new Error(`watched, it answers otherwise: ${framedText(one)}`)
+  const remembered = seen === null ? null : rememberedOf(one, seen, answer)
+  if (remembered === null) return 0
+  const given = others.filter((other) => answers(remembered, other))
+  for (const other of given) if (evaluated(other) !== answer) throw new Error(`given again, and wrong: ${framedText(one)} and ${framedText(other)}`)
+  return given.length
 }
 
 /** Two instances of a policy: as it is, and as a module that tells. */
