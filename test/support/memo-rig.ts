@@ -33,8 +33,8 @@ export const allSettings: Settings = {
 }
 
 const places = (
-  'request.id request.path request.segments request.query request.headers request.body task.budget.spent task.budget.debit' +
-  ' task.sensitivity task.inherited tool.resource tool.args_sha256 sequence.step sequence.last sequence.counts sequence.steps' +
+  'request.id request.path request.segments request.query request.headers request.body caller.expires caller.claims' +
+  ' task.budget.spent task.budget.debit task.sensitivity task.inherited tool.resource tool.args_sha256 sequence.step sequence.last sequence.counts sequence.steps' +
   ' sequence.taint sequence.sources sequence.brought sequence.hosts sequence.seen.tool sequence.seen.host sequence.seen.resource' +
   ' sequence.seen.class sequence.repeats sequence.sums sequence.failures sequence.denials sequence.diverged sequence.divergence' +
   ' approval signals context.now'

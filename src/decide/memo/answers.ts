@@ -12,11 +12,19 @@ export interface Remembered {
   readonly whole: readonly { readonly piece: number; readonly text: string }[]
   /** Pieces of which some leaves have to hold. `numbers` are those that are one number themselves. */
   readonly numbers: readonly { readonly piece: number; readonly leaf: Leaf }[]
-  readonly parts: readonly { readonly piece: number; readonly leaves: readonly Leaf[] }[]
+  readonly parts: readonly Part[]
+}
+
+interface Part {
+  readonly piece: number
+  readonly leaves: readonly Leaf[]
+  /** What stood there: the same again needs no reading. Empty when that was long. */
+  readonly text: string
 }
 
 /** A longer text is not kept to be compared: what rests on it is answered by an evaluation. */
 const longestText = 4096
+const longestPart = 256
 
 /** Takes what an evaluation of `framed` saw and what it answered; null where that rests on too much text. */
 export function rememberedOf({ own }: Framed, { whole, leaves }: Seen, document: unknown): Remembered | null {
@@ -28,7 +36,7 @@ export function rememberedOf({ own }: Framed, { whole, leaves }: Seen, document:
     const [only] = all
     if (whole.has(piece)) continue
     if (only !== undefined && only.path.length === 0 && only.type === 'number') numbers.push({ piece, leaf: only })
-    else parts.push({ piece, leaves: all })
+    else parts.push({ piece, leaves: all, text: (own[piece] ?? '').length > longestPart ? '' : (own[piece] ?? '') })
   }
   return { document, whole: texts, numbers, parts }
 }
@@ -41,7 +49,7 @@ export function answers({ whole, numbers, parts }: Remembered, framed: Framed): 
   const { own, document } = framed
   for (const { piece, text } of whole) if (own[piece] !== text) return false
   for (const { piece, leaf } of numbers) if (!isNumber(own[piece] ?? '', leaf)) return false
-  for (const { piece, leaves } of parts) if (!areThere(framed, piece, leaves)) return false
+  for (const part of parts) if (own[part.piece] !== part.text && !areThere(framed, part)) return false
   if (document !== undefined && !whole.some(({ piece }) => piece === document.piece)) encodeInput(`{"":[${own[document.piece] ?? ''}]}`)
   return true
 }
@@ -51,10 +59,14 @@ function isNumber(text: string, leaf: Leaf): boolean {
   return text !== '' && holds(leaf, Number(text))
 }
 
-function areThere({ own, document }: Framed, piece: number, leaves: readonly Leaf[]): boolean {
-  const short = document?.piece === piece && leaves.every(({ path }) => path.length > 0 && path[0] !== document.member)
-  const value: unknown = JSON.parse(short ? document.without : (own[piece] ?? 'null'))
+function areThere({ own, document }: Framed, { piece, leaves }: Part): boolean {
+  const short = document?.piece === piece && leaves.every(({ path }) => path[0] !== document.member)
+  const value = valueOf(short ? document.without : (own[piece] ?? 'null'))
   for (const leaf of leaves) if (!holds(leaf, valueAt(value, leaf.path))) return false
   return true
 }
 
+/** As `JSON.parse` gives it. */
+function valueOf(text: string): unknown {
+  return text.startsWith('"') && !text.includes('\\') ? text.slice(1, -1) : JSON.parse(text)
+}

@@ -13,7 +13,7 @@ import { builtinCalls } from '../../support/builtin-calls.ts'
 import { allSettings, changedPieces, framedInputs, framedOf, held, instancesOf, pairs } from '../../support/memo-rig.ts'
 import { builtinsPolicyBytes, defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
 import { schemaInputs } from '../../support/policy-inputs.ts'
-import { sketchFacts, sketchQuestion } from '../../support/question.ts'
+import { sketchCaller, sketchFacts, sketchQuestion } from '../../support/question.ts'
 
 const bundle = readBundle(defaultPolicyBytes)
 
@@ -109,6 +109,19 @@ describe('a host that gives answers again', () => {
     expect(host.given).toBe(0)
     for (let at = 10; at < 100; at++) expect(judged(host, call(at))).toEqual(plainly(host, call(at)))
     expect(host.given).toBe(90)
+    host.close()
+  })
+
+  it('answers calls of one caller with ever another token too', async () => {
+    const host = openHost(defaultPolicyBytes)
+    const renewed = (at: number): InputText => {
+      const facts = sketchFacts({ step: at, spent: { calls: at } })
+      const asked = { ...question, caller: sketchCaller({ expires: 1_790_000_300_000 + at, proof: `sha256:${at}`, claims: { jti: String(at) } }) }
+      return buildInput(asked, { facts, now: 1000, revision: 'r' }, setting)
+    }
+    await learnt(host, renewed)
+    for (let at = 10; at < 30; at++) expect(judged(host, renewed(at))).toEqual(plainly(host, renewed(at)))
+    expect(host.given).toBe(20)
     host.close()
   })
 
