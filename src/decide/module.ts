@@ -30,6 +30,8 @@ export interface PolicyOptions {
   readonly measured?: Measured
   /** Told of each evaluation, so that one that does not end is noticed. */
   readonly watch?: Watch
+  /** True: no answer is given again, every input is evaluated. To compare with. */
+  readonly always?: boolean
 }
 
 /** 64 MiB: the largest input and all that policy makes of it. */
@@ -139,12 +141,13 @@ export class PolicyHost implements Engine {
   readonly #spares: PolicyInstance[] = []
   #pending: NodeJS.Immediate | null = null
   #replaced = 0
-  readonly #memo: Memo
+  /** Null when every input is evaluated. */
+  readonly #memo: Memo | null
   /** Text of a result set → its document, frozen. Written by `#document`. */
   readonly #documents = new Map<string, unknown>()
 
   /** From `openPolicy`, which checked all of it. */
-  constructor({ bundle, mould, instance, settingsDigest }: Activated, { log, watch = new Watch() }: PolicyOptions) {
+  constructor({ bundle, mould, instance, settingsDigest }: Activated, { log, watch = new Watch(), always = false }: PolicyOptions) {
     this.revision = bundle.revision
     this.digest = bundle.digest
     this.settingsDigest = settingsDigest
@@ -153,7 +156,7 @@ export class PolicyHost implements Engine {
     this.#watch = watch
     this.#instance = instance
     const policy = watch.policy(bundle.digest, bundle.revision)
-    this.#memo = new Memo({ wasm: bundle.wasm, mould, read: (answer) => freeze(readAnswer(answer)), watch, log })
+    this.#memo = always ? null : new Memo({ wasm: bundle.wasm, mould, read: (answer) => freeze(readAnswer(answer)), watch, log })
     this.#entrypoints = new Map([...instance.entrypoints].map(([name, number]) => [name, { number, code: watch.code(policy, name) }]))
     this.#prepare()
   }
@@ -165,7 +168,7 @@ export class PolicyHost implements Engine {
 
   /** How many answers were given again, without an evaluation. */
   get given(): number {
-    return this.#memo.given
+    return this.#memo?.given ?? 0
   }
 
   answers(entrypoint: Entrypoint): boolean {
@@ -177,7 +180,7 @@ export class PolicyHost implements Engine {
     if (asked === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
     if (framed !== null) {
       checkLength(inputText)
-      const known = this.#memo.find(framed, asked.number)
+      const known = this.#memo?.find(framed, asked.number)
       if (known !== undefined) return known.document
     }
     const frame = framed === null ? null : (this.#instance?.frames?.find(framed.frame) ?? null)
@@ -189,7 +192,7 @@ export class PolicyHost implements Engine {
         frame === null ? evaluateWhole(instance, entrypoint, asked.number, input) : instance.evaluateFramed(asked.number, frame, input)
       if (frame === null && framed !== null && instance.frames?.due(framed.frame) === true) instance.frames.keep(framed)
       this.#watch.end()
-      if (framed !== null) this.#memo.evaluated({ framed, entrypoint: asked.number, code: asked.code, answer: results })
+      if (framed !== null) this.#memo?.evaluated({ framed, entrypoint: asked.number, code: asked.code, answer: results })
       if (instance.memoryBytes > retiredBytes) this.#drop()
       return this.#document(results)
     } catch (error) {
@@ -203,12 +206,12 @@ export class PolicyHost implements Engine {
 
   /** Resolves when nothing is found out of an evaluation, or about to be: for those who ask what is known. */
   async settled(): Promise<void> {
-    await this.#memo.settled()
+    await this.#memo?.settled()
   }
 
   /** Lets go of the spares. */
   close(): void {
-    this.#memo.close()
+    this.#memo?.close()
     if (this.#pending !== null) clearImmediate(this.#pending)
     this.#pending = null
     this.#spares.length = 0

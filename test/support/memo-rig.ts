@@ -22,7 +22,10 @@ export const allSettings: Settings = {
   chains: [{ id: 'out', steps: ['crm.*', 'files.export', 'mail.*'], within: null, effect: 'deny' }],
   after: [{ id: 'checked', tool: 'mail.*', needs: ['orders.check'], within: 4, forbids: ['vault.*'], effect: 'ask' }],
   split: [{ meter: 'eur', per: 'resource', within: 'hour', above: 100 }],
-  budgets: [{ meter: 'eur', above: 20 }, { meter: 'calls', share: 0.9 }],
+  budgets: [
+    { meter: 'eur', above: 20 },
+    { meter: 'calls', share: 0.9 },
+  ],
   requires: [{ id: 'scan', signal: 'malware-scan', equals: 'clean', tools: ['files.*'], otherwise: 'ask' }],
   secrets: { tools: ['vault.*'], paths: ['/secrets/*'], bound: true },
   divergence: { denials: 3, score: 50, effect: 'ask' },
@@ -61,10 +64,10 @@ export function framedOf(input: object): Framed {
   return { frame, own: order.map((at) => JSON.stringify(pieces[at])) }
 }
 
-/** The same frame with other pieces at some places; `changes` are places by their number, and values. */
-export function changedPieces({ frame, own }: Framed, changes: readonly (readonly [number, unknown])[]): Framed {
+/** The same frame with other pieces at some places; `changed` are places by their number, and values. */
+export function changedPieces({ frame, own }: Framed, changed: readonly (readonly [number, unknown])[]): Framed {
   const pieces = [...own]
-  for (const [at, value] of changes) pieces[at % pieces.length] = JSON.stringify(value)
+  for (const [at, value] of changed) pieces[at % pieces.length] = JSON.stringify(value)
   return { frame, own: pieces }
 }
 
@@ -73,7 +76,34 @@ function inside(value: unknown, path: readonly string[]): unknown {
 }
 
 /** Values that rules tell apart: around their bounds, of other kinds, and nothing at all. */
-const numbers = fc.constantFrom(-1, 0, 1, 3, 4, 5, 9, 10, 11, 49, 50, 99, 100, 198, 199, 200, 201, 899, 900, 1199, 1999, 2000, 2001, 2.5, 1e15, 2 ** 53)
+const numbers = fc.constantFrom(
+  -1,
+  0,
+  1,
+  3,
+  4,
+  5,
+  9,
+  10,
+  11,
+  49,
+  50,
+  99,
+  100,
+  198,
+  199,
+  200,
+  201,
+  899,
+  900,
+  1199,
+  1999,
+  2000,
+  2001,
+  2.5,
+  1e15,
+  2 ** 53,
+)
 const names = fc.constantFrom('customer:7', 'customer:42', 'order:7', 'order:70', 'other', '', 'cust\0omer', 'personal', 'secret', 'é', '𝒳')
 const odd = fc.oneof(numbers, names, fc.constantFrom<unknown>(null, true, false, [], {}, ['personal'], ['*'], { calls: 1 }))
 
@@ -84,17 +114,30 @@ function pieceFor(place: string): fc.Arbitrary<unknown> {
   if (place === 'task.budget.spent' || place === 'task.budget.debit')
     return fc.dictionary(fc.constantFrom('calls', 'eur', 'other'), numbers, { maxKeys: 2 })
   if (place === 'request.body')
-    return fc.record({ kind: fc.constantFrom('none', 'json', 'stream'), size: fc.constantFrom(0, 5, null), judged: fc.boolean(), sha256: fc.constant('ab') })
+    return fc.record({
+      kind: fc.constantFrom('none', 'json', 'stream'),
+      size: fc.constantFrom(0, 5, null),
+      judged: fc.boolean(),
+      sha256: fc.constant('ab'),
+    })
   if (place === 'task.sensitivity' || place === 'sequence.brought' || place === 'sequence.taint') return classes
   if (place === 'task.inherited' || place === 'sequence.denials')
     return fc.dictionary(fc.constantFrom('personal', 'internal', 'intent.tool', '*'), numbers, { maxKeys: 2 })
   if (place === 'sequence.counts') return fc.dictionary(tools, fc.constantFrom(0, 1, 2), { maxKeys: 3 })
   if (place === 'sequence.steps') return fc.dictionary(tools, fc.tuple(fc.constantFrom(1, 2, 3), fc.constantFrom(3, 4, 9)), { maxKeys: 3 })
   if (place === 'sequence.sources')
-    return fc.dictionary(fc.constantFrom('personal', 'internal'), fc.record({ tool: tools, ago: numbers, step: fc.constant(1), only: fc.boolean(), reads: fc.constant(1) }), { maxKeys: 2 })
+    return fc.dictionary(
+      fc.constantFrom('personal', 'internal'),
+      fc.record({ tool: tools, ago: numbers, step: fc.constant(1), only: fc.boolean(), reads: fc.constant(1) }),
+      { maxKeys: 2 },
+    )
   if (place === 'sequence.divergence') return fc.record({ score: numbers, reasons: fc.constant([]) })
   if (place === 'signals')
-    return fc.dictionary(fc.constant('malware-scan'), fc.record({ value: fc.constantFrom('clean', 'dirty', null), source: fc.constant('s'), ago: numbers }), { maxKeys: 1 })
+    return fc.dictionary(
+      fc.constant('malware-scan'),
+      fc.record({ value: fc.constantFrom('clean', 'dirty', null), source: fc.constant('s'), ago: numbers }),
+      { maxKeys: 1 },
+    )
   if (place === 'approval') return fc.oneof(fc.constant(null), approvals)
   if (place === 'request.path') return fc.constantFrom('/customers/7', '/secrets/x', '/Secrets/y')
   return place === 'tool.resource' ? fc.oneof(names, fc.constant(null)) : place === 'sequence.diverged' ? fc.boolean() : numbers
@@ -147,7 +190,9 @@ export const framedInputs: readonly Framed[] = [
 
 function merged(one: unknown, other: unknown): unknown {
   if (!isRecord(one) || !isRecord(other)) return other
-  return Object.entries(other).reduce<Record<string, unknown>>((all, [name, value]) => ({ ...all, [name]: merged(all[name], value) }), { ...one })
+  return Object.entries(other).reduce<Record<string, unknown>>((all, [name, value]) => ({ ...all, [name]: merged(all[name], value) }), {
+    ...one,
+  })
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -166,12 +211,16 @@ export function held(plain: PolicyInstance, watched: PolicyInstance, one: Framed
   const remembered = seen === null ? null : rememberedOf(one, seen, answer)
   if (remembered === null) return 0
   const given = others.filter((other) => answers(remembered, other))
-  for (const other of given) if (evaluated(other) !== answer) throw new Error(`given again, and wrong: ${framedText(one)} and ${framedText(other)}`)
+  for (const other of given)
+    if (evaluated(other) !== answer) throw new Error(`given again, and wrong: ${framedText(one)} and ${framedText(other)}`)
   return given.length
 }
 
 /** Two instances of a policy: as it is, and as a module that tells. */
-export async function instancesOf(bundle: Pick<Bundle, 'wasm' | 'data'>, settings?: Settings): Promise<{ plain: PolicyInstance; watched: () => PolicyInstance }> {
+export async function instancesOf(
+  bundle: Pick<Bundle, 'wasm' | 'data'>,
+  settings?: Settings,
+): Promise<{ plain: PolicyInstance; watched: () => PolicyInstance }> {
   const hooked = await hook(bundle.wasm)
   if (hooked === null) throw new Error('a policy that cannot be watched')
   const data = settings === undefined ? bundle.data : withSettings(bundle.data, settings)

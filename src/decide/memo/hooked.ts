@@ -87,7 +87,14 @@ class Hooks {
     const type = types[own] ?? null
     if (type === null || type.takes > 4 || type.gives > 1) return null
     const index = imported.length + functions.length + this.bodies.length
-    this.bodies.push(wrapper(called, this.told.length, type, imported.findIndex((one) => one.name === 'opa_builtin4')))
+    this.bodies.push(
+      wrapper(
+        called,
+        this.told.length,
+        type,
+        imported.findIndex((one) => one.name === 'opa_builtin4'),
+      ),
+    )
     this.types.push(own)
     this.told.push(name)
     this.#known.set(called, index)
@@ -95,17 +102,19 @@ class Hooks {
   }
 }
 
-function wrapper(called: number, number: number, { takes, gives }: { readonly takes: number; readonly gives: number }, tell: number): Uint8Array {
+/** `place`: of its name in `told`. `tell`: the import that is told. */
+function wrapper(called: number, place: number, { takes, gives }: NonNullable<Form['types'][number]>, tell: number): Uint8Array {
   const given = Array.from({ length: takes }, (_, at) => [op.get, at]).flat()
-  const all = Array.from({ length: 4 }, (_, at) => (at < takes ? [op.get, at] : [op.const, 0])).flat()
-  return Uint8Array.from([
-    ...[1, 1, i32],
-    ...[...given, op.call, ...unsigned(called)],
-    ...(gives === 1 ? [op.set, takes] : []),
-    ...[op.const, ...signed(-1 - number), op.get, takes, ...all, op.call, ...unsigned(tell), op.drop],
-    ...(gives === 1 ? [op.get, takes] : []),
-    op.end,
-  ])
+  const none = Array.from({ length: 4 - takes }, () => [op.const, 0]).flat()
+  const [keep, give] =
+    gives === 1
+      ? [
+          [op.set, takes],
+          [op.get, takes],
+        ]
+      : [[], []]
+  const telling = [op.const, ...signed(-1 - place), op.get, takes, ...given, ...none, op.call, ...unsigned(tell), op.drop]
+  return Uint8Array.from([1, 1, i32, ...given, op.call, ...unsigned(called), ...keep, ...telling, ...give, op.end])
 }
 
 /** A function of the policy that calls the hooks; null where it has an instruction that no policy is made of. */
@@ -149,7 +158,10 @@ function written(wasm: Uint8Array, { functions }: Form, bodies: readonly Uint8Ar
       id === sections.functions
         ? Uint8Array.from([...unsigned(types.length), ...types.flatMap(unsigned)])
         : id === sections.code
-          ? Buffer.concat([Uint8Array.from(unsigned(bodies.length)), ...bodies.flatMap((one) => [Uint8Array.from(unsigned(one.length)), one])])
+          ? Buffer.concat([
+              Uint8Array.from(unsigned(bodies.length)),
+              ...bodies.flatMap((one) => [Uint8Array.from(unsigned(one.length)), one]),
+            ])
           : wasm.subarray(from, to)
     parts.push(Uint8Array.from([id, ...unsigned(content.length)]), content)
   }
@@ -165,7 +177,8 @@ function read(wasm: Uint8Array): Form | null {
     if (id === sections.types) form.types = listed(wasm, from, typeAt)
     else if (id === sections.imports) form.imported = listed(wasm, from, importAt).filter((one) => one !== null)
     else if (id === sections.functions) form.functions = listed(wasm, from, number)
-    else if (id === sections.exports) form.eval = listed(wasm, from, exportAt).find(({ name, kind }) => name === 'eval' && kind === 0)?.index ?? -1
+    else if (id === sections.exports)
+      form.eval = listed(wasm, from, exportAt).find(({ name, kind }) => name === 'eval' && kind === 0)?.index ?? -1
     else if (id === sections.code) form.bodies = listed(wasm, from, (bytes, at) => piece(bytes, at))
     else if (id === 0 && textAt(wasm, from).value === 'name') form.names = namesIn(wasm, textAt(wasm, from).next, to)
   }

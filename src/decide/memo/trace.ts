@@ -189,7 +189,10 @@ export class Trace {
   }
 
   /** The one of two values that the input has, and what it is held against; null when there is no more to know. */
-  #held(first: number, second: number): { readonly known: Known & { readonly leaf: Leaf }; readonly other: number; readonly turned: boolean } | null {
+  #held(
+    first: number,
+    second: number,
+  ): { readonly known: Known & { readonly leaf: Leaf }; readonly other: number; readonly turned: boolean } | null {
     const [one, another] = [this.#open(first), this.#open(second)]
     if (one !== undefined && another !== undefined) this.#all(another)
     const known = one ?? another
@@ -278,7 +281,12 @@ function compared(relation: Relation, left: number, right: number): boolean {
 }
 
 /** What a number may be for a comparison to come out as it did. Of one that is another than the bound only itself is known. */
-function narrow(leaf: Leaf, relation: Relation, { bound, value }: { readonly bound: number; readonly value: number }, outcome: boolean): void {
+function narrow(
+  leaf: Leaf,
+  relation: Relation,
+  { bound, value }: { readonly bound: number; readonly value: number },
+  outcome: boolean,
+): void {
   if (relation === '==' || relation === '!=') between(leaf, value, value)
   else if (relation === '<') between(leaf, outcome ? -Infinity : bound, outcome ? bound - 1 : Infinity)
   else if (relation === '<=') between(leaf, outcome ? -Infinity : bound + 1, outcome ? bound : Infinity)

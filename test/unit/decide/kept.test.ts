@@ -55,7 +55,8 @@ describe('an input in its parts', () => {
     const other = { ...question, target: { ...question.target, resource: 'customer:7' } }
     // the same caller with another token
     const renewed = { ...question, caller: sketchCaller({ expires: 1, proof: 'sha256:01', claims: { jti: 'é' } }) }
-    for (const same of [question, withCall({ target: '/customers/7?x=1' }), other, renewed]) expect(built(same, 77).framed.frame).toBe(frame)
+    for (const same of [question, withCall({ target: '/customers/7?x=1' }), other, renewed])
+      expect(built(same, 77).framed.frame).toBe(frame)
     const { target, task } = question
     const others: Question[] = [
       withCall({ method: 'HEAD' }),

@@ -56,12 +56,16 @@ describe('an answer that is given again', () => {
     const { plain, watched } = await instancesOf(bundle, allSettings)
     const instance = watched()
     fc.assert(
-      fc.property(schemaInputs('input'), fc.array(fc.tuple(fc.nat(40), fc.jsonValue({ maxDepth: 2 })), { maxLength: 6 }), (input, other) => {
-        if (typeof input !== 'object' || input === null || Array.isArray(input)) return
-        const one = framedOf(input)
-        if (one.own.length === 0) return
-        held(plain, instance, one, [one, ...other.map((change) => changedPieces(one, [change]))])
-      }),
+      fc.property(
+        schemaInputs('input'),
+        fc.array(fc.tuple(fc.nat(40), fc.jsonValue({ maxDepth: 2 })), { maxLength: 6 }),
+        (input, other) => {
+          if (typeof input !== 'object' || input === null || Array.isArray(input)) return
+          const one = framedOf(input)
+          if (one.own.length === 0) return
+          held(plain, instance, one, [one, ...other.map((change) => changedPieces(one, [change]))])
+        },
+      ),
       { numRuns: 150 },
     )
   })
@@ -92,7 +96,11 @@ describe('a host that gives answers again', () => {
   const setting = { mode: 'enforce', modes: [], environment: 'test' } as const
   const call = (at: number, sketch: Partial<Facts['task']> = {}, now = 1000, target: Partial<Target> = {}): InputText => {
     const facts = sketchFacts({ step: at, counts: { 'crm.customer.read': at }, spent: { calls: at }, ...sketch })
-    const asked = { ...question, call: { ...question.call, id: `c_${at}` }, target: { ...question.target, resource: `customer:${at}`, ...target } }
+    const asked = {
+      ...question,
+      call: { ...question.call, id: `c_${at}` },
+      target: { ...question.target, resource: `customer:${at}`, ...target },
+    }
     return buildInput(asked, { facts, now, revision: 'r' }, setting)
   }
   const judged = (host: PolicyHost, { engine, framed }: InputText): unknown => host.evaluate('countersign/decision', engine, framed)
@@ -116,7 +124,10 @@ describe('a host that gives answers again', () => {
     const host = openHost(defaultPolicyBytes)
     const renewed = (at: number): InputText => {
       const facts = sketchFacts({ step: at, spent: { calls: at } })
-      const asked = { ...question, caller: sketchCaller({ expires: 1_790_000_300_000 + at, proof: `sha256:${at}`, claims: { jti: String(at) } }) }
+      const asked = {
+        ...question,
+        caller: sketchCaller({ expires: 1_790_000_300_000 + at, proof: `sha256:${at}`, claims: { jti: String(at) } }),
+      }
       return buildInput(asked, { facts, now: 1000, revision: 'r' }, setting)
     }
     await learnt(host, renewed)
@@ -214,7 +225,7 @@ describe('a host that gives answers again', () => {
 /** A module without its custom sections. */
 function withoutNames(wasm: Uint8Array): Uint8Array {
   const parts = [wasm.subarray(0, 8)]
-  for (let at = 8; at < wasm.length; ) {
+  for (let at = 8; at < wasm.length;) {
     let size = 0
     let next = at + 1
     for (let shift = 0; ; shift += 7) {
