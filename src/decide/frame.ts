@@ -13,6 +13,17 @@ export interface Framed {
   readonly frame: Frame
   /** One JSON value each, in the order of the places. */
   readonly own: readonly string[]
+  /** The piece that holds a document of the agent's, which may be long, and the same without that. Absent: none does. */
+  readonly document?: PieceWithDocument
+}
+
+/** Every other piece is well-formed and flat by the way it is written. */
+export interface PieceWithDocument {
+  /** Which of the pieces. */
+  readonly piece: number
+  /** The member that the document is. */
+  readonly member: string
+  readonly without: string
 }
 
 /** The whole input as JSON text. */

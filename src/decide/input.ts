@@ -18,7 +18,7 @@ import { bodyText, requestFrame, requestPieces } from './request.ts'
 import { signalsText } from './signal-input.ts'
 import { sequenceFrame, sequencePieces, sequencePlaces } from './sequence-text.ts'
 import type { SumsOf } from './sums.ts'
-import { agentMembers, callerText, intentMembers } from './subject.ts'
+import { agentMembers, callerText, intentMembers, partyMembers, proofPieces } from './subject.ts'
 
 /** What holds for every call until the configuration changes. */
 export interface Setting extends Modes {
@@ -71,6 +71,7 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   const own = [
     ...requestPieces(question.call, target.route),
     body,
+    ...proofPieces(question.caller),
     ...taskPieces(target, seen),
     textOrNull(target.resource, caps.resource),
     argsText(target),
@@ -84,7 +85,11 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
   if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, framed, record }
-  const whole = { frame, own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`) }
+  const whole = {
+    frame,
+    own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`),
+    document: { piece: bodyAt, member: 'parsed', without: body },
+  }
   return { engine: framedText(whole), framed: whole, record }
 }
 
@@ -131,11 +136,9 @@ interface Standing {
   /** From `caller` to the limits in `task.budget`. */
   readonly who: string
   readonly delegation: string
-  /** Of its calls lately. Written by `frameOf`. */
-  readonly frames: CallFrame[]
 }
 
-/** What its calls have in common besides. */
+/** What the calls of a task have in common besides. */
 interface CallFrame {
   readonly frame: Frame
   readonly tool: Tool
@@ -154,27 +157,28 @@ const mostFrames = 16
 
 /** The frame of a call: the same object for calls that differ in nothing but their pieces. */
 function frameOf({ call, caller, task, target }: Question, revision: string, setting: Setting): Frame {
-  const standing = standingText(caller, task)
+  const frames = framesOf(caller, task)
   const { route, tool } = target
   const { method, scheme, host, listener } = call
   const { mode, environment } = setting
-  for (const one of standing.frames) {
+  for (const one of frames) {
     if (one.tool === tool && one.route === route && one.method === method && one.host === host && one.scheme === scheme)
       if (one.port === listener.port && one.revision === revision && one.mode === mode && one.environment === environment) return one.frame
   }
   const whole =
-    `{"v":1,"request":${requestFrame(call)},${standing.who},"spent":\0,"debit":\0},"sensitivity":\0,"inherited":\0}` +
-    `,"delegation":${standing.delegation},"tool":{${toolMembersOf(target)},"resource":\0,"args_sha256":\0}` +
+    `{"v":1,"request":${requestFrame(call)},"caller":{${partyMembers(caller)},"expires":\0,"claims":\0},"agent":{${agentMembers(task.agent)}}` +
+    `,"task":${taskText(task.row)},"spent":\0,"debit":\0},"sensitivity":\0,"inherited":\0}` +
+    `,"delegation":${standingText(caller, task).delegation},"tool":{${toolMembersOf(target)},"resource":\0,"args_sha256":\0}` +
     `,"sequence":${sequenceFrame},"approval":\0,"signals":\0,"context":{"now":\0${contextEnd(revision, setting)}}`
   // JSON text has no NUL in it: what is quoted has none, and what stands here has one for each piece
   const frame = { texts: onePiece(whole).split('\0'), places }
-  if (standing.frames.length >= mostFrames) standing.frames.length = 0
-  standing.frames.push({ frame, tool, route, method, scheme, host, port: listener.port, revision, mode, environment })
+  if (frames.length >= mostFrames) frames.length = 0
+  frames.push({ frame, tool, route, method, scheme, host, port: listener.port, revision, mode, environment })
   return frame
 }
 
 const places: readonly (readonly string[])[] = [
-  'request.id request.path request.segments request.query request.headers request.body',
+  'request.id request.path request.segments request.query request.headers request.body caller.expires caller.claims',
   'task.budget.spent task.budget.debit task.sensitivity task.inherited tool.resource tool.args_sha256',
   ...sequencePlaces.map((place) => `sequence.${place}`),
   'approval signals context.now',
@@ -192,9 +196,28 @@ export function standingText(caller: Caller, { row, agent }: Task): Standing {
   let known = standings.get(row)
   if (known === undefined || known.caller !== caller || known.agent !== agent) {
     const who = onePiece(`"caller":${callerText(caller)},"agent":{${agentMembers(agent)}},"task":${taskText(row)}`)
-    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)), frames: [] }))
+    standings.set(row, (known = { caller, agent, who, delegation: onePiece(delegationText(row, caller)) }))
   }
   return known
+}
+
+/** Row of a task → the frames of its calls lately, and whose they are. Written by `frameOf`. */
+const framesOfTasks = new WeakMap<TaskRow, { readonly caller: Caller; readonly agent: Agent; readonly frames: CallFrame[] }>()
+
+/** A caller that proves itself anew, with another token, is the same to all but what its proof says. */
+function framesOf(caller: Caller, { row, agent }: Task): CallFrame[] {
+  let known = framesOfTasks.get(row)
+  if (known === undefined || known.agent !== agent || !isSameParty(known.caller, caller))
+    framesOfTasks.set(row, (known = { caller, agent, frames: [] }))
+  return known.frames
+}
+
+function isSameParty(one: Caller, other: Caller): boolean {
+  if (one === other) return true
+  const { id, trustDomain, method, confirmed, issuer, acting } = one
+  const same = id === other.id && trustDomain === other.trustDomain && method === other.method && confirmed === other.confirmed
+  // who acts through it stands in its delegation
+  return same && issuer === other.issuer && acting === other.acting
 }
 
 /** `task` up to what changes from call to call. */

@@ -4,7 +4,9 @@ import opa from '@open-policy-agent/opa-wasm'
 import { mostAnswer } from './answer.ts'
 import type { Builtin, Evaluation } from './builtins/builtin.ts'
 import { builtins } from './builtins/table.ts'
+import type { Framed } from './frame.ts'
 import { KeptFrames, type KeptFrame, type Keeping } from './kept.ts'
+import { Trace, type Seen } from './memo/trace.ts'
 import { jsonOf, readTerm } from './term.ts'
 
 const pageBytes = 65_536
@@ -19,6 +21,8 @@ export interface Mould {
   readonly clock: () => number
   /** What policy prints; off unless it was compiled with printing. */
   readonly print: (text: string) => void
+  /** Names of the functions that the module tells of, see `memo/hooked.ts`; absent: it is as it was compiled. */
+  readonly told?: readonly string[]
 }
 
 /**
@@ -43,13 +47,15 @@ export class PolicyInstance implements Evaluation {
   #bytes: Buffer<ArrayBuffer>
   #view: DataView
   #now: number | null = null
+  /** Of the evaluation at hand, if it is watched. Written by `evaluateWatched`. */
+  #trace: Trace | null = null
 
   constructor(mould: Mould) {
     this.#clock = mould.clock
     this.#memory = new WebAssembly.Memory({ initial: mould.initialPages, maximum: mould.maxPages })
     this.#bytes = Buffer.from(this.#memory.buffer)
     this.#view = new DataView(this.#memory.buffer)
-    const imports = { env: { memory: this.#memory, ...this.#imports(mould.print) } }
+    const imports = { env: { memory: this.#memory, ...this.#imports(mould) } }
     const instance = new WebAssembly.Instance(mould.module, imports)
     this.#exports = exportsOf(instance)
     this.major = Number(this.#exports.opa_wasm_abi_version.value)
@@ -81,6 +87,7 @@ export class PolicyInstance implements Evaluation {
 
   /** Epoch ms of the evaluation at hand: one moment for all of it. */
   now(): number {
+    this.#trace?.unsettled()
     this.#now ??= this.#clock()
     return this.#now
   }
@@ -98,6 +105,17 @@ export class PolicyInstance implements Evaluation {
     const list = this.#parse(others.subarray(4, -1), this.#floor)
     if (!frame.put(this.#refresh(), list)) throw new Error('the input is not in its parts')
     return this.#answer(this.#evaluateValue(entrypoint, frame.root))
+  }
+
+  /** The same on a whole input, watched: what it found out; null when the answer rests on more than that. For a module that tells. */
+  evaluateWatched(entrypoint: number, framed: Framed, input: Uint8Array): { readonly answer: string; readonly seen: Seen | null } {
+    this.#now = null
+    const root = this.#parse(input, this.#floor)
+    const trace = new Trace(framed, root, () => this.#refresh())
+    this.#trace = trace
+    const answer = this.#answer(this.#evaluateValue(entrypoint, root))
+    this.#trace = null
+    return { answer, seen: trace.seen }
   }
 
   /** The same with sets as lists in the order of the policy language: the engine writes them in that of their hashes. */
@@ -184,23 +202,32 @@ export class PolicyInstance implements Evaluation {
     return new Map(Object.entries(parsed ?? {}).map(([name, id]) => [name, Number(id)]))
   }
 
-  #imports(print: (text: string) => void): Record<string, WebAssembly.ImportValue> {
+  #imports({ print, told = [] }: Mould): Record<string, WebAssembly.ImportValue> {
     const call = (id: number, _context: number, ...addresses: readonly number[]): number => this.#call(id, addresses)
+    const callOrTold = (id: number, context: number, ...addresses: readonly number[]): number => {
+      if (id >= 0) return this.#call(id, addresses)
+      this.#trace?.told(told[-1 - id] ?? '', context, addresses)
+      return 0
+    }
     return {
       opa_abort: (address: number): never => {
         throw new Error(`policy aborted: ${this.#text(address)}`)
       },
-      opa_println: (address: number): void => print(this.#text(address)),
+      opa_println: (address: number): void => {
+        this.#trace?.unsettled()
+        print(this.#text(address))
+      },
       opa_builtin0: call,
       opa_builtin1: call,
       opa_builtin2: call,
       opa_builtin3: call,
-      opa_builtin4: call,
+      opa_builtin4: told.length === 0 ? call : callOrTold,
     }
   }
 
   /** 0 is the engine's undefined. */
   #call(id: number, addresses: readonly number[]): number {
+    this.#trace?.wholly(addresses)
     const builtin = this.#builtins.get(id)
     if (builtin === undefined) throw new Error(`policy called builtin ${id}, which the host does not have`)
     const terms = addresses.map((address) => readTerm(this.#text(this.#exports.opa_value_dump(address))))

@@ -10,6 +10,7 @@ import type { Framed } from './frame.ts'
 import { checkLength, encodeInput } from './input-text.ts'
 import { PolicyInstance, type Mould } from './instance.ts'
 import type { Measured } from './measured.ts'
+import { Memo } from './memo/memo.ts'
 import { digestSettings, withSettings, type Settings } from './settings.ts'
 import { measureApart } from './trial.ts'
 import { Watch } from './watch.ts'
@@ -29,6 +30,8 @@ export interface PolicyOptions {
   readonly measured?: Measured
   /** Told of each evaluation, so that one that does not end is noticed. */
   readonly watch?: Watch
+  /** True: no answer is given again, every input is evaluated. To compare with. */
+  readonly always?: boolean
 }
 
 /** 64 MiB: the largest input and all that policy makes of it. */
@@ -138,11 +141,13 @@ export class PolicyHost implements Engine {
   readonly #spares: PolicyInstance[] = []
   #pending: NodeJS.Immediate | null = null
   #replaced = 0
+  /** Null when every input is evaluated. */
+  readonly #memo: Memo | null
   /** Text of a result set → its document, frozen. Written by `#document`. */
   readonly #documents = new Map<string, unknown>()
 
   /** From `openPolicy`, which checked all of it. */
-  constructor({ bundle, mould, instance, settingsDigest }: Activated, { log, watch = new Watch() }: PolicyOptions) {
+  constructor({ bundle, mould, instance, settingsDigest }: Activated, { log, watch = new Watch(), always = false }: PolicyOptions) {
     this.revision = bundle.revision
     this.digest = bundle.digest
     this.settingsDigest = settingsDigest
@@ -151,6 +156,7 @@ export class PolicyHost implements Engine {
     this.#watch = watch
     this.#instance = instance
     const policy = watch.policy(bundle.digest, bundle.revision)
+    this.#memo = always ? null : new Memo({ wasm: bundle.wasm, mould, read: (answer) => freeze(readAnswer(answer)), watch, log })
     this.#entrypoints = new Map([...instance.entrypoints].map(([name, number]) => [name, { number, code: watch.code(policy, name) }]))
     this.#prepare()
   }
@@ -160,6 +166,11 @@ export class PolicyHost implements Engine {
     return this.#replaced
   }
 
+  /** How many answers were given again, without an evaluation. */
+  get given(): number {
+    return this.#memo?.given ?? 0
+  }
+
   answers(entrypoint: Entrypoint): boolean {
     return this.#entrypoints.has(entrypoint)
   }
@@ -167,8 +178,12 @@ export class PolicyHost implements Engine {
   evaluate(entrypoint: Entrypoint, inputText: string, framed: Framed | null = null): unknown {
     const asked = this.#entrypoints.get(entrypoint)
     if (asked === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)
+    if (framed !== null) {
+      checkLength(inputText)
+      const known = this.#memo?.find(framed, asked.number)
+      if (known !== undefined) return known.document
+    }
     const frame = framed === null ? null : (this.#instance?.frames?.find(framed.frame) ?? null)
-    if (frame !== null) checkLength(inputText)
     const input = encodeInput(frame === null || framed === null ? inputText : frame.others(framed.own))
     try {
       const instance = (this.#instance ??= this.#spares.pop() ?? new PolicyInstance(this.#mould))
@@ -177,6 +192,7 @@ export class PolicyHost implements Engine {
         frame === null ? evaluateWhole(instance, entrypoint, asked.number, input) : instance.evaluateFramed(asked.number, frame, input)
       if (frame === null && framed !== null && instance.frames?.due(framed.frame) === true) instance.frames.keep(framed)
       this.#watch.end()
+      if (framed !== null) this.#memo?.evaluated({ framed, entrypoint: asked.number, code: asked.code, answer: results })
       if (instance.memoryBytes > retiredBytes) this.#drop()
       return this.#document(results)
     } catch (error) {
@@ -188,8 +204,14 @@ export class PolicyHost implements Engine {
     }
   }
 
+  /** Resolves when nothing is found out of an evaluation, or about to be: for those who ask what is known. */
+  async settled(): Promise<void> {
+    await this.#memo?.settled()
+  }
+
   /** Lets go of the spares. */
   close(): void {
+    this.#memo?.close()
     if (this.#pending !== null) clearImmediate(this.#pending)
     this.#pending = null
     this.#spares.length = 0

@@ -80,8 +80,10 @@ function leastRead({ reads }: Tool, { sources }: TaskFacts): number | null {
   return least
 }
 
+/** What every object inherits is no number. */
 function timesOf(record: Readonly<Record<string, number>>, name: string): number {
-  return Object.hasOwn(record, name) ? (record[name] ?? 0) : 0
+  const times: unknown = record[name]
+  return typeof times === 'number' ? times : 0
 }
 
 /** What the caller spent and sent lately of that which the call at hand spends and sends. */

@@ -28,18 +28,34 @@ const caps = {
 } as const
 
 const callers = new WeakMap<Named, string>()
+const proofs = new WeakMap<Named, readonly [string, string]>()
 const agents = new WeakMap<Agent, string>()
 const intents = new WeakMap<Intent, string>()
 
-/** `caller`. An expiry that no clock reaches is null. */
+/** `caller`. */
 export function callerText(caller: Named): string {
   let known = callers.get(caller)
   if (known === undefined) {
-    known =
-      `{"spiffe_id":${text(caller.id, parties)},"trust_domain":${text(caller.trustDomain, caps.name)},"method":"${caller.method}"` +
-      `,"confirmed":"${caller.confirmed}","issuer":${textOrNull(caller.issuer, caps.issuer)}` +
-      `,"expires":${Number.isSafeInteger(caller.expires) ? caller.expires : 'null'},"claims":${anything(caller.claims, caps.claims, caps.claim)}}`
-    callers.set(caller, (known = onePiece(known)))
+    const [expires, claims] = proofPieces(caller)
+    callers.set(caller, (known = onePiece(`{${partyMembers(caller)},"expires":${expires},"claims":${claims}}`)))
+  }
+  return known
+}
+
+/** The members of `caller` that its next proof will have too, in all likelihood. */
+export function partyMembers(caller: Named): string {
+  return (
+    `"spiffe_id":${text(caller.id, parties)},"trust_domain":${text(caller.trustDomain, caps.name)},"method":"${caller.method}"` +
+    `,"confirmed":"${caller.confirmed}","issuer":${textOrNull(caller.issuer, caps.issuer)}`
+  )
+}
+
+/** Those of its proof: `expires`, null for one that no clock reaches, and `claims`. */
+export function proofPieces(caller: Named): readonly [expires: string, claims: string] {
+  let known = proofs.get(caller)
+  if (known === undefined) {
+    const expires = Number.isSafeInteger(caller.expires) ? String(caller.expires) : 'null'
+    proofs.set(caller, (known = [expires, onePiece(anything(caller.claims, caps.claims, caps.claim))]))
   }
   return known
 }

@@ -9,7 +9,7 @@ import { buildInput } from '../../../src/decide/input.ts'
 import { PolicyInstance } from '../../../src/decide/instance.ts'
 import { KeptFrames, type Keeping } from '../../../src/decide/kept.ts'
 import { defaultPolicyBytes, openHost } from '../../support/policy-rig.ts'
-import { sketchCall, sketchFacts, sketchQuestion, sketchRoute, sketchTool } from '../../support/question.ts'
+import { sketchCall, sketchCaller, sketchFacts, sketchQuestion, sketchRoute, sketchTool } from '../../support/question.ts'
 
 const bundle = readBundle(defaultPolicyBytes)
 const module = new WebAssembly.Module(bundle.wasm)
@@ -53,7 +53,10 @@ describe('an input in its parts', () => {
   it('shares its frame with every call that differs in nothing but its pieces', () => {
     const { frame } = built(question).framed
     const other = { ...question, target: { ...question.target, resource: 'customer:7' } }
-    for (const same of [question, withCall({ target: '/customers/7?x=1' }), other]) expect(built(same, 77).framed.frame).toBe(frame)
+    // the same caller with another token
+    const renewed = { ...question, caller: sketchCaller({ expires: 1, proof: 'sha256:01', claims: { jti: 'é' } }) }
+    for (const same of [question, withCall({ target: '/customers/7?x=1' }), other, renewed])
+      expect(built(same, 77).framed.frame).toBe(frame)
     const { target, task } = question
     const others: Question[] = [
       withCall({ method: 'HEAD' }),
@@ -63,7 +66,10 @@ describe('an input in its parts', () => {
       { ...question, target: { ...target, tool: sketchTool({ risk: 'high' }) } },
       { ...question, target: { ...target, route: sketchRoute({ name: 'other' }) } },
       { ...question, task: { ...task, row: { ...task.row, expires: task.row.expires + 1 } } },
-      { ...question, caller: { ...question.caller, confirmed: 'mtls' } },
+      { ...question, caller: sketchCaller({ confirmed: 'mtls' }) },
+      { ...question, caller: sketchCaller({ method: 'oidc' }) },
+      { ...question, caller: sketchCaller({ issuer: 'https://idp.acme.example' }) },
+      { ...question, caller: sketchCaller({ acting: { actors: [], verified: false, mayAct: null } }) },
     ]
     for (const one of others) expect(built(one).framed.frame).not.toBe(frame)
     expect(buildInput(question, { ...seen(), revision: 's' }, setting).framed.frame).not.toBe(frame)
