@@ -81,7 +81,8 @@ describe('the page', () => {
   it('has the same tags whatever text is put into it', () => {
     assert(
       property(
-        string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter((text) => !text.includes('\n')),
+        // of nothing but white space no row is made
+        string({ unit: 'binary', minLength: 1, maxLength: 40 }).filter((text) => !text.includes('\n') && text.trim() !== ''),
         (text) => {
           for (const [at, page] of pagesOf(text).entries()) expect(skeleton(page)).toEqual(plain[at])
         },
