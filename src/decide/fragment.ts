@@ -70,8 +70,12 @@ export function number(value: number, what: string): string {
 
 /** An object of numbers. */
 export function numbers(record: Readonly<Record<string, number>>, count: Cap, name: Cap): string {
+  const keys = Object.keys(record)
+  const [first] = keys
+  if (first === undefined) return '{}'
+  if (keys.length === 1) return `{${text(first, name)}:${number(record[first] ?? NaN, name.what)}}`
   const members = new Members(count)
-  for (const key of Object.keys(record)) members.add(key, number(record[key] ?? NaN, name.what), name)
+  for (const key of keys) members.add(key, number(record[key] ?? NaN, name.what), name)
   return members.end()
 }
 
