@@ -32,6 +32,8 @@ export interface Engine {
    * Answers the result document already parsed (`undefined` when policy gave none), or throws EngineFailure.
    */
   evaluate(entrypoint: Entrypoint, inputText: string, framed?: Framed): unknown
+  /** What `evaluate` would answer, where that is known without an evaluation; throws what it would. Absent: nothing ever is. */
+  known?(entrypoint: Entrypoint, framed: Framed): { readonly document: unknown } | undefined
 }
 
 /** The engine could not evaluate; the call ends as `decide.unavailable`. */

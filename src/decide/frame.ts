@@ -13,7 +13,7 @@ export interface Framed {
   readonly frame: Frame
   /** One JSON value each, in the order of the places. */
   readonly own: readonly string[]
-  /** The piece that holds a document of the agent's, which may be long, and the same without that. Absent: none does. */
+  /** The piece that holds a document of the agent's. Absent: none does. */
   readonly document?: PieceWithDocument
 }
 
@@ -23,7 +23,10 @@ export interface PieceWithDocument {
   readonly piece: number
   /** The member that the document is. */
   readonly member: string
+  /** The piece without that. */
   readonly without: string
+  /** True: the document is left out of the piece, as it is one that every engine takes and writing it takes long. */
+  readonly left: boolean
 }
 
 /** The whole input as JSON text. */

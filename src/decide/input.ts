@@ -1,6 +1,6 @@
 /** Builds what policy reads about a call: input v1, as JSON text assembled from quoted fragments. */
 
-import type { Target } from '../match/match.ts'
+import type { JudgedBody, Target } from '../match/match.ts'
 import type { Route } from '../match/route.ts'
 import type { Tool } from '../match/tools.ts'
 import type { Task } from '../task/task.ts'
@@ -14,7 +14,7 @@ import { delegationText } from './delegation.ts'
 import { framedText, type Frame, type Framed } from './frame.ts'
 import { exceeded, number, numbers, onePiece, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 import { modeOf, type Moded, type Modes } from './mode.ts'
-import { bodyText, requestFrame, requestPieces } from './request.ts'
+import { bodyText, isPlain, requestFrame, requestPieces } from './request.ts'
 import { signalsText } from './signal-input.ts'
 import { sequenceFrame, sequencePieces, sequencePlaces } from './sequence-text.ts'
 import type { SumsOf } from './sums.ts'
@@ -40,9 +40,11 @@ export interface Seen {
 }
 
 export interface InputText {
-  /** What the engine gets, whole and in its parts. */
+  /** What the engine gets, whole and in its parts: written when it is asked for. */
   readonly engine: string
   readonly framed: Framed
+  /** Enough of it to find an answer that is known. Absent: that takes all of it. */
+  readonly brief?: Framed
   /** The same without `request.body.parsed`, which the digest beside it stands for. */
   readonly record: string
 }
@@ -85,12 +87,29 @@ export function buildInput(question: Question, seen: Seen, setting: Setting): In
   if (record.length > caps.whole.most) throw exceeded(caps.whole)
   const { kind, judged, parsed } = target.body
   if (kind !== 'json' || !judged || parsed === undefined) return { engine: record, framed, record }
-  const whole = {
-    frame,
-    own: own.with(bodyAt, `${body.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`),
-    document: { piece: bodyAt, member: 'parsed', without: body },
+  return withDocument({ frame, own }, target.body, record)
+}
+
+function withDocument({ frame, own }: Framed, { bytes, parsed }: JudgedBody, record: string): InputText {
+  const without = own[bodyAt] ?? ''
+  const document = { piece: bodyAt, member: 'parsed', without }
+  let whole: Framed | null = null
+  const written = (): Framed =>
+    (whole ??= {
+      frame,
+      own: own.with(bodyAt, `${without.slice(0, -1)},"parsed":${JSON.stringify(parsed)}}`),
+      document: { ...document, left: false },
+    })
+  return {
+    get engine() {
+      return framedText(written())
+    },
+    get framed() {
+      return written()
+    },
+    ...(isPlain(bytes) && { brief: { frame, own, document: { ...document, left: true } } }),
+    record,
   }
-  return { engine: framedText(whole), framed: whole, record }
 }
 
 /** The setting with the mode that holds for this call. */

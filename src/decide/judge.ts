@@ -28,6 +28,8 @@ export interface Judgement {
 export interface Written {
   readonly engine: string
   readonly framed?: Framed
+  /** Enough to find an answer that the engine knows; absent: there is nothing that saves writing the rest. */
+  readonly brief?: Framed
 }
 
 /**
@@ -66,7 +68,9 @@ export function inForce({ engine, log }: JudgeOptions): Engine {
 
 function evaluate({ log }: JudgeOptions, engine: Engine, entrypoint: Entrypoint, written: string | Written): unknown {
   try {
-    return typeof written === 'string' ? engine.evaluate(entrypoint, written) : engine.evaluate(entrypoint, written.engine, written.framed)
+    if (typeof written === 'string') return engine.evaluate(entrypoint, written)
+    const known = written.brief === undefined ? undefined : engine.known?.(entrypoint, written.brief)
+    return known !== undefined ? known.document : engine.evaluate(entrypoint, written.engine, written.framed)
   } catch (cause) {
     log.error({ entrypoint, revision: engine.revision, err: cause }, 'policy could not be evaluated')
     throw new Refusal('decide.unavailable', { detail: 'policy could not be evaluated', cause })

@@ -175,6 +175,11 @@ export class PolicyHost implements Engine {
     return this.#entrypoints.has(entrypoint)
   }
 
+  known(entrypoint: Entrypoint, framed: Framed): { readonly document: unknown } | undefined {
+    const asked = this.#entrypoints.get(entrypoint)
+    return asked === undefined ? undefined : this.#memo?.find(framed, asked.number)
+  }
+
   evaluate(entrypoint: Entrypoint, inputText: string, framed: Framed | null = null): unknown {
     const asked = this.#entrypoints.get(entrypoint)
     if (asked === undefined) throw new EngineFailure(`policy has no entrypoint ${entrypoint}`)

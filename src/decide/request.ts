@@ -4,6 +4,7 @@ import type { Call } from '../listen/call.ts'
 import type { JudgedBody } from '../match/match.ts'
 import type { Route } from '../match/route.ts'
 import { Refusal } from '../refusal.ts'
+import { mostInputText } from './input-text.ts'
 import { exceeded, number, text, textOrNull, texts, Members, type Cap } from './fragment.ts'
 
 const agent = (most: number, what: string): Cap => ({ most, what, fault: 'agent' })
@@ -51,6 +52,14 @@ export function bodyText({ kind, sha256, size, judged }: JudgedBody): string {
   if (kind === 'none' && sha256 === null && size === 0 && judged) return noBodyText
   const bytes = size === null ? 'null' : number(size, 'size')
   return `{"kind":"${kind}","sha256":${textOrNull(sha256, caps.id)},"size":${bytes},"judged":${judged}}`
+}
+
+/**
+ * Whether a document that was read from these bytes is surely one that an engine takes: half a surrogate pair takes an escape, whoever reads
+ * a body bounds its depth, and nothing is written eight times as long as it came.
+ */
+export function isPlain(bytes: Uint8Array | null): boolean {
+  return bytes !== null && bytes.length > 0 && bytes.length < mostInputText / 16 && !bytes.includes(0x5c)
 }
 
 /** As forms are read (WHATWG URL §5.1): `&` separates, the first `=` splits, `+` is a blank. A name may have several values. */

@@ -47,10 +47,11 @@ export function rememberedOf({ own }: Framed, { whole, leaves }: Seen, document:
  */
 export function answers({ whole, numbers, parts }: Remembered, framed: Framed): boolean {
   const { own, document } = framed
-  for (const { piece, text } of whole) if (own[piece] !== text) return false
-  for (const { piece, leaf } of numbers) if (!isNumber(own[piece] ?? '', leaf)) return false
-  for (const part of parts) if (own[part.piece] !== part.text && !areThere(framed, part)) return false
-  if (document !== undefined && !whole.some(({ piece }) => piece === document.piece)) encodeInput(`{"":[${own[document.piece] ?? ''}]}`)
+  const left = document?.left === true ? document.piece : -1
+  for (const { piece, text } of whole) if (piece === left || own[piece] !== text) return false
+  for (const { piece, leaf } of numbers) if (piece === left || !isNumber(own[piece] ?? '', leaf)) return false
+  for (const part of parts) if ((part.piece === left || own[part.piece] !== part.text) && !areThere(framed, part)) return false
+  if (document?.left === false && !whole.some(({ piece }) => piece === document.piece)) encodeInput(`{"":[${own[document.piece] ?? ''}]}`)
   return true
 }
 
@@ -60,8 +61,12 @@ function isNumber(text: string, leaf: Leaf): boolean {
 }
 
 function areThere({ own, document }: Framed, { piece, leaves }: Part): boolean {
-  const short = document?.piece === piece && leaves.every(({ path }) => path[0] !== document.member)
-  const value = valueOf(short ? document.without : (own[piece] ?? 'null'))
+  let text = own[piece] ?? 'null'
+  if (document?.piece === piece) {
+    if (leaves.every(({ path }) => path[0] !== document.member)) text = document.without
+    else if (document.left) return false
+  }
+  const value = valueOf(text)
   for (const leaf of leaves) if (!holds(leaf, valueAt(value, leaf.path))) return false
   return true
 }

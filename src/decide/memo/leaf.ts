@@ -10,13 +10,15 @@ export interface Leaf {
   /** Of a number, which is a whole one: the least and the most it may be. Narrowed by `between`. */
   least: number
   most: number
+  /** Of a number: what it is not. Written by `isNot`. */
+  readonly not: number[]
   /** Of a string: texts that it was held against, whether as a whole or only at its beginning, and what came of it. Written by `told`. */
   readonly told: { readonly text: string; readonly begins: boolean; readonly outcome: boolean }[]
 }
 
 export function leafOf(path: readonly string[], value: unknown): Leaf {
   const type = typeOf(value)
-  return { path, type, ...(typeof value === 'boolean' && { value }), least: -Infinity, most: Infinity, told: [] }
+  return { path, type, ...(typeof value === 'boolean' && { value }), least: -Infinity, most: Infinity, not: [], told: [] }
 }
 
 export function typeOf(value: unknown): Leaf['type'] {
@@ -31,6 +33,11 @@ export function typeOf(value: unknown): Leaf['type'] {
 export function between(leaf: Leaf, least: number, most: number): void {
   leaf.least = Math.max(leaf.least, least)
   leaf.most = Math.min(leaf.most, most)
+}
+
+/** Remembers a number that this one was found not to be. */
+export function isNot(leaf: Leaf, value: number): void {
+  if (!leaf.not.includes(value)) leaf.not.push(value)
 }
 
 /** Remembers what a text was held against. */
@@ -49,8 +56,11 @@ export function valueAt(value: unknown, path: readonly string[]): unknown {
 }
 
 /** Whether a value is all that is known of it. A number that is not a whole one, and exact, never is. */
-export function holds({ type, value: wanted, least, most, told: all }: Leaf, value: unknown): boolean {
-  if (type === 'number') return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
+export function holds({ type, value: wanted, least, most, not, told: all }: Leaf, value: unknown): boolean {
+  if (type === 'number') {
+    const whole = value as number
+    return Number.isSafeInteger(whole) && whole >= least && whole <= most && (not.length === 0 || !not.includes(whole))
+  }
   if (typeOf(value) !== type) return false
   if (type === 'boolean') return value === wanted
   if (type !== 'string' || all.length === 0) return true

@@ -1,7 +1,7 @@
 /** Watches one evaluation and notes what of its input it finds out: two inputs that are alike in that much are answered alike. */
 
 import type { Framed } from '../frame.ts'
-import { between, leafOf, told, valueAt, type Leaf } from './leaf.ts'
+import { between, isNot, leafOf, told, valueAt, type Leaf } from './leaf.ts'
 import { flagAt, kindAt, kinds, textAt, textsAt, wholeAt } from './values.ts'
 
 /** What an evaluation found out of the pieces of its input. What it did not look at is not there. */
@@ -227,7 +227,7 @@ export class Trace {
     const side = turned ? turnedAround[relation] : relation
     const value = Number(this.#value(known))
     if (outcome !== compared(side, value, bound)) throw new Error('numbers that are not compared as they are')
-    narrow(leaf, side, { bound, value }, outcome)
+    narrow(leaf, side, bound, outcome)
   }
 
   #add(first: number, second: number, result: number, sign: 1 | -1): void {
@@ -280,15 +280,12 @@ function compared(relation: Relation, left: number, right: number): boolean {
   return relation === '>' ? left > right : left >= right
 }
 
-/** What a number may be for a comparison to come out as it did. Of one that is another than the bound only itself is known. */
-function narrow(
-  leaf: Leaf,
-  relation: Relation,
-  { bound, value }: { readonly bound: number; readonly value: number },
-  outcome: boolean,
-): void {
-  if (relation === '==' || relation === '!=') between(leaf, value, value)
-  else if (relation === '<') between(leaf, outcome ? -Infinity : bound, outcome ? bound - 1 : Infinity)
+/** What a number may be for a comparison to come out as it did. */
+function narrow(leaf: Leaf, relation: Relation, bound: number, outcome: boolean): void {
+  if (relation === '==' || relation === '!=') {
+    if (outcome === (relation === '==')) between(leaf, bound, bound)
+    else isNot(leaf, bound)
+  } else if (relation === '<') between(leaf, outcome ? -Infinity : bound, outcome ? bound - 1 : Infinity)
   else if (relation === '<=') between(leaf, outcome ? -Infinity : bound + 1, outcome ? bound : Infinity)
   else if (relation === '>') between(leaf, outcome ? bound + 1 : -Infinity, outcome ? Infinity : bound)
   else between(leaf, outcome ? bound : -Infinity, outcome ? Infinity : bound - 1)

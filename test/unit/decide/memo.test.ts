@@ -40,7 +40,7 @@ describe('an answer that is given again', () => {
     ['context.now', [1998, 1999, 2000, 2001]],
     ['sequence.repeats', [8, 9, 10, 11]],
     ['tool.resource', ['customer:', 'customer:1', 'customer', 'order:7', 'order:70', 'orders', null]],
-    ['request.body', ['none', 'json', 'stream'].flatMap((kind) => [true, false].map((judged) => ({ kind, judged, size: 1 })))],
+    ['request.body', ['none', 'json', 'stream'].flatMap((kind) => [0, 1, 2].map((size) => ({ kind, judged: size !== 1, size })))],
   ])('is told apart at every bound of %s', async (place, values: readonly unknown[]) => {
     const { plain, watched } = await instancesOf(bundle)
     const [framed] = framedInputs
@@ -189,6 +189,25 @@ describe('a host that gives answers again', () => {
     host.close()
   })
 
+  it('answers calls with a document without writing it, as an evaluation would', async () => {
+    const host = openHost(defaultPolicyBytes)
+    const sent = (at: number): InputText => {
+      const parsed = { at, note: 'é'.repeat(at) }
+      const bytes = Buffer.from(JSON.stringify(parsed))
+      return call(at, {}, 1000, { body: { kind: 'json', parsed, bytes, sha256: `ab${at}`, size: bytes.length, judged: true } })
+    }
+    await learnt(host, sent)
+    for (let at = 10; at < 30; at++) {
+      const one = sent(at)
+      expect(host.known('countersign/decision', one.brief!)?.document).toEqual(plainly(host, one))
+    }
+    expect(host.given).toBe(20)
+    expect(sent(1).brief?.own.join()).not.toContain('note')
+    const escaped = call(1, {}, 1000, { body: bodyOf('"\\ud800"') })
+    expect(escaped.brief).toBeUndefined()
+    host.close()
+  })
+
   it('evaluates every input of a policy whose functions have no names, for nobody knows what they look at', async () => {
     const host = openHost({ ...bundle, wasm: withoutNames(bundle.wasm) })
     await learnt(host)
@@ -221,6 +240,10 @@ describe('a host that gives answers again', () => {
     host.close()
   })
 })
+
+function bodyOf(text: string): JudgedBody {
+  return { kind: 'json', parsed: JSON.parse(text), bytes: Buffer.from(text), sha256: 'ab', size: text.length, judged: true }
+}
 
 /** A module without its custom sections. */
 function withoutNames(wasm: Uint8Array): Uint8Array {
