@@ -12,7 +12,7 @@ const root = resolve(import.meta.dirname, '..')
 const source = join(root, 'src')
 
 /** The program, and the threads that it starts by the names of their files. */
-const entries = ['main', 'decide/trying', 'decide/watching', 'decide/source/reading', 'author/desk-thread']
+export const entries = ['main', 'decide/trying', 'decide/watching', 'decide/source/reading', 'author/desk-thread']
 
 /** Files that a source finds by its own place are found by the place that it would have had in `dist`: all chunks lie at its top. */
 const places: Plugin = {

@@ -6,6 +6,7 @@ import { loadConfig, type Loaded } from '../config/load.ts'
 import { watchConfig } from '../config/reload.ts'
 import { stampOf } from '../config/stamp.ts'
 import type { Foundation, Log } from '../foundation.ts'
+import { collect } from '../rehearsal/collect.ts'
 import { rehearse } from '../rehearsal/rehearsal.ts'
 import { openSidecar, type Sidecar } from '../sidecar.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
@@ -98,6 +99,7 @@ async function prepare(loaded: Loaded, on: Foundation, signal: AbortSignal): Pro
     on.log.info({ answers: Object.fromEntries(answers), ms: Math.round(performance.now() - began) }, 'the path was rehearsed')
   }
   flushCompileCache()
+  collect()
 }
 
 /** What `check` remarks of a configuration that can be used. */

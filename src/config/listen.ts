@@ -66,7 +66,7 @@ export const listenConfig = z.strictObject({
   hosts: z.array(z.string()).default([]).describe('Host names that prefix routes accept besides loopback literals.'),
   limits: limits.prefault({}),
   rehearsal: durationBetween(0, 5000)
-    .prefault('200ms')
+    .prefault('250ms')
     .describe(
       'How long, before agents are served, calls of a made-up agent go through a path of its own, so that the first real calls are quick; 0s: none do.',
     ),

@@ -58,8 +58,11 @@ function converse({ port, signal, enough }: CallerOptions, next: () => string, a
   return closed(socket, signal)
 }
 
+/** Resolves when the connection is closed, which the signal sees to if nobody does before. */
 function closed(socket: Socket, signal: AbortSignal): Promise<void> {
   const stop = (): void => void socket.destroy()
+  // the signal of before is not told again
+  if (signal.aborted) stop()
   signal.addEventListener('abort', stop, { once: true })
   return new Promise((resolve) => {
     socket.once('close', () => {
