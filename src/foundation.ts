@@ -42,6 +42,10 @@ export interface Surroundings {
   readonly version: string
   /** Epoch ms; the system's by default. */
   readonly clock?: () => number
+  /** Who looks after evaluations, when somebody does already. It is not closed with the rest. */
+  readonly watchdog?: Watchdog
+  /** Held when all but the agents' listeners is open; calls are taken after it. Never rejects. Absent: none is held. */
+  readonly rehearse?: (on: Foundation) => Promise<void>
 }
 
 /** What outlives a configuration: state, ledger, leases, open work. */
@@ -128,7 +132,7 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
         { read: () => state.note('policy.measured'), write: (text) => state.putNote('policy.measured', text) },
         around.version,
       ),
-      watchdog: startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
+      watchdog: around.watchdog ?? startWatchdog({ stall: config.decide.evaluation.stall, marker: markerOf(at(task.state.path)), log }),
       inForce,
       ...authority({ clock, newId, log, state, recorder, seal, issuer, signingKey, policy, inForce, killPath }),
     }
@@ -136,6 +140,16 @@ export async function layFoundation(loaded: Loaded, around: Surroundings, inForc
     state.close()
     throw error
   }
+}
+
+/** Lets go of all of it, in order. */
+export async function closeFoundation({ approvalNotices, credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
+  await watchdog.close()
+  await credential.close()
+  await notices.close()
+  await approvalNotices.close()
+  await recorder.close()
+  state.close()
 }
 
 function tracingOf(

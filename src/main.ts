@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { AdminFault } from './cli/admin-client.ts'
 import { commands } from './cli/commands.ts'
 import { exit, UsageFault, type Invocation } from './cli/command.ts'
+import { useCompileCache } from './cli/compile-cache.ts'
 import { ConfigFault } from './config/findings.ts'
 
 /** argv, signals, exit code: the only reader of process.argv and process.env. */
@@ -82,4 +83,6 @@ process.on('uncaughtException', (error) => {
   process.stderr.write(`countersign: ${error.stack ?? error.message}\n`)
   process.exit(exit.internal)
 })
+// a command is imported after this, and with it nearly all there is to compile
+useCompileCache(process.env)
 process.exitCode = await main()

@@ -6,7 +6,7 @@ import type { Loaded } from './config/load.ts'
 import { places, sameStanding } from './config/outdated.ts'
 import { declaredAgents } from './config/registration.ts'
 import type { Policy } from './decide/in-force.ts'
-import { layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
+import { closeFoundation, layFoundation, type Foundation, type InForce, type Surroundings } from './foundation.ts'
 import { Lapses, type LapsesOptions } from './lapses.ts'
 import { listen, type Listening } from './listen/proxy.ts'
 import { listenOptions } from './listeners.ts'
@@ -44,7 +44,7 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
   let house: House | null = null
   const foundation = await layFoundation(loaded, around, () => house?.inForce ?? null)
   try {
-    house = new House(loaded, around.version, foundation)
+    house = new House(loaded, around, foundation)
     return await house.open()
   } catch (error) {
     if (house) await house.close()
@@ -57,15 +57,6 @@ export async function openSidecar(loaded: Loaded, around: Surroundings): Promise
 const sourcesGetReady = 5000
 /** What a receiver of spans gets for the last of them, ms. */
 const spansGrace = 1000
-
-async function closeFoundation({ approvalNotices, credential, notices, recorder, state, watchdog }: Foundation): Promise<void> {
-  await watchdog.close()
-  await credential.close()
-  await notices.close()
-  await approvalNotices.close()
-  await recorder.close()
-  state.close()
-}
 
 /** The long-lived parts and the wiring in force. */
 class House implements Sidecar {
@@ -84,11 +75,13 @@ class House implements Sidecar {
   /** The last judgement of all open work. */
   #judged: Promise<unknown> = Promise.resolve()
   #listening: Listening | null = null
+  readonly #rehearse: Surroundings['rehearse']
   #admin: Serving | null = null
   #health: Serving | null = null
   #closing = false
 
-  constructor(loaded: Loaded, version: string, foundation: Foundation) {
+  constructor(loaded: Loaded, { version, rehearse }: Surroundings, foundation: Foundation) {
+    this.#rehearse = rehearse
     const { clock, log, recorder, state, tasks } = foundation
     this.foundation = foundation
     this.ledger = { folder: resolve(loaded.folder, loaded.config.record.ledger.path), key: recorder.publicKey() }
@@ -147,6 +140,7 @@ class House implements Sidecar {
     await this.#feeds.start(loaded)
     this.#health = await serve(placeOf(loaded.config.listen.health.at), healthPort(this))
     this.#admin = await serve(placeOf(loaded.config.admin.at), adminPort(this))
+    await this.#rehearse?.(this.foundation)
     this.#listening = await listen(listenOptions(this.wiring, this.foundation, (call) => this.wiring.handle(call)))
     return this
   }

@@ -1,10 +1,13 @@
 import { destination, pino } from 'pino'
+import { flushCompileCache } from 'node:module'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ConfigFault } from '../config/findings.ts'
 import { loadConfig, type Loaded } from '../config/load.ts'
 import { watchConfig } from '../config/reload.ts'
 import { stampOf } from '../config/stamp.ts'
-import type { Log } from '../foundation.ts'
+import type { Foundation, Log } from '../foundation.ts'
+import { collect } from '../rehearsal/collect.ts'
+import { rehearse } from '../rehearsal/rehearsal.ts'
 import { openSidecar, type Sidecar } from '../sidecar.ts'
 import { exit, mayColour, parseWords, UsageFault, type Command, type Invocation } from './command.ts'
 
@@ -60,7 +63,7 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
   tell(loaded, log)
   let sidecar: Sidecar
   try {
-    sidecar = await openSidecar(loaded, { env, log, version })
+    sidecar = await openSidecar(loaded, { env, log, version, rehearse: (on) => prepare(loaded, on, signal) })
   } catch (error) {
     log.fatal({ err: error }, 'Countersign cannot start')
     return exit.unavailable
@@ -85,6 +88,18 @@ async function serve(file: string, { env, stderr, signal, version, onHangup }: I
   await sidecar.close()
   log.info({}, 'Countersign has ended')
   return exit.ok
+}
+
+/** Has the path used before agents may use it, and what was compiled for that kept for the next start. */
+async function prepare(loaded: Loaded, on: Foundation, signal: AbortSignal): Promise<void> {
+  const ms = loaded.config.listen.rehearsal
+  const began = performance.now()
+  if (ms > 0) {
+    const answers = await rehearse(loaded, on, { ms, signal })
+    on.log.info({ answers: Object.fromEntries(answers), ms: Math.round(performance.now() - began) }, 'the path was rehearsed')
+  }
+  flushCompileCache()
+  collect()
 }
 
 /** What `check` remarks of a configuration that can be used. */

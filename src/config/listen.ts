@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isSafeEndpoint } from '../credential/ask-issuer.ts'
-import { duration, size } from '../units.ts'
+import { duration, durationBetween, size } from '../units.ts'
 import { approversConfig, rolesConfig, signInConfig } from './sign-in.ts'
 
 const at = z
@@ -65,6 +65,11 @@ export const listenConfig = z.strictObject({
     .describe('Liveness, readiness, metrics and public keys: nothing secret.'),
   hosts: z.array(z.string()).default([]).describe('Host names that prefix routes accept besides loopback literals.'),
   limits: limits.prefault({}),
+  rehearsal: durationBetween(0, 5000)
+    .prefault('250ms')
+    .describe(
+      'How long, before agents are served, calls of a made-up agent go through a path of its own, so that the first real calls are quick; 0s: none do.',
+    ),
   drain: duration.prefault('25s').describe('Time that calls in flight get after SIGTERM.'),
 })
 

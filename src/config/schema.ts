@@ -9,6 +9,9 @@ import { recordConfig } from './record.ts'
 import { taskConfig } from './task.ts'
 import { durationBetween } from '../units.ts'
 
+// code made for a schema pays when it is used often; a configuration is read once
+z.config({ jitless: true })
+
 const identifyConfig = z.strictObject({
   audience: z.string().min(1).describe('What a token must be meant for: the SPIFFE ID of this Countersign.'),
   sources: z.array(SourceConfig).min(1).describe('Ways to verify who is calling.'),

@@ -154,7 +154,7 @@ function open(loaded: Loaded, options: RunningOptions, logged: string[]): Promis
 export function configText(options: RunningOptions): string {
   const config: Record<string, unknown> = {
     version: 1,
-    listen: { agent: [{ at: '127.0.0.1:0' }], health: { at: '127.0.0.1:0' }, drain: '2s' },
+    listen: { agent: [{ at: '127.0.0.1:0' }], health: { at: '127.0.0.1:0' }, drain: '2s', rehearsal: '0s' },
     admin: { at: '127.0.0.1:0', key: { file: 'admin.key' } },
     identify: { audience, sources: [{ type: 'jwt-svid', trust_domain: 'acme.example', keys: { file: 'bundle.json' } }] },
     task: { state: { path: 'state.db', key: { file: 'state.key' } }, agents: options.agents ?? [freeAgent()] },

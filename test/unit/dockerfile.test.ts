@@ -69,7 +69,7 @@ describe('the image', () => {
       of(runtime, 'COPY')
         .filter((rest) => rest.startsWith('--from'))
         .map((rest) => rest.split(/\s+/)[1]),
-    ).toEqual(['/build/node_modules', '/build/dist'])
+    ).toEqual(['/app/node_modules', '/app/dist', '/app/compiled'])
     expect(of(all, 'RUN').join('\n')).toContain('npm prune --omit=dev')
   })
 
@@ -77,7 +77,7 @@ describe('the image', () => {
     const places = of(runtime, 'COPY').map((rest) => rest.split(/\s+/).at(-1))
     // ../package.json, ../rego/policy.tar.gz and ../../examples are looked up from dist
     expect(places).toEqual(expect.arrayContaining(['./dist', './rego', './examples', './node_modules', './']))
-    expect(of(runtime, 'WORKDIR')).toEqual(['/app'])
+    expect(of(all, 'WORKDIR')).toEqual(['/app', '/app'])
     expect(JSON.parse(of(runtime, 'ENTRYPOINT')[0] ?? '')).toEqual(['node', '/app/dist/main.js'])
   })
 
