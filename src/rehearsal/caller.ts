@@ -20,7 +20,7 @@ const connections = 4
 /** Each known token is used so often, then comes one that has to be verified. */
 const callsPerToken = 64
 const intent = { purpose: 'rehearse', tools: ['items.read', 'items.write'], resources: ['item:*'], ttl: '1h' }
-const body = JSON.stringify({ item: '0123456789abcdef'.repeat(32), count: 1, labels: ['a', 'b'], nested: { more: [1, 2, 3] } })
+const item = JSON.stringify({ item: '0123456789abcdef'.repeat(32), count: 1, labels: ['a', 'b'], nested: { more: [1, 2, 3] } })
 
 /** Opens a task and calls under it until the signal. Resolves then, when every connection is closed; never rejects. */
 export async function call(options: CallerOptions): Promise<Answers> {
@@ -88,7 +88,7 @@ function requests({ port, svid }: CallerOptions, index: number, task: string): (
     count += 1
     const id = `${index}-${count}`
     if (count % 16 === 0) return messageOf(`GET /api/unknown/${id} HTTP/1.1`, headers)
-    if (count % 2 === 0) return messageOf(`POST /api/items/${id} HTTP/1.1`, { ...headers, 'content-type': 'application/json' }, body)
+    if (count % 2 === 0) return messageOf(`POST /api/items/${id} HTTP/1.1`, { ...headers, 'content-type': 'application/json' }, item)
     return messageOf(`GET /api/items/${id} HTTP/1.1`, headers)
   }
 }

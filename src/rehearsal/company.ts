@@ -14,7 +14,7 @@ const seconds = 60
 export interface Company {
   readonly loaded: Loaded
   /** A JWT-SVID of the agent, another each time. */
-  svid(): string
+  readonly svid: () => string
 }
 
 /**
