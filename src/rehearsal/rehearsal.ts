@@ -31,7 +31,7 @@ export interface Stage extends Pick<Company, 'svid'> {
 type Around = Pick<Foundation, 'watchdog' | 'version'>
 
 /**
- * Calls for `ms` of this thread on a processor, setting up included, for three times as long at most, and until the signal at most. Gives
+ * Calls for `ms` of this process on processors, setting up and compiling included, for three times as long at most, and until the signal at most. Gives
  * the answers by status; resolves when nothing is left of it. Never rejects: where no rehearsal can be held, that is logged, and the
  * first calls are slower.
  */
@@ -51,11 +51,11 @@ export async function rehearse(loaded: Loaded, on: Foundation, { ms, signal }: {
   }
 }
 
-/** Gives ms of this thread on a processor since now: on a busy machine less is got done in the same time. */
+/** Gives ms of this process on processors since now, for on a busy machine less is got done in the same time. */
 function processorTime(): () => number {
-  const began = process.threadCpuUsage()
+  const began = process.cpuUsage()
   return () => {
-    const { user, system } = process.threadCpuUsage(began)
+    const { user, system } = process.cpuUsage(began)
     return (user + system) / 1000
   }
 }
