@@ -72,8 +72,10 @@ function checkAnswers(instance: PolicyInstance): void {
   }
 }
 
-/** Runs of one input until one is short enough: the first few are slow because nothing is compiled well yet. */
-const mostRuns = 4
+/** Runs of one input until one is short enough: the first few are slow because nothing is compiled well yet, others for what else runs. */
+const mostRuns = 12
+/** After so many, one that is nowhere near is not tried on. */
+const [fewRuns, hopeless] = [4, 2]
 
 /**
  * Nothing can interrupt an evaluation on the path, so the largest inputs are tried before they come: every entrypoint that may be
@@ -86,7 +88,7 @@ export function checkCost(bundle: Pick<Bundle, 'manifest'>, mould: Mould, budget
       const instance = makeFirst(bundle, mould)
       if (!instance.entrypoints.has(entrypoint)) break
       let took = Infinity
-      for (let run = 0; run < mostRuns && took >= budgetMs; run++)
+      for (let run = 0; run < (took < hopeless * budgetMs ? mostRuns : fewRuns) && took >= budgetMs; run++)
         took = Math.min(
           took,
           timed(() => ask(instance, entrypoint, input, Math.max(patience / 2, 2 * budgetMs))),
