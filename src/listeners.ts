@@ -53,6 +53,7 @@ export function listenOptions(
       target: limits.target,
       body: limits.body,
       callsPerCaller: limits.calls_per_caller,
+      overload: listen.overload,
       connections: limits.connections,
       headerTime: limits.header_time,
       bodyTime: limits.body_time,

@@ -12,7 +12,7 @@ import { codes } from './refusal.ts'
 import { expiryOf } from './trust.ts'
 import type { Wiring } from './wire.ts'
 
-export interface Running extends Pick<MetricsOptions, 'version' | 'inFlight' | 'ready'> {
+export interface Running extends Pick<MetricsOptions, 'version' | 'inFlight' | 'share' | 'ready'> {
   readonly foundation: Foundation
   /** The wiring in force. */
   readonly wiring: () => Wiring

@@ -96,6 +96,7 @@ class House implements Sidecar {
       wiring: () => this.wiring,
       lapses: () => this.#lapses.list(),
       inFlight: () => this.inFlight,
+      share: () => this.#listening?.share ?? 1,
       ready,
     }
     this.metrics = makeMetrics(measured(running))

@@ -32,6 +32,8 @@ export interface Metrics {
 export interface MetricsOptions {
   readonly version: string
   readonly inFlight: () => number
+  /** What callers may hold of their limit at present: 1, or less while the process falls behind. */
+  readonly share: () => number
   readonly ready: () => boolean
   readonly ledgerSize: () => number
   /** Bytes of the segments of the ledger, and the most they may take; null when nobody can look. */
@@ -138,7 +140,7 @@ function policyCounters(registers: Registry[]) {
 }
 
 function gauges(options: MetricsOptions, registers: Registry[]): void {
-  const { version, policy, svid, agents, sources, approvals, standing, inFlight, ready, watched, ledgerSize, ledgerRoom } = options
+  const { version, policy, svid, agents, sources, approvals, standing, inFlight, share, ready, watched, ledgerSize, ledgerRoom } = options
   const live = (name: string, help: string, read: () => number): Gauge => numberGauge(registers, name, help, read)
   const rows = <Label extends string>(name: string, help: string, labels: readonly Label[], read: Rows<Label>): Gauge<Label> =>
     rowsGauge(registers, name, help, labels, read)
@@ -167,6 +169,7 @@ function gauges(options: MetricsOptions, registers: Registry[]): void {
     standing().map(({ place, lent }) => [{ place, use: lent ? 'lent' : 'own' }, 1]),
   )
   live('countersign_calls_in_flight', 'Calls in flight.', inFlight)
+  live('countersign_caller_share', 'What callers may hold of their limit at present: 1, or less while Countersign falls behind.', share)
   live('countersign_ready', '1 when calls can be served.', () => (ready() ? 1 : 0))
   live('countersign_policy_watchdog', '1 while a thread looks for evaluations that do not end.', () => (watched() ? 1 : 0))
   live('countersign_log_chain_height', 'Lines in the ledger.', ledgerSize)

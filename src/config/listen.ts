@@ -52,6 +52,14 @@ const limits = z.strictObject({
   call_time: duration.prefault('0s').describe('Most time a call may take in all; 0s: no bound, streams may stay open.'),
 })
 
+const overload = z
+  .strictObject({
+    delay: duration.prefault('100ms').describe('Lateness of the event loop from which on the process counts as falling behind; 0s: none.'),
+    heap: z.number().gt(0).max(1).default(0.9).describe('Share of the memory that the heap may take before it does.'),
+    calls: z.int().min(1).default(4096).describe('Calls in flight of all callers together.'),
+  })
+  .describe('When callers are turned away (503 with Retry-After), those first that hold the most; one call is left to each.')
+
 /** `listen`: where agents, probes and scrapers reach Countersign, and what a request may cost. */
 export const listenConfig = z.strictObject({
   agent: z
@@ -65,6 +73,7 @@ export const listenConfig = z.strictObject({
     .describe('Liveness, readiness, metrics and public keys: nothing secret.'),
   hosts: z.array(z.string()).default([]).describe('Host names that prefix routes accept besides loopback literals.'),
   limits: limits.prefault({}),
+  overload: overload.prefault({}),
   rehearsal: durationBetween(0, 5000)
     .prefault('250ms')
     .describe(

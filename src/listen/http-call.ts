@@ -58,7 +58,7 @@ export class HttpCall implements Call, CallOnConnection {
   readonly #problem: Refusal | null
   readonly #shape: RefusalShape
   readonly #gate: Gate
-  readonly #callsPerCaller: number
+  readonly #limits: Limits
   readonly #connection: Connection
   readonly #deadline: NodeJS.Timeout | null
   #caller: string | null = null
@@ -88,7 +88,7 @@ export class HttpCall implements Call, CallOnConnection {
     this.#problem = read.problem
     this.#shape = read.shape
     this.#gate = parts.gate
-    this.#callsPerCaller = limits.callsPerCaller
+    this.#limits = limits
     this.#connection = parts.connection
     this.#deadline = limits.callTime > 0 ? setTimeout(expire, limits.callTime, this) : null
     outgoing.on('error', ignore) // writing to a client that left is not a bug; `signal` says that it left
@@ -118,7 +118,7 @@ export class HttpCall implements Call, CallOnConnection {
 
   occupy(caller: string): void {
     if (this.#caller !== null) return
-    this.#gate.load.take(caller, this.#callsPerCaller)
+    this.#gate.load.take(caller, this.#limits)
     this.#caller = caller
   }
 

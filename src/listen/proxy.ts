@@ -8,6 +8,7 @@ import type { Connection } from './connection.ts'
 import { drain, InFlight } from './drain.ts'
 import { HttpCall } from './http-call.ts'
 import { CallerLoad, type Limits } from './limits.ts'
+import { watchPressure } from './pressure.ts'
 import { openPort, type ListenAt, type Port } from './port.ts'
 import { readRequest, type ReadRequest } from './request.ts'
 import type { ServerIdentity } from './server-identity.ts'
@@ -49,6 +50,8 @@ export interface Listening {
   reconfigure(next: ListenOptions): Promise<void>
   /** Calls that have arrived and are not done. */
   readonly inFlight: number
+  /** What callers may hold of their limit at present: 1, or less while the process falls behind. */
+  readonly share: number
   /** Names of TLS listeners that have no certificate to serve with at present. */
   readonly lapsed: readonly string[]
   /** Stops accepting, refuses new requests on kept connections, lets calls in flight finish for so many ms, closes everything. */
@@ -58,7 +61,12 @@ export interface Listening {
 /** Opens every listener. Rejects when one cannot be opened; none is left open then. */
 export async function listen(options: ListenOptions): Promise<Listening> {
   const ports = new OpenPorts(options)
-  await ports.reconfigure(options)
+  try {
+    await ports.reconfigure(options)
+  } catch (error) {
+    ports.unwatch()
+    throw error
+  }
   return ports
 }
 
@@ -80,10 +88,12 @@ class OpenPorts implements Listening {
   #doors = new Map<string, Door>()
   readonly #inFlight = new InFlight()
   readonly #load = new CallerLoad()
+  readonly unwatch: () => void
 
   constructor(options: ListenOptions) {
     this.#options = options
     this.#table = addressTable(options.routes, options.hosts)
+    this.unwatch = watchPressure(this.#load.pressure, () => this.#options.limits.overload)
   }
 
   get ports(): ReadonlyMap<string, number> {
@@ -93,6 +103,10 @@ class OpenPorts implements Listening {
 
   get inFlight(): number {
     return this.#inFlight.calls.size
+  }
+
+  get share(): number {
+    return this.#load.pressure.share
   }
 
   get lapsed(): readonly string[] {
@@ -125,6 +139,7 @@ class OpenPorts implements Listening {
     const doors = [...this.#doors.values()]
     for (const door of doors) door.gate.draining = true
     const ports = doors.map((door) => door.port)
+    this.unwatch()
     await drain(ports, this.#inFlight, deadlineMs)
   }
 

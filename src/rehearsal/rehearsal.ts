@@ -116,7 +116,7 @@ async function openPath(loaded: Loaded, { watchdog, version }: Around, open: (()
 /** Calls are counted in metrics of their own, which nobody asks for. */
 function inForceOf(wiring: Wiring, foundation: Foundation): InForce {
   const { version } = foundation
-  const none = { lapses: () => [], inFlight: () => 0, ready: () => true }
+  const none = { lapses: () => [], inFlight: () => 0, share: () => 1, ready: () => true }
   const metrics = makeMetrics(measured({ version, foundation, wiring: () => wiring, ...none }))
   const nothing = (): void => undefined
   return {

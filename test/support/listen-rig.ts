@@ -44,6 +44,7 @@ export const wideLimits: Limits = {
   target: 8 * 1024,
   body: 1024 * 1024,
   callsPerCaller: 64,
+  overload: { delay: 0, heap: 1, calls: 4096 },
   connections: 1000,
   headerTime: 10_000,
   bodyTime: 60_000,

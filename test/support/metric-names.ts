@@ -5,6 +5,7 @@ export async function metricNames(): Promise<readonly string[]> {
   const metrics = makeMetrics({
     version: '0',
     inFlight: () => 0,
+    share: () => 1,
     ready: () => true,
     ledgerSize: () => 0,
     ledgerRoom: () => null,

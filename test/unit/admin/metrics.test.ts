@@ -8,6 +8,7 @@ function made(): ReturnType<typeof makeMetrics> {
   return makeMetrics({
     version: '1.2.3',
     inFlight: () => 0,
+    share: () => 1,
     ready: () => true,
     ledgerSize: () => 41,
     ledgerRoom: () => ({ used: 4096, quota: 65_536 }),
