@@ -128,7 +128,9 @@ function formOf(sets: readonly string[], least: number): Form {
     let one = known.get(set)
     if (one === undefined) {
       const bytes = [...new Set(Buffer.from(set, 'latin1'))]
-      one = { flags: Uint8Array.from({ length: 256 }, (_, byte) => (bytes.includes(byte) ? 1 : 0)), bytes }
+      const flags = new Uint8Array(256)
+      for (const byte of bytes) flags[byte] = 1
+      one = { flags, bytes }
       known.set(set, one)
     }
     for (const byte of one.bytes) unitsOf[byte]?.push(index)
