@@ -87,7 +87,7 @@ export class TileStore {
 
   #take(level: TileId['level'], index: number, hash: Buffer): void {
     const tile = this.#growing.get(level) ?? { level, index: Math.floor(index / tileWidth), missing: 0, hashes: [] }
-    tile.hashes.push(hash)
+    tile.hashes.push(isLow(level) ? hash : ofItsOwn(hash))
     this.#growing.set(level, tile)
     if (tile.missing + tile.hashes.length < tileWidth) return
     this.#growing.set(level, { level, index: tile.index + 1, missing: 0, hashes: [] })
@@ -250,4 +250,14 @@ function pathOf({ level, index }: GrowingTile, width: number): string {
 function bytesOf({ level, hashes }: GrowingTile, width: number): Buffer {
   const own = hashes.slice(0, width)
   return level === 'entries' ? bundle(own) : Buffer.concat(own)
+}
+
+/** Made of lines, and whole and gone after 256 of them. */
+function isLow(level: TileId['level']): boolean {
+  return level === 'entries' || level === 0
+}
+
+/** A copy that holds on to its own bytes alone: one hash that is kept for long would keep the whole slab that small Buffers are cut from. */
+function ofItsOwn(hash: Buffer): Buffer {
+  return Buffer.from(new Uint8Array(hash).buffer)
 }

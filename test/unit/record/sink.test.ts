@@ -159,10 +159,15 @@ describe('sinks', () => {
   test('say how far they are behind, in lines and by the age of the oldest', async () => {
     const rig = rigged()
     const sink = new KeptSink()
-    sink.before = () => new Promise(() => undefined)
+    const { promise: given, resolve: give } = Promise.withResolvers<void>()
+    sink.before = () => {
+      give()
+      return new Promise(() => undefined)
+    }
     const recorder = await rig.open({ sinkGrace: 100, sinks: [called('kept', sink)] })
     for (let call = 0; call < 3; call++) await rig.permitted(recorder)
-    await until(() => recorder.sinks()[0]!.lagSeconds === 0 && recorder.sinks()[0]!.lagLines === 6)
+    await given
+    expect(recorder.sinks()[0]).toMatchObject({ lagLines: 6, lagSeconds: 0 })
     rig.now += 90_000
     expect(recorder.sinks()[0]).toMatchObject({ lagLines: 6, lagSeconds: 90, lines: 0 })
   })
